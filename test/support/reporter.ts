@@ -1,0 +1,42 @@
+/** Vitest's side of the summary: counts what ran and hands it to scripts/test.ts, or prints it itself. */
+import { writeFileSync } from "node:fs";
+import type { Reporter, SerializedError, TestModule } from "vitest/node";
+import { type SuiteSummary, type Summary, summaryLines, summaryVariable } from "./summary.ts";
+
+function firstLine(error: SerializedError): string {
+  return (error.message ?? String(error)).split("\n", 1).join("");
+}
+
+function summarise(module: TestModule): SuiteSummary {
+  const failed = module.errors().map(firstLine);
+  for (const suite of module.children.allSuites()) {
+    failed.push(...suite.errors().map((error) => `${suite.fullName}: ${firstLine(error)}`));
+  }
+  const skipped: string[] = [];
+  let passed = 0;
+  for (const test of module.children.allTests()) {
+    const state = test.result().state;
+    if (state === "passed") passed += 1;
+    else if (state === "skipped") skipped.push(test.fullName);
+    else failed.push(state === "failed" ? test.fullName : `${test.fullName}: never ended`);
+  }
+  // A file that broke in a way that left no error of its own must not count as nothing.
+  if (failed.length === 0 && !module.ok()) failed.push("the file failed");
+  return { file: module.relativeModuleId, passed, failed, skipped };
+}
+
+export class SummaryReporter implements Reporter {
+  onTestRunEnd(
+    modules: ReadonlyArray<TestModule>,
+    unhandled: ReadonlyArray<SerializedError>,
+    reason: "passed" | "interrupted" | "failed",
+  ): void {
+    const errors = unhandled.map((error) => `unhandled: ${firstLine(error)}`);
+    if (reason === "interrupted") errors.push("the run was interrupted");
+    const summary: Summary = { suites: modules.map(summarise), checks: [], errors };
+    const file = process.env[summaryVariable];
+    if (file !== undefined) writeFileSync(file, JSON.stringify(summary));
+    // After vitest's own summary, which the default reporter writes in this same turn.
+    else for (const line of summaryLines(summary)) console.log(line);
+  }
+}

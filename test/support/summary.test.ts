@@ -1,0 +1,57 @@
+import { describe, expect, it } from "vitest";
+import { missingThing, required, requirement } from "./requirements.ts";
+import { emptySummary, failureCount, summaryLines } from "./summary.ts";
+
+describe("a requirement", () => {
+  it("leaves the title alone where the thing is there", () => {
+    expect(requirement("kafka", () => true).title("order")).toBe("order");
+  });
+
+  it("names in the title what is missing, for the summary to find", () => {
+    const title = `${requirement("browser", () => false).title("the page")} > loads`;
+    const found = { suite: "the page", missing: "browser: no Chromium was found" };
+    expect(missingThing(title)).toEqual(found);
+    expect(missingThing("the page > loads")).toBeUndefined();
+  });
+
+  it("refuses a name that no suite can mean", () => {
+    expect(required("kafka, grpcurl")).toEqual(["kafka", "grpcurl"]);
+    expect(required("")).toEqual([]);
+    expect(() => required("kafak")).toThrow(/"kafak", which is none of: kafka/u);
+  });
+});
+
+describe("the summary", () => {
+  const suites = [
+    { file: "b.test.ts", passed: 2, failed: ["b > breaks"], skipped: [] },
+    {
+      file: "a.test.ts",
+      passed: 1,
+      failed: [],
+      skipped: ["order [needs kafka: no broker was found] > one", "alone"],
+    },
+  ];
+  const checks = [
+    { name: "tsc", ok: true },
+    { name: "knip", ok: false },
+  ];
+
+  it("counts tests, checks and stray errors in its last line", () => {
+    const summary = { suites, checks, errors: ["unhandled: stray"] };
+    expect(failureCount(summary)).toBe(3);
+    expect(summaryLines(summary).at(-1)).toBe("4 passed, 3 failed, 2 skipped");
+  });
+
+  it("names every suite that was skipped, and what was missing", () => {
+    const lines = summaryLines({ suites, checks, errors: [] });
+    expect(lines).toContain("  SKIPPED (1) a.test.ts > order: needs kafka: no broker was found");
+    expect(lines).toContain("  SKIPPED (1) a.test.ts > alone: no reason given");
+  });
+
+  it("says nothing of skips where everything ran", () => {
+    const suite = { file: "a.test.ts", passed: 1, failed: [], skipped: [] };
+    const lines = summaryLines({ ...emptySummary(), suites: [suite] });
+    expect(lines.at(-1)).toBe("1 passed, 0 failed");
+    expect(lines.join("\n")).not.toContain("SKIPPED");
+  });
+});

@@ -1,0 +1,40 @@
+import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
+import { SummaryReporter } from "./test/support/reporter.ts";
+
+/** Suites that start real processes or measure time: one file at a time, after all the others. */
+const alone = ["test/e2e/**/*.test.ts", "test/faults/**/*.test.ts", "test/browser/**/*.test.ts"];
+
+const common: TestProjectInlineConfiguration["test"] = {
+  environment: "node",
+  // Processes, not threads: the code under test starts worker threads, and some suites send signals.
+  pool: "forks",
+  execArgv: ["--disable-warning=ExperimentalWarning"],
+  testTimeout: 20_000,
+  hookTimeout: 20_000,
+};
+
+export default defineConfig({
+  test: {
+    reporters: ["default", new SummaryReporter()],
+    projects: [
+      {
+        test: {
+          ...common,
+          name: "together",
+          include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+          exclude: alone,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: "alone",
+          include: alone,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
