@@ -1,0 +1,139 @@
+import type { Attempt, Delivery, DeliveryStatus, WorkClass } from "../domain/delivery.ts";
+import type { EventKey, StoredEvent } from "../domain/event.ts";
+import type { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import type { Page, PageRequest } from "../kernel/page.ts";
+import type { Tenant } from "../kernel/tenant.ts";
+
+/** Where a delivery goes after an attempt, or after a decision without one. */
+export type NextState =
+  | { readonly status: "delivered" | "failed" | "cancelled"; readonly finishedAtMs: number }
+  | { readonly status: "waiting"; readonly dueAtMs: number; readonly workClass: WorkClass }
+  | { readonly status: "held" };
+
+/**
+ * A write of one delivery. Every one may be repeated: a flush whose answer was lost is sent again.
+ *
+ * `first`: a delivery that may have no row yet, in fence 0 and run 1: the outcome of a first attempt, or a spill
+ * (waiting, held, or attempting under a lease). Where a row is there already (protocol, rule 3):
+ *   - a spill (no attempts) changes nothing, and so gains no lease: refused;
+ *   - an outcome "delivered" makes a row of run 1 that is not terminal delivered, and raises its fence: applied;
+ *   - else only its attempts are appended: refused.
+ * `outcome`: what came of a claimed delivery, or of one that was spilled under a lease (fence 0, run 1). Applied where the row has this fence and run and is attempting; else its
+ * attempt is appended (rule 4) and the state stands: refused.
+ */
+export type DeliveryWrite =
+  | { readonly kind: "first"; readonly delivery: Delivery }
+  | {
+      readonly kind: "outcome";
+      readonly tenant: Tenant;
+      readonly id: string;
+      readonly fence: number;
+      readonly run: number;
+      /** Absent for a decision without an attempt: held because its subscription is disabled, cancelled because it is gone. */
+      readonly attempt?: Attempt;
+      readonly next: NextState;
+    };
+
+export interface FlushBatch {
+  readonly events: readonly StoredEvent[];
+  readonly deliveries: readonly DeliveryWrite[];
+}
+
+export interface FlushResult {
+  /** The batch's events that met another content under their id. Their `first` writes were left out (rule 5). */
+  readonly conflicts: readonly EventKey[];
+  /** For each write of the batch, in its order. */
+  readonly applied: readonly boolean[];
+}
+
+/** What is stored of an event, as far as deduplication needs it. */
+export interface KnownEvent {
+  readonly contentHash: string;
+  readonly loggedAtMs: number;
+}
+
+export interface ClaimRequest {
+  readonly nowMs: number;
+  readonly leaseMs: number;
+  /** Over all subscriptions. */
+  readonly limit: number;
+  /** Free slots of subscriptions whose lanes are in use; one that is not named has `defaultSlots`. */
+  readonly slots: ReadonlyMap<string, number>;
+  readonly defaultSlots: number;
+}
+
+/** A delivery that is ours until its lease ends, with its event. `attempts` is empty here. */
+export interface ClaimedDelivery {
+  readonly delivery: Delivery;
+  readonly event: StoredEvent;
+}
+
+export interface ClaimResult {
+  readonly claimed: readonly ClaimedDelivery[];
+  /** The earliest due or lease end that is still to come; absent where nothing waits. */
+  readonly nextDueAtMs?: number;
+}
+
+/** A subscription that has deliveries which are not terminal. */
+export interface OpenSubscription {
+  readonly tenant: Tenant;
+  readonly subscriptionId: string;
+  readonly hasWaiting: boolean;
+  readonly hasHeld: boolean;
+}
+
+export interface MoveRequest {
+  readonly tenant: Tenant;
+  readonly subscriptionId: string;
+  readonly from: "waiting" | "held";
+  readonly to: "waiting" | "held" | "cancelled";
+  readonly nowMs: number;
+  readonly limit: number;
+}
+
+/** The workers' side of the store: deduplicate, record in bulk, claim what is due, sweep. */
+export interface DeliveryStore {
+  /** One group commit: the events, then the deliveries. Durable when it resolves; nothing is when it rejects, or all may be. */
+  flush(batch: FlushBatch): Promise<FlushResult>;
+  /** In the order asked; undefined where the event isn't stored. */
+  knownEvents(keys: readonly EventKey[]): Promise<readonly (KnownEvent | undefined)[]>;
+  /** Those of the ids that have a row. */
+  knownDeliveries(tenant: Tenant, ids: readonly string[]): Promise<ReadonlySet<string>>;
+  /**
+   * Takes due deliveries (waiting and due, or attempting with an ended lease) under a new fence and lease. By class,
+   * then by due time, within each subscription; each subscription gets a share, so that one cannot starve the others.
+   */
+  claim(request: ClaimRequest): Promise<ClaimResult>;
+  /** Every subscription that has waiting or held deliveries. */
+  openSubscriptions(): Promise<readonly OpenSubscription[]>;
+  /** Moves up to `limit` deliveries, the oldest first; the number moved. Raises their fence. */
+  moveOpen(request: MoveRequest): Promise<number>;
+}
+
+export interface EventFilter {
+  readonly passId?: string;
+  readonly type?: PassEventType;
+  readonly fromMs?: number;
+  readonly toMs?: number;
+}
+
+export interface DeliveryFilter {
+  readonly subscriptionId?: string;
+  readonly eventId?: string;
+  readonly passId?: string;
+  readonly status?: DeliveryStatus;
+  readonly fromMs?: number;
+  readonly toMs?: number;
+}
+
+/** The people's side of the store: what was sent, and sending again. */
+export interface DeliveryLog {
+  getEvent(key: EventKey): Promise<StoredEvent | undefined>;
+  /** Newest first, by log time, then id. */
+  listEvents(tenant: Tenant, filter: EventFilter, page: PageRequest): Promise<Page<StoredEvent>>;
+  getDelivery(tenant: Tenant, id: string): Promise<Delivery | undefined>;
+  /** Newest first, by creation, then id. */
+  listDeliveries(tenant: Tenant, filter: DeliveryFilter, page: PageRequest): Promise<Page<Delivery>>;
+  /** Due now; a terminal one starts its next run. "attempting" where a worker has it. */
+  retry(tenant: Tenant, id: string, nowMs: number): Promise<Delivery | "attempting" | undefined>;
+}

@@ -1,0 +1,361 @@
+/**
+ * The delivery engine: one way for every webhook, whether its event just came from the log or its delivery is due again.
+ *
+ *   take ─▶ plan ─▶ place ─▶ lane ─▶ attempt ─▶ decide ─▶ outcomes ─▶ recorder ─▶ store
+ *                     ▲                │ slow                                      │
+ *                     │                └─▶ spill / lease ─────────────────────────▶│
+ *                     └──────────── retry scheduler ◀── due ───────────────────────┘
+ *
+ * Ports: DeliveryStore (the workers' side of the store), Sender (HTTP), EndpointSwitch.
+ */
+import type { Subscription } from "../domain/subscription.ts";
+import { type Clock, sleep } from "../kernel/clock.ts";
+import { LIMITS } from "../kernel/limits.ts";
+import type { Log } from "../kernel/log.ts";
+import type { Random } from "../kernel/random.ts";
+import type { Tenant } from "../kernel/tenant.ts";
+import type { Match, SubscriptionIndex } from "../matching/subscription-index.ts";
+import { type AttemptDeps, attempt } from "./attempt.ts";
+import { decide } from "./classify.ts";
+import type { DeliveryStore, NextState } from "./delivery-store.ts";
+import { type Arrival, InHand } from "./in-hand.ts";
+import type { Lane } from "./lane.ts";
+import { Lanes, SPILL_AFTER_MS } from "./lanes.ts";
+import { Outcomes } from "./outcomes.ts";
+import { Planner } from "./plan.ts";
+import { Recorder } from "./recorder.ts";
+import { RetryScheduler } from "./retry-scheduler.ts";
+import { Sweeper } from "./sweeper.ts";
+import { isFromLog, type Waiter, type Work, type WorkAssignment } from "./work.ts";
+
+/** Turns a subscription off on the receiver's word. */
+export interface EndpointSwitch {
+  disable(tenant: Tenant, subscriptionId: string, reason: "gone"): Promise<unknown>;
+}
+
+export interface EngineDeps extends AttemptDeps {
+  readonly store: DeliveryStore;
+  readonly index: SubscriptionIndex;
+  readonly endpointSwitch: EndpointSwitch;
+  readonly random: Random;
+  readonly log: Log;
+  /** False once a partition is, or may be, another's (protocol, rule 2). */
+  readonly isFresh: (assignment: WorkAssignment) => boolean;
+}
+
+/** What the engine holds at this moment. */
+export interface EngineState {
+  readonly inFlight: number;
+  readonly pending: number;
+  readonly unflushed: number;
+  /** True while the store fails to answer or to take outcomes: nothing new is sent. */
+  readonly stalled: boolean;
+}
+
+const TICK_MS = 100;
+const RUN_FAILED_WAIT_MS = 60_000;
+/** A stop waits at least so long for the last flush, whatever it was told. */
+const FLUSH_GRACE_MS = 1_000;
+/** Events planned together: so many that the look-ups are cheap, so few that memory stays bounded. */
+const PLAN_BATCH = 256;
+
+export class Engine {
+  readonly #deps: EngineDeps;
+  readonly #clock: Clock;
+  readonly #inHand = new InHand();
+  readonly #recorder: Recorder;
+  readonly #outcomes: Outcomes;
+  readonly #planner: Planner;
+  readonly #lanes: Lanes;
+  readonly #scheduler: RetryScheduler;
+  readonly #sweeper: Sweeper;
+  readonly #stopping = new AbortController();
+  #arrivals: Arrival[] = [];
+  #planning: Promise<void> | undefined;
+  #planFailing = false;
+  #cancelTick: (() => void) | undefined;
+  #roomListener: () => void = () => {};
+
+  constructor(deps: EngineDeps) {
+    this.#deps = deps;
+    const { store, clock, log, index } = deps;
+    this.#clock = clock;
+    this.#recorder = new Recorder({ store, clock, log, onFlushed: () => this.#onFlushed() });
+    const onDue = () => this.#scheduler.wake();
+    const mayStart = () => !this.#stopping.signal.aborted && this.#recorder.takesMore;
+    this.#outcomes = new Outcomes({ recorder: this.#recorder, inHand: this.#inHand, clock, onDue });
+    this.#lanes = new Lanes({ clock, mayStart, run: (work, lane) => this.#run(work, lane) });
+    const place = (work: Work, match: Match) => this.#place(work, match);
+    this.#planner = new Planner({ index, store, recorder: this.#recorder, inHand: this.#inHand, clock, place });
+    const placeClaimed = (work: Work) => this.#placeClaimed(work);
+    this.#scheduler = new RetryScheduler({ store, index, lanes: this.#lanes, clock, log, mayStart, place: placeClaimed });
+    this.#sweeper = new Sweeper({ store, index, clock, log, onDue });
+  }
+
+  start(): void {
+    this.#scheduler.start();
+    this.#sweeper.start();
+    this.#tick();
+  }
+
+  /** Takes events in the order of the log. Returns at once. */
+  take(arrivals: readonly Arrival[]): void {
+    this.#arrivals.push(...arrivals);
+    this.#planning ??= this.#plan().finally(() => {
+      this.#planning = undefined;
+    });
+  }
+
+  /** True while it has as much as it may hold. */
+  isFull(): boolean {
+    return (
+      this.#arrivals.length >= LIMITS.publishBatch ||
+      this.#lanes.count >= LIMITS.pendingDeliveries ||
+      this.#inHand.eventBytes >= LIMITS.pendingEventBytes ||
+      !this.#recorder.takesMore ||
+      this.#lanes.hasFullLane
+    );
+  }
+
+  /** `listener` is called whenever there may be room again. */
+  onRoom(listener: () => void): void {
+    this.#roomListener = listener;
+  }
+
+  /** Work of these assignments that hasn't been sent is dropped: it is another worker's now (protocol, rule 2). */
+  drop(assignments: readonly WorkAssignment[]): void {
+    const lost = (work: Work) => isFromLog(work) && assignments.some((gone) => sameAssignment(gone, work.assignment));
+    this.#arrivals = this.#arrivals.filter((arrival) => !assignments.some((gone) => sameAssignment(gone, arrival.assignment)));
+    for (const lane of [...this.#lanes.all()]) {
+      for (const work of this.#lanes.take(lane, lost)) this.#giveUp(work);
+    }
+  }
+
+  /** Due work may have been made by somebody else, or a subscription changed. */
+  wake(): void {
+    this.#scheduler.wake();
+  }
+
+  get state(): EngineState {
+    const { unflushed } = this.#recorder;
+    const stalled = this.#recorder.stalled || this.#planFailing;
+    return { inFlight: this.#lanes.inFlight, pending: this.#lanes.count, unflushed, stalled };
+  }
+
+  /**
+   * Starts nothing more, lets what is in flight end for `drainMs`, cuts the rest, and makes every outcome durable.
+   * What was queued and came from the log stays there.
+   */
+  async stop(drainMs: number): Promise<void> {
+    this.#stopping.abort();
+    this.#cancelTick?.();
+    await Promise.all([this.#scheduler.stop(), this.#sweeper.stop(), this.#planning]);
+    for (const lane of [...this.#lanes.all()]) {
+      for (const work of this.#lanes.take(lane, () => true)) this.#putBack(work);
+    }
+    const drained = await this.#idleWithin(drainMs);
+    if (!drained) this.#deps.log.warn("delivery.drain_cut", { inFlight: this.#lanes.inFlight });
+    await this.#deps.sender.close();
+    await this.#idleWithin(drainMs);
+    const tooLate = new AbortController();
+    await Promise.race([this.#recorder.drain(), sleep(this.#clock, Math.max(drainMs, FLUSH_GRACE_MS), tooLate.signal)]);
+    tooLate.abort();
+    this.#recorder.abandon();
+  }
+
+  // ---- from events to lanes ----
+
+  async #plan(): Promise<void> {
+    while (this.#arrivals.length > 0 && !this.#stopping.signal.aborted) {
+      const batch = this.#arrivals.slice(0, PLAN_BATCH);
+      try {
+        await this.#planner.plan(batch);
+        this.#planFailing = false;
+        const planned = new Set(batch);
+        this.#arrivals = this.#arrivals.filter((arrival) => !planned.has(arrival));
+      } catch (err) {
+        this.#planFailing = true;
+        this.#deps.log.error("delivery.plan_failed", { err, events: batch.length });
+        await sleep(this.#clock, SPILL_AFTER_MS, this.#stopping.signal);
+      }
+      this.#lanes.pump();
+      this.#roomListener();
+    }
+  }
+
+  #place(work: Work, match: Match): void {
+    const { subscription, disposition } = match;
+    if (disposition === "hold") return this.#outcomes.finish(work, { next: { status: "held" } });
+    const lane = this.#lanes.lane(subscription.id, subscription.policy.maxInFlight);
+    const tooLong = lane.expectedWaitMs(this.#clock.monotonic()) > SPILL_AFTER_MS;
+    if (lane.behind || tooLong) this.#spill(lane, work);
+    else this.#lanes.push(lane, work);
+  }
+
+  #placeClaimed(work: Work): void {
+    this.#inHand.grip(work);
+    const subscription = this.#deps.index.find(work.event.stored.tenant, work.subscriptionId);
+    const lane = this.#lanes.lane(work.subscriptionId, subscription?.policy.maxInFlight ?? 1);
+    this.#lanes.push(lane, work);
+    this.#lanes.pump();
+  }
+
+  #spill(lane: Lane, work: Work): void {
+    lane.behind = true;
+    this.#outcomes.spill(work);
+  }
+
+  // ---- an attempt ----
+
+  async #run(work: Work, lane: Lane): Promise<void> {
+    try {
+      const subscription = await this.#subscriptionOf(work);
+      if (subscription === "stopped") this.#putBack(work);
+      else if (work.event.conflicted || !this.#mayStillSend(work, subscription)) this.#giveUp(work);
+      else if (subscription?.state === "enabled") await this.#attempt(work, subscription);
+      else this.#setAside(work, subscription);
+    } catch (err) {
+      // A mistake of ours must not wedge the log or spin: the delivery waits in the store.
+      this.#deps.log.error("delivery.run_failed", { err, deliveryId: work.id });
+      const dueAtMs = this.#clock.now() + RUN_FAILED_WAIT_MS;
+      this.#outcomes.finish(work, { next: { status: "waiting", dueAtMs, workClass: "retry" } });
+    }
+    if (lane.behind && lane.freeSlots * 2 >= lane.cap) this.#scheduler.wake();
+  }
+
+  /** What an attempt uses is read when it starts. */
+  async #subscriptionOf(work: Work): Promise<Subscription | undefined | "stopped"> {
+    const { index } = this.#deps;
+    const { tenant } = work.event.stored;
+    while (!index.holds(tenant)) {
+      if (this.#stopping.signal.aborted) return "stopped";
+      try {
+        await index.refresh([tenant]);
+      } catch (err) {
+        this.#deps.log.error("delivery.index_failed", { err });
+        await sleep(this.#clock, SPILL_AFTER_MS, this.#stopping.signal);
+      }
+    }
+    return index.find(tenant, work.subscriptionId);
+  }
+
+  /** Nothing is to be sent after all: its subscription was deleted, or is disabled. */
+  #setAside(work: Work, subscription: Subscription | undefined): void {
+    const next: NextState =
+      subscription === undefined ? { status: "cancelled", finishedAtMs: this.#clock.now() } : { status: "held" };
+    this.#outcomes.finish(work, { next });
+  }
+
+  /** The last look before sending: the partition is still ours, or the lease outlasts the attempt. */
+  #mayStillSend(work: Work, subscription: Subscription | undefined): boolean {
+    if (work.claim !== undefined) {
+      return this.#clock.now() + (subscription?.policy.attemptTimeoutMs ?? 0) < work.claim.leaseUntilMs;
+    }
+    return !isFromLog(work) || this.#deps.isFresh(work.assignment);
+  }
+
+  async #attempt(work: Work, subscription: Subscription): Promise<void> {
+    const result = await attempt(this.#deps, work.event, subscription, work.id);
+    const nowMs = this.#clock.now();
+    if (result.outcome.kind === "cancelled") return this.#putBack(work);
+    const { next, gone } = decide(result.outcome, subscription.policy, work.runAttempts + 1, nowMs, this.#deps.random);
+    this.#deps.log.debug("delivery.attempted", {
+      deliveryId: work.id,
+      subscriptionId: work.subscriptionId,
+      outcome: result.outcome.kind,
+      next: next.status,
+      durationMs: result.attempt.durationMs,
+    });
+    this.#outcomes.finish(work, { attempt: result.attempt, next });
+    if (gone) await this.#disable(subscription);
+  }
+
+  async #disable(subscription: Subscription): Promise<void> {
+    try {
+      await this.#deps.endpointSwitch.disable(subscription.tenant, subscription.id, "gone");
+      this.#deps.log.warn("subscription.disabled", { subscriptionId: subscription.id, reason: "gone" });
+    } catch (err) {
+      // The next 410 tries again.
+      this.#deps.log.error("subscription.disable_failed", { err, subscriptionId: subscription.id });
+    }
+  }
+
+  // ---- what leaves ----
+
+  /** Each tenth of a second: what waits or runs too long leaves memory and the log for the store. */
+  #tick(): void {
+    const nowMs = this.#clock.monotonic();
+    for (const lane of [...this.#lanes.all()]) this.#relieve(lane, nowMs);
+    this.#lanes.pump();
+    this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick());
+  }
+
+  #relieve(lane: Lane, nowMs: number): void {
+    const oldest = lane.oldestQueued;
+    if (oldest !== undefined) {
+      const waits = nowMs - oldest.queuedAtMs > SPILL_AFTER_MS || lane.expectedWaitMs(nowMs) > 2 * SPILL_AFTER_MS;
+      if (waits) for (const work of this.#lanes.take(lane, isFromLog)) this.#spill(lane, work);
+    }
+    for (const work of lane.inFlightWorks()) {
+      if (nowMs - (work.startedAtMs ?? nowMs) < SPILL_AFTER_MS) break;
+      if (isFromLog(work) && work.row === "none" && this.#deps.isFresh(work.assignment)) this.#outcomes.lease(work);
+    }
+  }
+
+  /** Nothing was sent: what is from the log stays there, what was claimed is due again at once. */
+  #putBack(work: Work): void {
+    if (isFromLog(work) && work.row === "none") return this.#giveUp(work);
+    const dueAtMs = this.#clock.now();
+    this.#outcomes.finish(work, { next: { status: "waiting", dueAtMs, workClass: work.workClass } });
+  }
+
+  /** Neither sent nor recorded; whoever has the partition, or claims the ended lease, goes on with it. */
+  #giveUp(work: Work): void {
+    this.#outcomes.drop(work);
+    const heirs = work.waiters.filter((waiter) => this.#deps.isFresh(waiter.assignment));
+    if (heirs.length > 0 && !work.event.conflicted && !this.#stopping.signal.aborted) void this.#inherit(work, heirs);
+  }
+
+  /** Records of partitions that are still ours had joined the work that vanished: it is looked up again (rule 1). */
+  async #inherit(work: Work, heirs: readonly Waiter[]): Promise<void> {
+    const [heir] = heirs;
+    const { tenant } = work.event.stored;
+    try {
+      const stored = await this.#deps.store.knownDeliveries(tenant, [work.id]);
+      const joined = this.#inHand.works.get(work.id);
+      if (stored.has(work.id)) {
+        for (const waiter of heirs) waiter.release();
+      } else if (joined !== undefined) {
+        joined.waiters.push(...heirs);
+      } else if (heir !== undefined) {
+        const next: Work = { ...work, assignment: heir.assignment, waiters: [...heirs], row: "none" };
+        this.#inHand.works.set(work.id, next);
+        this.#inHand.grip(next);
+        const subscription = this.#deps.index.find(tenant, work.subscriptionId);
+        const lane = this.#lanes.lane(work.subscriptionId, subscription?.policy.maxInFlight ?? 1);
+        this.#lanes.push(lane, next);
+        this.#lanes.pump();
+      }
+    } catch (err) {
+      // Their offsets stay uncommitted: the records are read again after a restart.
+      this.#deps.log.error("delivery.inherit_failed", { err, deliveryId: work.id });
+    }
+  }
+
+  #onFlushed(): void {
+    this.#lanes.pump();
+    this.#roomListener();
+  }
+
+  /** False where something is still in flight after `limitMs`. */
+  async #idleWithin(limitMs: number): Promise<boolean> {
+    const tooLate = new AbortController();
+    await Promise.race([this.#lanes.idle(), sleep(this.#clock, limitMs, tooLate.signal)]);
+    tooLate.abort();
+    return this.#lanes.inFlight === 0;
+  }
+}
+
+function sameAssignment(left: WorkAssignment, right: WorkAssignment): boolean {
+  return left.partition === right.partition && left.generation === right.generation;
+}

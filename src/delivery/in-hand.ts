@@ -1,0 +1,85 @@
+/** What is in memory and not yet durable: the reason why an offset must wait. */
+import { type StoredEvent } from "../domain/event.ts";
+import { tenantKey } from "../kernel/tenant.ts";
+import type { EventInHand, Waiter, Work, WorkAssignment } from "./work.ts";
+
+/** What the engine needs of an event that came from the log. Intake's IncomingEvent is one. */
+export interface Arrival {
+  readonly stored: StoredEvent;
+  readonly event: EventInHand["event"];
+  readonly assignment: WorkAssignment;
+  done(): void;
+  conflict(): void;
+}
+
+/** A record of the log, until all that it asked for is durable. */
+export class Ticket {
+  readonly arrival: Arrival;
+  #open = 1;
+  #conflicted = false;
+
+  constructor(arrival: Arrival) {
+    this.arrival = arrival;
+  }
+
+  /** One thing more that must become durable. */
+  hold(): Waiter {
+    this.#open++;
+    let released = false;
+    const release = () => {
+      if (released) return;
+      released = true;
+      this.#release();
+    };
+    return { assignment: this.arrival.assignment, release };
+  }
+
+  /** All that the record asks for is held. */
+  planned(): void {
+    this.#release();
+  }
+
+  /** The record becomes a dead letter instead. */
+  conflict(): void {
+    if (this.#conflicted) return;
+    this.#conflicted = true;
+    this.arrival.conflict();
+  }
+
+  #release(): void {
+    this.#open--;
+    if (this.#open === 0 && !this.#conflicted) this.arrival.done();
+  }
+}
+
+/** An event whose row is being written. */
+export interface PendingEvent {
+  readonly inHand: EventInHand;
+  readonly tickets: Ticket[];
+  readonly waiters: Waiter[];
+}
+
+export class InHand {
+  /** Events whose rows are being written, by tenant and id. */
+  readonly events = new Map<string, PendingEvent>();
+  /** Deliveries from the log whose rows are not durable, by id. */
+  readonly works = new Map<string, Work>();
+  #bytes = 0;
+
+  /** Bytes of the events that deliveries in memory hold on to. */
+  get eventBytes(): number {
+    return this.#bytes;
+  }
+
+  grip(work: Work): void {
+    if (work.event.works++ === 0) this.#bytes += work.event.stored.value.length;
+  }
+
+  letGo(work: Work): void {
+    if (--work.event.works === 0) this.#bytes -= work.event.stored.value.length;
+  }
+}
+
+export function eventKeyText(event: Pick<StoredEvent, "tenant" | "id">): string {
+  return `${tenantKey(event.tenant)}/${event.id}`;
+}

@@ -1,0 +1,152 @@
+/** Fetches due deliveries from the store under leases and puts them into the lanes, as many as these can start. */
+import { decodeStored } from "../domain/decoded-event.ts";
+import { type Clock, sleep } from "../kernel/clock.ts";
+import type { Log } from "../kernel/log.ts";
+import { type Tenant, tenantKey } from "../kernel/tenant.ts";
+import type { SubscriptionIndex } from "../matching/subscription-index.ts";
+import type { ClaimedDelivery, ClaimResult, DeliveryStore } from "./delivery-store.ts";
+import { eventKeyText } from "./in-hand.ts";
+import type { Lanes } from "./lanes.ts";
+import { LEASE_MS } from "./outcomes.ts";
+import type { EventInHand, Work } from "./work.ts";
+
+export interface RetrySchedulerDeps {
+  readonly store: Pick<DeliveryStore, "claim">;
+  readonly index: SubscriptionIndex;
+  readonly lanes: Lanes;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly mayStart: () => boolean;
+  readonly place: (work: Work) => void;
+}
+
+/** Slots of an endpoint that has no lane yet, so whose cap isn't known. */
+const DEFAULT_SLOTS = 32;
+/** Between two claims: so many slots come free meanwhile that a claim is worth its transaction. */
+const MIN_GAP_MS = 5;
+/** Without a claim that found something, even when woken. */
+const IDLE_GAP_MS = 20;
+/** Between two looks at the store when nothing wakes it: another process may have made something due. */
+const POLL_MS = 1_000;
+
+export class RetryScheduler {
+  readonly #deps: RetrySchedulerDeps;
+  readonly #stopping = new AbortController();
+  #woken = false;
+  #wake: (() => void) | undefined;
+  #loop: Promise<void> | undefined;
+
+  constructor(deps: RetrySchedulerDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#wake?.();
+    await this.#loop;
+  }
+
+  /** Something may be due, or slots are free. */
+  wake(): void {
+    this.#woken = true;
+    this.#wake?.();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      this.#woken = false;
+      const round = await this.#round();
+      await sleep(this.#deps.clock, round.claimed ? MIN_GAP_MS : IDLE_GAP_MS, signal);
+      if (!this.#woken && !round.claimed) await this.#waitForWork(round.nextDueAtMs);
+    }
+  }
+
+  #waitForWork(nextDueAtMs: number | undefined): Promise<void> {
+    const untilDueMs = (nextDueAtMs ?? Number.POSITIVE_INFINITY) - this.#deps.clock.now();
+    return new Promise((resolve) => {
+      const cancel = this.#deps.clock.after(Math.max(1, Math.min(POLL_MS, untilDueMs)), () => this.#wake?.());
+      this.#wake = () => {
+        cancel();
+        this.#wake = undefined;
+        resolve();
+      };
+      if (this.#woken || this.#stopping.signal.aborted) this.#wake();
+    });
+  }
+
+  async #round(): Promise<{ readonly claimed: boolean; readonly nextDueAtMs?: number }> {
+    const { lanes, store, clock } = this.#deps;
+    const limit = lanes.freeSlots;
+    if (limit === 0 || !this.#deps.mayStart()) return { claimed: false };
+    const slots = new Map<string, number>();
+    for (const lane of lanes.all()) slots.set(lane.subscriptionId, lane.freeSlots);
+    try {
+      const result = await store.claim({
+        nowMs: clock.now(),
+        leaseMs: LEASE_MS,
+        limit,
+        slots,
+        defaultSlots: DEFAULT_SLOTS,
+      });
+      if (result.claimed.length > 0) await this.#takeOn(result.claimed);
+      this.#noteCaughtUp(slots, limit, result);
+      const next = result.nextDueAtMs === undefined ? {} : { nextDueAtMs: result.nextDueAtMs };
+      return { claimed: result.claimed.length > 0, ...next };
+    } catch (err) {
+      this.#deps.log.error("delivery.claim_failed", { err });
+      return { claimed: false };
+    }
+  }
+
+  async #takeOn(claimed: readonly ClaimedDelivery[]): Promise<void> {
+    const tenants = new Map<string, Tenant>();
+    for (const { delivery } of claimed) tenants.set(tenantKey(delivery.tenant), delivery.tenant);
+    // What an attempt uses is as new as its claim: a rotation or a corrected URL reaches waiting work.
+    await this.#deps.index.refresh([...tenants.values()]);
+    const events = new Map<string, EventInHand>();
+    for (const { delivery, event: stored } of claimed) {
+      const key = eventKeyText(stored);
+      let event = events.get(key);
+      if (event === undefined) {
+        event = { ...decodeStored(stored), rendered: new Map(), conflicted: false, works: 0 };
+        events.set(key, event);
+      }
+      this.#deps.place({
+        id: delivery.id,
+        subscriptionId: delivery.subscriptionId,
+        event,
+        workClass: delivery.workClass,
+        createdAtMs: delivery.createdAtMs,
+        runAttempts: delivery.runAttempts,
+        claim: {
+          fence: delivery.fence,
+          run: delivery.run,
+          leaseUntilMs: delivery.leaseUntilMs ?? this.#deps.clock.now() + LEASE_MS,
+        },
+        waiters: [],
+        row: "leased",
+        queuedAtMs: 0,
+      });
+    }
+  }
+
+  /** An endpoint that had more slots than due work has nothing left in the store. */
+  #noteCaughtUp(slots: ReadonlyMap<string, number>, limit: number, result: ClaimResult): void {
+    // A claim that met the overall limit says nothing of those that it left out.
+    if (result.claimed.length >= limit) return;
+    const counts = new Map<string, number>();
+    for (const { delivery } of result.claimed) {
+      counts.set(delivery.subscriptionId, (counts.get(delivery.subscriptionId) ?? 0) + 1);
+    }
+    for (const lane of [...this.#deps.lanes.all()]) {
+      if (!lane.behind) continue;
+      const offered = slots.get(lane.subscriptionId) ?? DEFAULT_SLOTS;
+      if ((counts.get(lane.subscriptionId) ?? 0) < offered) this.#deps.lanes.caughtUp(lane);
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import type { Attempt, WorkClass } from "../domain/delivery.ts";
+import type { DecodedEvent } from "../domain/event.ts";
+import type { Rendered } from "../formats/format.ts";
+import type { NextState } from "./delivery-store.ts";
+
+/** As intake's; the rooms meet in this shape. */
+export interface WorkAssignment {
+  readonly partition: number;
+  readonly generation: number;
+}
+
+/** An event in memory, shared by its deliveries: rendered once per format and options. */
+export interface EventInHand extends DecodedEvent {
+  readonly rendered: Map<string, Rendered>;
+  /** Set when the store has another content under its id: what is left of its work is discarded (protocol, rule 5). */
+  conflicted: boolean;
+  /** Its deliveries in memory. */
+  works: number;
+}
+
+/** A record of the log that waits until a delivery's row is durable. */
+export interface Waiter {
+  readonly assignment: WorkAssignment;
+  release(): void;
+}
+
+/** Under what right a delivery that has a row is worked on. */
+export interface Claim {
+  readonly fence: number;
+  readonly run: number;
+  readonly leaseUntilMs: number;
+}
+
+/**
+ * How the row of a delivery that came from the log stands:
+ *   none ──▶ writing ──▶ leased    its spill is durable: the outcome names fence 0
+ *                   └──▶ refused   a row was there: the outcome is merged into it, no lease is held
+ */
+export type RowState = "none" | "writing" | "leased" | "refused";
+
+export interface WorkResult {
+  /** Absent for a decision without an attempt. */
+  readonly attempt?: Attempt;
+  readonly next: NextState;
+}
+
+/** One delivery in memory, from matching (or claiming) until its outcome is durable. */
+export interface Work {
+  readonly id: string;
+  readonly subscriptionId: string;
+  readonly event: EventInHand;
+  readonly workClass: WorkClass;
+  readonly createdAtMs: number;
+  /** Attempts made in this run before this one. */
+  readonly runAttempts: number;
+  /** Present for work from the store. */
+  readonly claim?: Claim;
+  /** Present for work from the log. */
+  readonly assignment?: WorkAssignment;
+  readonly waiters: Waiter[];
+  row: RowState;
+  /** An outcome that came while the spill was being written. */
+  late?: WorkResult;
+  /** By the monotonic clock. */
+  queuedAtMs: number;
+  startedAtMs?: number;
+}
+
+export function isFromLog(work: Work): work is Work & { readonly assignment: WorkAssignment } {
+  return work.assignment !== undefined;
+}

@@ -1,0 +1,44 @@
+import type { PassEvent } from "../../gen/passbus/v1/pass_event_pb.js";
+import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import type { Tenant } from "../kernel/tenant.ts";
+
+/** An event's identity: the id is unique in an organisation and environment. */
+export interface EventKey {
+  readonly tenant: Tenant;
+  readonly id: string;
+}
+
+/** An event as the store has it. Every event is stored, matched or not; retries and replays read it from there. */
+export interface StoredEvent extends EventKey {
+  readonly type: PassEventType;
+  readonly passId: string;
+  readonly entityId: string;
+  /** When the log took the earliest known record of it. What "younger than the event" is decided by (protocol, rule 9). */
+  readonly loggedAtMs: number;
+  /** A `passbus.v1.PassEvent` in canonical protobuf: fields in the order of their numbers, map keys sorted. */
+  readonly value: Uint8Array;
+  /** SHA-256 of `value`, in base64url. Two events of one id are the same event when these are equal. */
+  readonly contentHash: string;
+}
+
+/** A stored event and its message, decoded once. */
+export interface DecodedEvent {
+  readonly stored: StoredEvent;
+  /** `occurred_at`, `entity_id`, `organisation_id` and `environment` are always set. */
+  readonly event: PassEvent;
+}
+
+export const EVENT_TYPES = [
+  PassEventType.CREATED,
+  PassEventType.INSTALLED,
+  PassEventType.UPDATED,
+  PassEventType.UNINSTALLED,
+  PassEventType.INVALIDATED,
+  PassEventType.DELETED,
+  PassEventType.SCANNED,
+] as const;
+
+/** 1 to 128 visible ASCII characters. */
+export function isEventId(id: string): boolean {
+  return /^[\x21-\x7e]{1,128}$/.test(id);
+}

@@ -1,0 +1,97 @@
+import type { PassProtocol } from "../../gen/io/pass_pb.js";
+import type { ActionMethod } from "../../gen/io/integrations_pb.js";
+import type { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import type { Tenant } from "../kernel/tenant.ts";
+
+export type FormatName = "STANDARD" | "PASSKIT" | "PASSENTRY" | "ETHPASS" | "CLOUDEVENTS";
+
+export type DisabledReason = "requested" | "gone" | "failing";
+
+/** A signing secret under a key of the keyring. The text is never kept. */
+export interface SealedSecret {
+  readonly id: string;
+  readonly sealed: string;
+  readonly createdAtMs: number;
+  /** Absent: it does not expire. */
+  readonly expiresAtMs?: number;
+}
+
+/** What an unset field of the API's policy means is filled in before it gets here. */
+export interface DeliveryPolicy {
+  /** Waits between attempts, before jitter. Its length + 1 is how many attempts a run has. */
+  readonly retryScheduleMs: readonly number[];
+  readonly attemptTimeoutMs: number;
+  readonly maxInFlight: number;
+  readonly whileDisabled: "drop" | "hold";
+}
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** About 75 hours (design, section 5). */
+export const DEFAULT_POLICY: DeliveryPolicy = {
+  retryScheduleMs: [
+    5 * SECOND,
+    MINUTE,
+    5 * MINUTE,
+    30 * MINUTE,
+    2 * HOUR,
+    5 * HOUR,
+    10 * HOUR,
+    14 * HOUR,
+    20 * HOUR,
+    24 * HOUR,
+  ],
+  attemptTimeoutMs: 15 * SECOND,
+  maxInFlight: 64,
+  whileDisabled: "drop",
+};
+
+export interface FormatOptions {
+  /** The name of "uninstalled" in PASSKIT: as PassKit's sample has it, or as its enum has it. */
+  readonly passkitUninstalledName: "documented" | "enum";
+  /** METHOD_NONE: each event's own. */
+  readonly passkitMethod: ActionMethod;
+}
+
+/** A time in which a person had it disabled; open while `toMs` is absent. DROP is decided by these (protocol, rule 10). */
+export interface DisabledSpan {
+  readonly fromMs: number;
+  readonly toMs?: number;
+}
+
+/** One endpoint and what it wants to hear. */
+export interface Subscription {
+  readonly id: string;
+  readonly tenant: Tenant;
+  /** Empty: the organisation. Immutable. */
+  readonly entityId: string;
+  readonly url: string;
+  /** The URL in normal form. Unique in tenant and scope. */
+  readonly urlKey: string;
+  /** Empty: all that the format can say. */
+  readonly eventTypes: readonly PassEventType[];
+  readonly format: FormatName;
+  readonly formatOptions: FormatOptions;
+  readonly state: "enabled" | "disabled";
+  readonly disabledReason?: DisabledReason;
+  readonly disabledSpans: readonly DisabledSpan[];
+  readonly description: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly policy: DeliveryPolicy;
+  /** 0: any. */
+  readonly protocol: PassProtocol;
+  /** Newest first, at most two live ones. */
+  readonly secrets: readonly SealedSecret[];
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+  /** Counts up from 1 with every change; a write names the version that it read. */
+  readonly version: number;
+}
+
+/** The secrets that sign at this moment, newest first. */
+export function liveSecrets({ secrets }: Pick<Subscription, "secrets">, nowMs: number): readonly SealedSecret[] {
+  return secrets.filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > nowMs);
+}

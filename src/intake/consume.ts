@@ -1,0 +1,175 @@
+/**
+ * The way from the log to the engine: read, decode, hand over, and commit what is durable. Nothing here decides about a
+ * delivery; nothing here waits for one.
+ */
+import type { CodedError } from "../kernel/errors.ts";
+import { type Clock, sleep } from "../kernel/clock.ts";
+import { exponentialWait } from "../kernel/backoff.ts";
+import type { Log } from "../kernel/log.ts";
+import type { DeadLetter, DeadLetterStore } from "./dead-letters.ts";
+import type { RecordDecoder } from "./decode.ts";
+import type { Assignment, LogReader, LogRecord, Position, RecordSink } from "./event-log.ts";
+import type { EventTaker, IncomingEvent } from "./incoming.ts";
+import { OffsetWindow, type WindowEntry } from "./offset-window.ts";
+
+export interface IntakeDeps {
+  readonly reader: LogReader;
+  readonly decode: RecordDecoder;
+  readonly deadLetters: DeadLetterStore;
+  readonly taker: EventTaker;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How long released offsets may gather before they are committed. */
+  readonly commitEveryMs?: number;
+}
+
+interface DeadRecord {
+  readonly letter: DeadLetter;
+  readonly entry: WindowEntry;
+}
+
+export class Intake implements RecordSink {
+  readonly #deps: IntakeDeps;
+  readonly #windows = new Map<string, OffsetWindow>();
+  readonly #committed = new Map<string, number>();
+  readonly #stopping = new AbortController();
+  #dead: DeadRecord[] = [];
+  #burying: Promise<void> | undefined;
+  #commitTimer: (() => void) | undefined;
+  #committing: Promise<void> = Promise.resolve();
+
+  constructor(deps: IntakeDeps) {
+    this.#deps = deps;
+    deps.taker.onRoom(() => deps.reader.setPaused(deps.taker.isFull()));
+  }
+
+  async start(): Promise<void> {
+    await this.#deps.reader.start(this);
+  }
+
+  /** Stops reading. Work that is open goes on to be released; call `finish` when it has been. */
+  pause(): void {
+    this.#stopping.abort();
+    this.#deps.reader.setPaused(true);
+  }
+
+  /** Commits what has been released and lets go of the log. */
+  async finish(): Promise<void> {
+    this.pause();
+    await this.#burying;
+    this.#commitTimer?.();
+    this.#commitTimer = undefined;
+    await this.#commit();
+    await this.#deps.reader.stop();
+  }
+
+  /** Records read whose work is not all durable. */
+  get openRecords(): number {
+    let open = 0;
+    for (const window of this.#windows.values()) open += window.size;
+    return open;
+  }
+
+  assigned(assignments: readonly Assignment[]): void {
+    for (const assignment of assignments) this.#windows.set(windowKey(assignment), new OffsetWindow(assignment));
+  }
+
+  revoked(assignments: readonly Assignment[]): void {
+    for (const assignment of assignments) {
+      this.#windows.delete(windowKey(assignment));
+      this.#committed.delete(windowKey(assignment));
+    }
+    this.#deps.taker.drop(assignments);
+  }
+
+  records(assignment: Assignment, records: readonly LogRecord[]): void {
+    const window = this.#windows.get(windowKey(assignment));
+    if (window === undefined || this.#stopping.signal.aborted) return;
+    const events: IncomingEvent[] = [];
+    for (const record of records) {
+      const entry = window.open(record.offset);
+      if (entry === undefined) continue;
+      const decoded = this.#deps.decode(record);
+      if (decoded.kind === "dead") this.#bury({ letter: decoded.letter, entry });
+      else events.push(this.#incoming(assignment, record, entry, decoded.event));
+    }
+    if (events.length > 0) this.#deps.taker.take(events);
+    if (this.#deps.taker.isFull()) this.#deps.reader.setPaused(true);
+  }
+
+  #incoming(
+    assignment: Assignment,
+    record: LogRecord,
+    entry: WindowEntry,
+    event: Pick<IncomingEvent, "stored" | "event">,
+  ): IncomingEvent {
+    return {
+      ...event,
+      assignment,
+      done: () => this.#release(entry),
+      conflict: () => {
+        const message = `an event ${event.stored.id} with other content was there first`;
+        this.#bury({ letter: { record, reason: "event.conflict", message }, entry });
+      },
+    };
+  }
+
+  #release(entry: WindowEntry): void {
+    entry.released = true;
+    this.#commitTimer ??= this.#deps.clock.after(this.#deps.commitEveryMs ?? 50, () => {
+      this.#commitTimer = undefined;
+      void this.#commit();
+    });
+  }
+
+  /** One at a time, so that a position never overtakes a later one. */
+  #commit(): Promise<void> {
+    this.#committing = this.#committing.then(async () => {
+      const positions: Position[] = [];
+      for (const [key, window] of this.#windows) {
+        const position = window.advance();
+        if (position !== undefined && this.#committed.get(key) !== position.offset) positions.push(position);
+      }
+      if (positions.length === 0) return;
+      try {
+        await this.#deps.reader.commit(positions);
+        for (const position of positions) this.#committed.set(windowKey(position), position.offset);
+      } catch (error) {
+        // Nothing is lost: the next release commits a position at least as far.
+        this.#deps.log.warn("intake.commit_failed", { err: error });
+      }
+    });
+    return this.#committing;
+  }
+
+  #bury(dead: DeadRecord): void {
+    const { reason, record } = dead.letter;
+    this.#deps.log.warn("intake.dead_letter", { reason, partition: record.partition, offset: record.offset });
+    this.#dead.push(dead);
+    this.#burying ??= this.#buryAll().finally(() => {
+      this.#burying = undefined;
+    });
+  }
+
+  /** A dead letter is durable before its offset goes (protocol, rule 11), however long the store needs. */
+  async #buryAll(): Promise<void> {
+    await Promise.resolve();
+    for (let failures = 0; this.#dead.length > 0; ) {
+      const batch = this.#dead.slice(0, 500);
+      try {
+        await this.#deps.deadLetters.put(batch.map((dead) => dead.letter));
+        this.#dead.splice(0, batch.length);
+        for (const dead of batch) this.#release(dead.entry);
+        failures = 0;
+      } catch (error) {
+        this.#deps.log.error("intake.dead_letters_failed", { err: error as CodedError, count: batch.length });
+        if (this.#stopping.signal.aborted) return;
+        await sleep(this.#deps.clock, exponentialWait(failures++, 100, 5_000), this.#stopping.signal);
+      }
+    }
+  }
+}
+
+function windowKey(assignment: Assignment): string {
+  return `${assignment.partition}/${assignment.generation}`;
+}

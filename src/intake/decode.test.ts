@@ -1,0 +1,115 @@
+import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { describe, expect, test } from "vitest";
+import { type PassEvent, PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import { LIMITS } from "../kernel/limits.ts";
+import { canonicalBytes, completeEvent } from "./canonical.ts";
+import { CANONICAL_CONTENT_TYPE } from "./content-type.ts";
+import { type Decoded, recordDecoder } from "./decode.ts";
+import type { LogRecord } from "./event-log.ts";
+
+const fallback = { organisation: "boot", environment: "production" };
+const decode = recordDecoder({ fallback, allows: (_topic, { organisation }) => organisation !== "forbidden" });
+const JSON_TYPE = { "content-type": "application/json" };
+
+function event(): PassEvent {
+  return create(PassEventSchema, {
+    id: "evt_1",
+    type: PassEventType.CREATED,
+    pass: { id: "p1", classId: "c1", recordData: { b: "2", a: "1" } },
+  });
+}
+
+function record(value: Uint8Array | null, headers: Record<string, string> = {}): LogRecord {
+  const key = Buffer.from("p1");
+  return { topic: "pass.events", partition: 2, offset: 40, appendedAtMs: 1_700_000_000_123, key, value, headers };
+}
+
+function bytesOf(message: PassEvent): Uint8Array {
+  return toBinary(PassEventSchema, message);
+}
+
+function jsonOf(message: PassEvent): Uint8Array {
+  return Buffer.from(toJsonString(PassEventSchema, message));
+}
+
+function decoded(result: Decoded) {
+  if (result.kind !== "event") throw new Error(`dead: ${result.letter.reason} ${result.letter.message}`);
+  return result.event;
+}
+
+function reason(result: Decoded): string {
+  return result.kind === "dead" ? `${result.letter.reason}: ${result.letter.message}` : "event";
+}
+
+describe("a record that is an event", () => {
+  test.each([
+    ["protobuf by its header", bytesOf(event()), { "content-type": "application/x-protobuf" }],
+    ["protobuf by its other name", bytesOf(event()), { "content-type": "application/protobuf; proto=x" }],
+    ["protobuf without a header", bytesOf(event()), {}],
+    ["JSON by its header", jsonOf(event()), JSON_TYPE],
+    ["JSON without a header", jsonOf(event()), {}],
+  ])("%s", (_name, value, headers) => {
+    const { stored } = decoded(decode(record(value, headers)));
+    expect(stored).toMatchObject({ tenant: fallback, id: "evt_1", passId: "p1", entityId: "c1" });
+    const first = decoded(decode(record(bytesOf(event()))));
+    expect(stored.contentHash).toBe(first.stored.contentHash);
+  });
+
+  test("what the API appended is kept as it is", () => {
+    const message = event();
+    completeEvent(message, fallback, "evt_1");
+    const value = canonicalBytes(message);
+    const { stored } = decoded(decode(record(value, { "content-type": CANONICAL_CONTENT_TYPE })));
+    expect(stored.value).toBe(value);
+    expect(stored.contentHash).toBe(decoded(decode(record(jsonOf(event())))).stored.contentHash);
+  });
+
+  test("occurred_at is the log's time where the producer gave none, and does not change the content", () => {
+    const result = decoded(decode(record(bytesOf(event()))));
+    expect(result.event.occurredAt).toMatchObject({ seconds: 1_700_000_000n, nanos: 123_000_000 });
+    const later = decoded(decode({ ...record(bytesOf(event())), appendedAtMs: 1_800_000_000_000 }));
+    expect(later.stored.contentHash).toBe(result.stored.contentHash);
+  });
+
+  test("headers win over what the value leaves empty", () => {
+    const message = create(PassEventSchema, { type: PassEventType.CREATED, pass: { id: "p1" } });
+    const headers = { "organisation-id": "acme", environment: "staging", "entity-id": "shop", "event-id": "mine" };
+    expect(decoded(decode(record(bytesOf(message), headers))).stored).toMatchObject({
+      tenant: { organisation: "acme", environment: "staging" },
+      entityId: "shop",
+      id: "mine",
+    });
+  });
+
+  test("without an id it gets one from the record, the same each time, another at another place", () => {
+    const message = { ...event(), id: "" };
+    const id = (over: Partial<LogRecord>) => decoded(decode({ ...record(bytesOf(message)), ...over })).stored.id;
+    expect(id({})).toMatch(/^evt_[\w-]{22}$/);
+    expect(id({})).toBe(id({}));
+    const others = [id({ offset: 41 }), id({ partition: 3 }), id({ topic: "t" }), id({ appendedAtMs: 1 }), id({ key: null })];
+    expect(new Set([id({}), ...others]).size).toBe(6);
+  });
+});
+
+describe("a record that is dead", () => {
+  const protobuf = { "content-type": "application/x-protobuf" };
+  test.each([
+    ["a tombstone", null, {}, "event.empty"],
+    ["an empty value", new Uint8Array(), {}, "event.empty"],
+    ["garbage", Buffer.from("\xff\xfe\xfd", "latin1"), protobuf, "event.unreadable"],
+    ["a truncated message", bytesOf(event()).subarray(0, 20), protobuf, "event.unreadable"],
+    ["broken JSON", Buffer.from('{"id": "x"'), JSON_TYPE, "event.unreadable"],
+    ["JSON with an unknown field", Buffer.from('{"nonsense": 1}'), JSON_TYPE, "event.unreadable"],
+    ["invalid UTF-8 in JSON", Buffer.from('{"id": "\xff"}', "latin1"), JSON_TYPE, "event.unreadable"],
+    ["an unknown content type", bytesOf(event()), { "content-type": "text/csv" }, "event.unreadable"],
+    ["too large a value", new Uint8Array(LIMITS.eventBytes + 1), {}, "limit.event_bytes"],
+    ["another tenant in header and value", bytesOf({ ...event(), organisationId: "a" }), { "organisation-id": "b" }, "tenant.forbidden"],
+    ["a tenant that the topic may not speak for", bytesOf(event()), { "organisation-id": "forbidden" }, "tenant.forbidden"],
+    ["an id that differs from its header", bytesOf(event()), { "event-id": "evt_2" }, "event.invalid: id"],
+    ["an id in the header that is none", bytesOf({ ...event(), id: "" }), { "event-id": "a b" }, "event.invalid: id"],
+    ["no pass", bytesOf(create(PassEventSchema, { type: PassEventType.CREATED })), {}, "event.invalid: pass"],
+    ["an unknown type", bytesOf({ ...event(), type: 99 as PassEventType }), {}, "event.invalid: type"],
+  ])("%s", (_name, value, headers, expected) => {
+    expect(reason(decode(record(value, headers)))).toMatch(new RegExp(`^${expected.replaceAll(".", "\\.")}`));
+  });
+});

@@ -1,0 +1,135 @@
+/** From a record of the log to an event, or to a dead letter that says why not. Pure; nothing here throws. */
+import { hash } from "node:crypto";
+import { fromBinary, fromJsonString } from "@bufbuild/protobuf";
+import { type PassEvent, PassEventSchema } from "../../gen/passbus/v1/pass_event_pb.js";
+import { decodeStored } from "../domain/decoded-event.ts";
+import { type DecodedEvent, isEventId, type StoredEvent } from "../domain/event.ts";
+import { derivedId } from "../kernel/ids.ts";
+import { LIMITS } from "../kernel/limits.ts";
+import type { Tenant } from "../kernel/tenant.ts";
+import { canonicalBytes, completeEvent } from "./canonical.ts";
+import { CANONICAL_CONTENT_TYPE, RECORD_HEADERS } from "./content-type.ts";
+import type { DeadLetter, DeadReason } from "./dead-letters.ts";
+import type { LogRecord } from "./event-log.ts";
+import { validateEvent } from "./validate.ts";
+
+export type Decoded =
+  | { readonly kind: "event"; readonly event: DecodedEvent }
+  | { readonly kind: "dead"; readonly letter: DeadLetter };
+
+export type RecordDecoder = (record: LogRecord) => Decoded;
+
+/** Whom a topic may speak for, and whose its records are where they don't say. */
+export interface TenantRule {
+  readonly fallback: Tenant;
+  allows(topic: string, tenant: Tenant): boolean;
+}
+
+export function recordDecoder(tenants: TenantRule): RecordDecoder {
+  return (record) => {
+    const refuse = (reason: DeadReason, message: string): Decoded => ({
+      kind: "dead",
+      letter: { record, reason, message },
+    });
+    if (record.value === null || record.value.length === 0) return refuse("event.empty", "the record has no value");
+    if (record.value.length > LIMITS.eventBytes) {
+      const bytes = record.value.length;
+      return refuse("limit.event_bytes", `the value has ${bytes} bytes, more than ${LIMITS.eventBytes}`);
+    }
+    let event: PassEvent;
+    try {
+      event = readValue(record.value, record.headers[RECORD_HEADERS.contentType]);
+    } catch (error) {
+      return refuse("event.unreadable", error instanceof Error ? error.message : String(error));
+    }
+    const tenant = tenantOf(record, event, tenants.fallback);
+    if (tenant === undefined) return refuse("tenant.forbidden", "the headers and the value name different tenants");
+    if (!tenants.allows(record.topic, tenant)) {
+      const named = `${tenant.organisation}/${tenant.environment}`;
+      return refuse("tenant.forbidden", `topic ${record.topic} may not speak for ${named}`);
+    }
+    const wrong = headersInto(event, record);
+    if (wrong !== undefined) return refuse("event.invalid", wrong);
+    const violations = validateEvent(event, "");
+    if (violations.length > 0) {
+      return refuse("event.invalid", violations.map(({ field, description }) => `${field}: ${description}`).join("; "));
+    }
+    return { kind: "event", event: complete(record, event, tenant) };
+  };
+}
+
+/** Without the header a value is JSON if it reads as such, else protobuf. */
+function readValue(value: Uint8Array, contentType: string | undefined): PassEvent {
+  const type = contentType?.split(";")[0]?.trim().toLowerCase();
+  switch (type) {
+    case "application/x-protobuf":
+    case "application/protobuf":
+      return fromBinary(PassEventSchema, value);
+    case "application/json":
+      return fromJsonString(PassEventSchema, textOf(value));
+    case undefined:
+      return value[0] === 0x7b ? fromJsonString(PassEventSchema, textOf(value)) : fromBinary(PassEventSchema, value);
+    default:
+      throw new Error(`content-type ${type} is not one that passbus reads`);
+  }
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+function textOf(value: Uint8Array): string {
+  return utf8.decode(value);
+}
+
+/** The headers win over what the value leaves empty; undefined where both are set and differ. */
+function tenantOf(record: LogRecord, event: PassEvent, fallback: Tenant): Tenant | undefined {
+  const organisation = agreed(record.headers[RECORD_HEADERS.organisation], event.organisationId);
+  const environment = agreed(record.headers[RECORD_HEADERS.environment], event.environment);
+  if (organisation === undefined || environment === undefined) return undefined;
+  return { organisation: organisation || fallback.organisation, environment: environment || fallback.environment };
+}
+
+/** Fills entity and id from the headers; what is wrong with them, if anything is. */
+function headersInto(event: PassEvent, record: LogRecord): string | undefined {
+  const entity = agreed(record.headers[RECORD_HEADERS.entity], event.entityId);
+  if (entity === undefined) return "entity_id: the header and the value differ";
+  const id = agreed(record.headers[RECORD_HEADERS.event], event.id);
+  if (id === undefined) return "id: the header event-id and the value differ";
+  event.entityId = entity;
+  event.id = id;
+  return id === "" || isEventId(id) ? undefined : "id: must be 1 to 128 visible ASCII characters";
+}
+
+function agreed(header: string | undefined, value: string): string | undefined {
+  if (header === undefined || header === "" || header === value) return value;
+  return value === "" ? header : undefined;
+}
+
+function complete(record: LogRecord, event: PassEvent, tenant: Tenant): DecodedEvent {
+  const isOurs = record.headers[RECORD_HEADERS.contentType] === CANONICAL_CONTENT_TYPE;
+  completeEvent(event, tenant, event.id === "" ? hashedId(record) : event.id);
+  const value = isOurs && record.value !== null ? record.value : canonicalBytes(event);
+  const stored: StoredEvent = {
+    tenant,
+    id: event.id,
+    type: event.type,
+    passId: event.pass?.id ?? "",
+    entityId: event.entityId,
+    loggedAtMs: record.appendedAtMs,
+    value,
+    contentHash: hash("sha256", value, "base64url"),
+  };
+  return decodeStored(stored, event);
+}
+
+/** For an event without an id: the same record always gets the same one. A recreated topic repeats offsets, hence the rest. */
+function hashedId(record: LogRecord): string {
+  const text = (bytes: Uint8Array | null) => Buffer.from(bytes ?? []).toString("latin1");
+  return derivedId("evt", [
+    record.topic,
+    String(record.partition),
+    String(record.offset),
+    String(record.appendedAtMs),
+    text(record.key).replaceAll("\0", "\0\0"),
+    hash("sha256", record.value ?? new Uint8Array(), "hex"),
+  ]);
+}

@@ -1,0 +1,23 @@
+import type { DecodedEvent } from "../domain/event.ts";
+import type { Assignment } from "./event-log.ts";
+
+/** An event on its way from a record of the log to its deliveries. Exactly one of `done` and `conflict` is called, once. */
+export interface IncomingEvent extends DecodedEvent {
+  readonly assignment: Assignment;
+  /** All that the record asked for is durable: its offset may go. */
+  done(): void;
+  /** Another content is stored under its id: the record becomes a dead letter. */
+  conflict(): void;
+}
+
+/** What intake hands events to: the delivery engine. */
+export interface EventTaker {
+  /** Takes events in the order of the log. Returns at once. */
+  take(events: readonly IncomingEvent[]): void;
+  /** True while it has as much as it may hold: the log is read no further. */
+  isFull(): boolean;
+  /** Called whenever a full one has room again. */
+  onRoom(listener: () => void): void;
+  /** Work of these assignments that has not been sent is dropped (protocol, rule 2). */
+  drop(assignments: readonly Assignment[]): void;
+}

@@ -1,0 +1,114 @@
+/** What sort of trouble it is; the API maps each to one gRPC code. */
+export type ErrorKind =
+  | "unauthenticated"
+  | "forbidden"
+  | "notFound"
+  | "alreadyExists"
+  | "exhausted"
+  | "invalid"
+  | "precondition"
+  | "unavailable"
+  | "unimplemented"
+  | "internal";
+
+interface ErrorRow {
+  readonly kind: ErrorKind;
+  readonly meaning: string;
+}
+
+/** Every code that passbus answers, logs or stores with an attempt or a dead letter. docs/errors.md is written from it. */
+export const ERRORS = {
+  "auth.missing": { kind: "unauthenticated", meaning: "The call carries no key." },
+  "auth.invalid": { kind: "unauthenticated", meaning: "The key is unknown, expired or revoked." },
+  "role.insufficient": { kind: "forbidden", meaning: "The key's role may not do this." },
+  "tenant.forbidden": {
+    kind: "forbidden",
+    meaning: "The event names an organisation or environment that its sender may not speak for.",
+  },
+  "resource.not_found": { kind: "notFound", meaning: "There is no such thing in this organisation and environment." },
+  "subscription.duplicate_url": {
+    kind: "alreadyExists",
+    meaning: "Another subscription of the scope has this URL.",
+  },
+  "limit.subscriptions": { kind: "exhausted", meaning: "The scope has as many subscriptions as it may." },
+  "limit.request_bytes": { kind: "exhausted", meaning: "The request is too large." },
+  "limit.event_bytes": { kind: "exhausted", meaning: "The event is too large." },
+  "limit.backlog": { kind: "exhausted", meaning: "The log takes no more for now; try again later." },
+  "request.invalid": { kind: "invalid", meaning: "A field of the request is wrong; the answer names it." },
+  "delivery.attempting": { kind: "precondition", meaning: "The delivery is being attempted right now." },
+  "version.changed": { kind: "precondition", meaning: "Somebody else changed it meanwhile; read it and try again." },
+  "log.unavailable": { kind: "unavailable", meaning: "The event log did not take the records." },
+  "store.unavailable": { kind: "unavailable", meaning: "The store did not answer." },
+  "feature.unavailable": { kind: "unimplemented", meaning: "This version of passbus cannot do it yet." },
+  "config.invalid": { kind: "invalid", meaning: "A setting does not parse." },
+  "data_dir.locked": { kind: "precondition", meaning: "Another passbus has this data directory open." },
+  "data_dir.newer": { kind: "precondition", meaning: "The data directory was written by a newer passbus." },
+  "keyring.unknown_key": { kind: "internal", meaning: "A secret is encrypted under a key that the keyring lacks." },
+  "keyring.damaged": { kind: "internal", meaning: "A sealed secret was changed, or belongs to something else." },
+  internal: { kind: "internal", meaning: "A mistake of passbus's own." },
+
+  "event.empty": { kind: "invalid", meaning: "The record has no value." },
+  "event.unreadable": { kind: "invalid", meaning: "The record's value does not decode." },
+  "event.invalid": { kind: "invalid", meaning: "The event breaks a rule; the message names the field." },
+  "event.conflict": { kind: "invalid", meaning: "An event of this id and other content was there first." },
+
+  "http.status": { kind: "unavailable", meaning: "The receiver answered something other than 2xx." },
+  "http.redirect": { kind: "unavailable", meaning: "The receiver answered a redirect, which is never followed." },
+  "http.gone": { kind: "unavailable", meaning: "The receiver answered 410: its subscription was disabled." },
+  "dns.failed": { kind: "unavailable", meaning: "The endpoint's host name does not resolve." },
+  "connect.refused": { kind: "unavailable", meaning: "Nobody listens at the endpoint." },
+  "connect.timeout": { kind: "unavailable", meaning: "The connection was not made in time." },
+  "connect.failed": { kind: "unavailable", meaning: "The connection could not be made." },
+  "tls.failed": { kind: "unavailable", meaning: "The TLS handshake failed, or the certificate is not valid." },
+  "attempt.timeout": { kind: "unavailable", meaning: "The whole attempt took longer than its deadline." },
+  "connection.closed": { kind: "unavailable", meaning: "The connection ended before the response did." },
+  "response.invalid": { kind: "unavailable", meaning: "The response is not HTTP, or its header is too large." },
+  "guard.refused": { kind: "unavailable", meaning: "The endpoint lies at an address that webhooks may not go to." },
+  "url.invalid": { kind: "invalid", meaning: "The endpoint's URL is not one that webhooks may go to." },
+  "format.failed": { kind: "internal", meaning: "The event could not be written in the subscription's format." },
+  "attempt.cancelled": { kind: "unavailable", meaning: "passbus stopped while the attempt ran." },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** A field that is wrong: its path as the caller wrote it (`events[3].pass.id`) and what would be right. */
+export interface FieldViolation {
+  readonly field: string;
+  readonly description: string;
+}
+
+/** The one error type that crosses rooms. Told apart by `code`, never by its message. */
+export class CodedError extends Error {
+  override readonly name = "CodedError";
+  readonly code: ErrorCode;
+  readonly violations: readonly FieldViolation[];
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { readonly violations?: readonly FieldViolation[]; readonly cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.violations = options.violations ?? [];
+  }
+
+  get kind(): ErrorKind {
+    return ERRORS[this.code].kind;
+  }
+}
+
+/** An INVALID_ARGUMENT for one field: the message names it too, for people who see nothing else. */
+export function invalidField(field: string, description: string): CodedError {
+  return invalidFields([{ field, description }]);
+}
+
+export function invalidFields(violations: readonly FieldViolation[]): CodedError {
+  const message = violations.map((violation) => `${violation.field}: ${violation.description}`).join("; ");
+  return new CodedError("request.invalid", message, { violations });
+}
+
+/** For a place that a closed union makes unreachable; the type checker proves it. */
+export function unreachable(value: never): never {
+  throw new CodedError("internal", `unexpected value ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,111 @@
+import { exponentialWait } from "./backoff.ts";
+import { type Clock, sleep } from "./clock.ts";
+
+export interface GroupCommitOptions<T> {
+  /** Makes a batch durable. May be called again with the same batch after it rejected, so it must be repeatable. */
+  readonly write: (batch: readonly T[]) => Promise<void>;
+  readonly maxItems: number;
+  /** How long the first item of a batch waits for others. */
+  readonly maxWaitMs: number;
+  readonly clock: Clock;
+  readonly onFailure: (error: unknown, itemCount: number) => void;
+  /** Called when writing works again after a failure. */
+  readonly onRecovery?: () => void;
+}
+
+const RETRY_FIRST_MS = 50;
+const RETRY_MAX_MS = 5_000;
+
+/**
+ * Gathers items and writes them in batches, one batch at a time and in order. A batch that fails is written again until
+ * it succeeds; meanwhile `stalled` is true, and whoever makes more items should stop.
+ */
+export class GroupCommit<T> {
+  readonly #options: GroupCommitOptions<T>;
+  readonly #stop = new AbortController();
+  #queue: T[] = [];
+  #writing = 0;
+  #stalled = false;
+  #timer: (() => void) | undefined;
+  #idle: (() => void)[] = [];
+  #draining = false;
+
+  constructor(options: GroupCommitOptions<T>) {
+    this.#options = options;
+  }
+
+  /** Items that are not durable yet. */
+  get size(): number {
+    return this.#queue.length + this.#writing;
+  }
+
+  /** True from a write's failure until a write succeeds. */
+  get stalled(): boolean {
+    return this.#stalled;
+  }
+
+  add(item: T): void {
+    this.#queue.push(item);
+    if (this.#writing > 0) return;
+    if (this.#queue.length >= this.#options.maxItems || this.#draining) this.#begin();
+    else this.#timer ??= this.#options.clock.after(this.#options.maxWaitMs, () => this.#begin());
+  }
+
+  /** Resolves when nothing is left to write, or after `abandon`. Items that are added meanwhile are written at once. */
+  drain(): Promise<void> {
+    this.#draining = true;
+    if (this.size === 0 || this.#stop.signal.aborted) return Promise.resolve();
+    if (this.#writing === 0) this.#begin();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Gives up what isn't durable, as a crash would. */
+  abandon(): void {
+    this.#stop.abort();
+    this.#timer?.();
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #begin(): void {
+    this.#timer?.();
+    this.#timer = undefined;
+    if (this.#writing > 0 || this.#queue.length === 0 || this.#stop.signal.aborted) return;
+    const batch = this.#queue.splice(0, this.#options.maxItems);
+    this.#writing = batch.length;
+    void this.#write(batch);
+  }
+
+  async #write(batch: readonly T[]): Promise<void> {
+    for (let failures = 0; !this.#stop.signal.aborted; failures++) {
+      try {
+        await this.#options.write(batch);
+        break;
+      } catch (error) {
+        this.#stalled = true;
+        this.#options.onFailure(error, batch.length);
+        await sleep(
+          this.#options.clock,
+          exponentialWait(failures, RETRY_FIRST_MS, RETRY_MAX_MS),
+          this.#stop.signal,
+        );
+      }
+    }
+    this.#writing = 0;
+    if (this.#stop.signal.aborted) return;
+    if (this.#stalled) {
+      this.#stalled = false;
+      this.#options.onRecovery?.();
+    }
+    this.#next();
+  }
+
+  #next(): void {
+    if (this.#queue.length === 0) {
+      for (const resolve of this.#idle.splice(0)) resolve();
+    } else if (this.#draining || this.#queue.length >= this.#options.maxItems) {
+      this.#begin();
+    } else {
+      this.#timer ??= this.#options.clock.after(this.#options.maxWaitMs, () => this.#begin());
+    }
+  }
+}

@@ -1,0 +1,63 @@
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/**
+ * Everything has a limit, and meeting one is a clear error or back-pressure, never growth (design, section 7).
+ * Units stand in the names.
+ */
+export const LIMITS = {
+  /** One event as protobuf. */
+  eventBytes: 256 * KIB,
+  /** One request to the API, decompressed. */
+  requestBytes: 4 * MIB,
+  publishBatch: 1_000,
+  pageSize: 500,
+  defaultPageSize: 50,
+  /** A call's deadline; what a client asks beyond it is refused. */
+  requestDeadlineMs: 60_000,
+  /** Nesting of a message or of a Struct in JSON. */
+  messageDepth: 64,
+  /** Nesting of a pass's content: two levels of protobuf each, of which readers go 100 deep and no deeper. */
+  contentDepth: 32,
+
+  idCharacters: 128,
+  urlCharacters: 2_048,
+  descriptionCharacters: 1_000,
+  labels: 32,
+  labelCharacters: 128,
+  customHeaders: 20,
+  customHeaderBytes: 4 * KIB,
+  organisationSubscriptions: 10,
+  entitySubscriptions: 10,
+  liveSecrets: 2,
+  rotationOverlapMs: 7 * 24 * 3_600_000,
+  /** Spans in which a person had a subscription disabled, kept to decide DROP by log time. */
+  disabledSpans: 20,
+
+  retrySteps: 30,
+  retryStepMinMs: 100,
+  retryStepMaxMs: 7 * 24 * 3_600_000,
+  attemptTimeoutMinMs: 1_000,
+  /** Well under the lease of 60 s, so that an attempt ends before another worker may take its delivery. */
+  attemptTimeoutMaxMs: 30_000,
+  maxInFlight: 256,
+
+  /** Of a response, kept in the attempt's record. */
+  responseExcerptBytes: 4 * KIB,
+  /** Of a response, read at all: beyond it the connection is closed. */
+  responseReadBytes: 64 * KIB,
+  responseHeaderBytes: 16 * KIB,
+  /** Attempts kept of one delivery: the first, and the last ones. */
+  attemptsKept: 21,
+
+  /** Deliveries of all lanes in memory before the log is read no further. */
+  pendingDeliveries: 8_192,
+  /** Bytes of events in memory before the log is read no further. */
+  pendingEventBytes: 64 * MIB,
+  /** Deliveries that wait in memory for one endpoint. */
+  laneQueue: 1_024,
+  /** Requests in flight over all endpoints. */
+  inFlight: 1_024,
+  /** Outcomes not yet durable before no new attempt starts. */
+  unflushedRows: 4_096,
+} as const;

@@ -1,0 +1,113 @@
+import { describe, expect, test } from "vitest";
+import { MemoryStore } from "../../test/support/memory-store.ts";
+import { sampleEvent, sampleSubscription, TENANT } from "../../test/support/samples.ts";
+import { PassProtocol } from "../../gen/io/pass_pb.js";
+import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import type { DecodedEvent } from "../domain/event.ts";
+import type { Subscription } from "../domain/subscription.ts";
+import { formatOf } from "../formats/registry.ts";
+import { dispositionOf, SubscriptionIndex } from "./subscription-index.ts";
+
+const LOGGED = 1_700_000_000_000;
+
+async function matched(event: DecodedEvent, ...subscriptions: Partial<Subscription>[]): Promise<string[]> {
+  const feed = new MemoryStore();
+  for (const over of subscriptions) feed.put(sampleSubscription(over));
+  const index = new SubscriptionIndex({ feed, typesOf: (format) => formatOf(format)?.types ?? [], skewMs: 1_000 });
+  await index.refresh([event.stored.tenant]);
+  return index.match(event).map((match) => match.subscription.id);
+}
+
+describe("who gets an event", () => {
+  test("an organisation's subscription gets every entity's events, an entity's its own", async () => {
+    const subscriptions = [{ id: "all" }, { id: "mine", entityId: "class-1" }, { id: "other", entityId: "class-2" }];
+    expect(await matched(sampleEvent("e"), ...subscriptions)).toEqual(["all", "mine"]);
+  });
+
+  test("types are those named, or all that the format can say", async () => {
+    const scanned = sampleEvent("e", { type: PassEventType.SCANNED });
+    const subscriptions: Partial<Subscription>[] = [
+      { id: "standard" },
+      { id: "passkit", format: "PASSKIT" },
+      { id: "named", eventTypes: [PassEventType.SCANNED] },
+      { id: "others", eventTypes: [PassEventType.CREATED] },
+    ];
+    expect(await matched(scanned, ...subscriptions)).toEqual(["standard", "named"]);
+    expect(await matched(sampleEvent("e"), ...subscriptions)).toEqual(["standard", "passkit"]);
+  });
+
+  test("a protocol lets only its passes through", async () => {
+    const event = sampleEvent("e");
+    if (event.event.pass) event.event.pass.protocol = PassProtocol.MEMBERSHIP;
+    const subscriptions = [
+      { id: "any" },
+      { id: "members", protocol: PassProtocol.MEMBERSHIP },
+      { id: "coupons", protocol: PassProtocol.SINGLE_USE_COUPON },
+    ];
+    expect(await matched(event, ...subscriptions)).toEqual(["any", "members"]);
+  });
+
+  test("organisations and environments never meet", async () => {
+    const staging = { ...TENANT, environment: "staging" };
+    expect(await matched(sampleEvent("e", { tenant: staging }), { id: "production" })).toEqual([]);
+    expect(await matched(sampleEvent("e"), { id: "staging", tenant: staging })).toEqual([]);
+  });
+
+  test("a subscription younger than the event is left out, less the skew in favour of sending", async () => {
+    const subscriptions = [
+      { id: "older", createdAtMs: LOGGED - 1 },
+      { id: "skewed", createdAtMs: LOGGED + 1_000 },
+      { id: "younger", createdAtMs: LOGGED + 1_001 },
+    ];
+    expect(await matched(sampleEvent("e"), ...subscriptions)).toEqual(["older", "skewed"]);
+  });
+});
+
+describe("disabled", () => {
+  const span = { fromMs: 100, toMs: 200 };
+  test.each([
+    ["drop", "enabled", [span], 99, "send"],
+    ["drop", "enabled", [span], 100, "drop"],
+    ["drop", "enabled", [span], 199, "drop"],
+    ["drop", "enabled", [span], 200, "send"],
+    ["drop", "disabled", [{ fromMs: 100 }], 5_000, "drop"],
+    ["drop", "disabled", [{ fromMs: 100 }], 50, "hold"],
+    ["drop", "disabled", [], 5_000, "hold"],
+    ["hold", "disabled", [{ fromMs: 100 }], 5_000, "hold"],
+    ["hold", "enabled", [span], 150, "send"],
+  ] as const)("%s, %s, %j: an event of %i is to %s", (whileDisabled, state, disabledSpans, loggedAtMs, expected) => {
+    const policy = { ...sampleSubscription().policy, whileDisabled };
+    expect(dispositionOf(sampleSubscription({ policy, state, disabledSpans }), loggedAtMs)).toBe(expected);
+  });
+});
+
+describe("the index", () => {
+  test("sees what was there when it was refreshed, and what changed since", async () => {
+    const feed = new MemoryStore();
+    const index = new SubscriptionIndex({ feed, typesOf: (format) => formatOf(format)?.types ?? [] });
+    await index.refresh([TENANT]);
+    expect(index.holds(TENANT)).toBe(true);
+    expect(index.find(TENANT, "sub_1")).toBeUndefined();
+    feed.put(sampleSubscription());
+    expect(index.find(TENANT, "sub_1")).toBeUndefined();
+    await index.refresh([TENANT]);
+    expect(index.find(TENANT, "sub_1")?.version).toBe(1);
+    feed.remove(sampleSubscription());
+    await index.refresh([TENANT]);
+    expect(index.find(TENANT, "sub_1")).toBeUndefined();
+  });
+
+  test("holds as many tenants as it may, those used last, and never fewer than are asked for", async () => {
+    const feed = new MemoryStore();
+    const index = new SubscriptionIndex({ feed, typesOf: () => [], maxTenants: 2 });
+    const tenant = (organisation: string) => ({ organisation, environment: "production" });
+    await index.refresh([tenant("a")]);
+    await index.refresh([tenant("b")]);
+    await index.refresh([tenant("a")]);
+    await index.refresh([tenant("c")]);
+    expect(index.tenants().map(({ organisation }) => organisation)).toEqual(["a", "c"]);
+    expect(index.holds(tenant("b"))).toBe(false);
+    await index.refresh([tenant("d"), tenant("e"), tenant("f")]);
+    expect(index.tenants()).toHaveLength(3);
+  });
+});

@@ -1,0 +1,59 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { hash } from "node:crypto";
+import { PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import { ActionMethod } from "../../gen/io/integrations_pb.js";
+import type { StoredEvent } from "../../src/domain/event.ts";
+import { decodeStored } from "../../src/domain/decoded-event.ts";
+import type { DecodedEvent } from "../../src/domain/event.ts";
+import { DEFAULT_POLICY, type Subscription } from "../../src/domain/subscription.ts";
+import type { Tenant } from "../../src/kernel/tenant.ts";
+
+export const TENANT: Tenant = { organisation: "acme", environment: "production" };
+
+/** An enabled subscription for everything of the organisation, with what the test cares about laid over it. */
+export function sampleSubscription(over: Partial<Subscription> = {}): Subscription {
+  const id = over.id ?? "sub_1";
+  const url = over.url ?? `https://example.com/${id}`;
+  return {
+    id,
+    tenant: TENANT,
+    entityId: "",
+    url,
+    urlKey: url,
+    eventTypes: [],
+    format: "STANDARD",
+    formatOptions: { passkitUninstalledName: "documented", passkitMethod: ActionMethod.METHOD_NONE },
+    state: "enabled",
+    disabledSpans: [],
+    description: "",
+    labels: {},
+    headers: {},
+    policy: DEFAULT_POLICY,
+    protocol: 0,
+    secrets: [],
+    createdAtMs: 0,
+    updatedAtMs: 0,
+    version: 1,
+    ...over,
+  };
+}
+
+/** A stored event and its message. Equal arguments give equal content. */
+export function sampleEvent(id: string, over: Partial<StoredEvent> = {}): DecodedEvent {
+  const type = over.type ?? PassEventType.INSTALLED;
+  const passId = over.passId ?? "pass-1";
+  const entityId = over.entityId ?? "class-1";
+  const message = create(PassEventSchema, { id, type, pass: { id: passId, classId: entityId } });
+  const value = toBinary(PassEventSchema, message);
+  return decodeStored({
+    tenant: TENANT,
+    id,
+    type,
+    passId,
+    entityId,
+    loggedAtMs: 1_700_000_000_000,
+    value,
+    contentHash: hash("sha256", value, "base64url"),
+    ...over,
+  });
+}

@@ -1,0 +1,19 @@
+/** A certificate for localhost, signed by itself, and its key: for tests alone, and worth nothing elsewhere. */
+export const TEST_TLS = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBmzCCAUGgAwIBAgIUD27mf6+mTYfw+ujarBqLOWI1+ucwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMjAwMjg0MVoYDzIxMjYxMDI5
+MDAyODQxWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAARasU5/PIGrkqXyz5pRFbXdSQIpZCM1csfhh/CM6LObDklAM+ClFoQ+
+9qsbOn6lcN+bw7I/QvFjdjWAJWt60oyXo28wbTAdBgNVHQ4EFgQUfFwOrSVtUWMJ
+0QFFcS7nsvIFts4wHwYDVR0jBBgwFoAUfFwOrSVtUWMJ0QFFcS7nsvIFts4wDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDSAAwRQIhANt0hZYxD/itUOYh7F2HoWD8WDQ9FNOldyoWV/S/fhM7AiBJ
+tLBbYcNqlCeyQzyB5Lzcd69p/D4CSHZTTp6u3ndYCw==
+-----END CERTIFICATE-----`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgHi9ZSOGehmrl9TEf
+ohrYNos5cN8P01GalgyWtYBkLMWhRANCAARasU5/PIGrkqXyz5pRFbXdSQIpZCM1
+csfhh/CM6LObDklAM+ClFoQ+9qsbOn6lcN+bw7I/QvFjdjWAJWt60oyX
+-----END PRIVATE KEY-----`,
+} as const;
