@@ -49,6 +49,7 @@ function setup() {
   const sender = new ScriptedSender();
   /** Partitions that are another's by now. */
   const lost = new Set<number>();
+  const load = { value: 0 };
   const disabled: string[] = [];
   const random = seededRandom(7);
   const engine = new Engine({
@@ -59,6 +60,7 @@ function setup() {
     ids: idSource(clock, random),
     log: silentLog,
     userAgent: "passbus/test",
+    load: { sample: () => load.value },
     index: new SubscriptionIndex({ feed: store, typesOf: (format) => formatOf(format)?.types ?? [] }),
     signer: { sign: (_subscription, _format, id) => ({ "webhook-id": id }) },
     endpointSwitch: { disable: async (_tenant, id) => void disabled.push(id) },
@@ -420,7 +422,7 @@ test("memory has a bound: with as many deliveries as may be, the engine is full"
   const { engine, store, sender, take } = setup();
   sender.reply = () => undefined;
   for (let at = 0; at < 64; at++) store.put(sampleSubscription({ id: `sub_${at}` }));
-  await take(...Array.from({ length: 127 }, (_, at) => sampleEvent(`evt_${at}`)));
+  await take(...Array.from({ length: LIMITS.pendingDeliveries / 64 - 1 }, (_, at) => sampleEvent(`evt_${at}`)));
   expect(engine.isFull()).toBe(false);
   await take(sampleEvent("evt_last"));
   expect(engine.state.pending).toBe(LIMITS.pendingDeliveries);

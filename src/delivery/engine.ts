@@ -11,6 +11,7 @@
 import type { Subscription } from "../domain/subscription.ts";
 import { type Clock, sleep } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import type { Load } from "../kernel/load.ts";
 import type { Log } from "../kernel/log.ts";
 import type { Random } from "../kernel/random.ts";
 import type { Tenant } from "../kernel/tenant.ts";
@@ -39,6 +40,7 @@ export interface EngineDeps extends AttemptDeps {
   readonly endpointSwitch: EndpointSwitch;
   readonly random: Random;
   readonly log: Log;
+  readonly load: Load;
   /** False once a partition is, or may be, another's (protocol, rule 2). */
   readonly isFresh: (assignment: WorkAssignment) => boolean;
 }
@@ -53,11 +55,13 @@ export interface EngineState {
 }
 
 const TICK_MS = 100;
+/** A load from which we take ourselves for the limit. */
+const SATURATED = 0.8;
 const RUN_FAILED_WAIT_MS = 60_000;
 /** A stop waits at least so long for the last flush, whatever it was told. */
 const FLUSH_GRACE_MS = 1_000;
 /** Events planned together: so many that the look-ups are cheap, so few that memory stays bounded. */
-const PLAN_BATCH = 256;
+const PLAN_BATCH = 128;
 
 export class Engine {
   readonly #deps: EngineDeps;
@@ -73,6 +77,7 @@ export class Engine {
   #arrivals: Arrival[] = [];
   #planning: Promise<void> | undefined;
   #planFailing = false;
+  #saidFull = false;
   #cancelTick: (() => void) | undefined;
   #roomListener: () => void = () => {};
 
@@ -108,16 +113,16 @@ export class Engine {
 
   /** True while it has as much as it may hold. */
   isFull(): boolean {
-    return (
+    this.#saidFull =
       this.#arrivals.length >= LIMITS.publishBatch ||
       this.#lanes.count >= LIMITS.pendingDeliveries ||
       this.#inHand.eventBytes >= LIMITS.pendingEventBytes ||
       !this.#recorder.takesMore ||
-      this.#lanes.hasFullLane
-    );
+      this.#lanes.hasFullLane;
+    return this.#saidFull;
   }
 
-  /** `listener` is called whenever there may be room again. */
+  /** `listener` is called when one that said it was full has room again. */
   onRoom(listener: () => void): void {
     this.#roomListener = listener;
   }
@@ -163,6 +168,10 @@ export class Engine {
     this.#recorder.abandon();
   }
 
+  #noteRoom(): void {
+    if (this.#saidFull && !this.isFull()) this.#roomListener();
+  }
+
   // ---- from events to lanes ----
 
   async #plan(): Promise<void> {
@@ -179,7 +188,7 @@ export class Engine {
         await sleep(this.#clock, SPILL_AFTER_MS, this.#stopping.signal);
       }
       this.#lanes.pump();
-      this.#roomListener();
+      this.#noteRoom();
     }
   }
 
@@ -187,8 +196,7 @@ export class Engine {
     const { subscription, disposition } = match;
     if (disposition === "hold") return this.#outcomes.finish(work, { next: { status: "held" } });
     const lane = this.#lanes.lane(subscription.id, subscription.policy.maxInFlight);
-    const tooLong = lane.expectedWaitMs(this.#clock.monotonic()) > SPILL_AFTER_MS;
-    if (lane.behind || tooLong) this.#spill(lane, work);
+    if (lane.behind || this.#lanes.isTooSlow(lane)) this.#spill(lane, work);
     else this.#lanes.push(lane, work);
   }
 
@@ -220,7 +228,8 @@ export class Engine {
       const dueAtMs = this.#clock.now() + RUN_FAILED_WAIT_MS;
       this.#outcomes.finish(work, { next: { status: "waiting", dueAtMs, workClass: "retry" } });
     }
-    if (lane.behind && lane.freeSlots * 2 >= lane.cap) this.#scheduler.wake();
+    if (lane.behind && lane.freeSlots(this.#clock.monotonic()) * 2 >= lane.cap) this.#scheduler.wake();
+    this.#noteRoom();
   }
 
   /** What an attempt uses is read when it starts. */
@@ -285,6 +294,7 @@ export class Engine {
   /** Each tenth of a second: what waits or runs too long leaves memory and the log for the store. */
   #tick(): void {
     const nowMs = this.#clock.monotonic();
+    this.#lanes.setSaturated(this.#deps.load.sample() > SATURATED);
     for (const lane of [...this.#lanes.all()]) this.#relieve(lane, nowMs);
     this.#lanes.pump();
     this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick());
@@ -293,7 +303,8 @@ export class Engine {
   #relieve(lane: Lane, nowMs: number): void {
     const oldest = lane.oldestQueued;
     if (oldest !== undefined) {
-      const waits = nowMs - oldest.queuedAtMs > SPILL_AFTER_MS || lane.expectedWaitMs(nowMs) > 2 * SPILL_AFTER_MS;
+      const patienceMs = this.#lanes.patienceMs;
+      const waits = nowMs - oldest.queuedAtMs > patienceMs || lane.expectedWaitMs(nowMs) > patienceMs;
       if (waits) for (const work of this.#lanes.take(lane, isFromLog)) this.#spill(lane, work);
     }
     for (const work of lane.inFlightWorks()) {
@@ -344,7 +355,7 @@ export class Engine {
 
   #onFlushed(): void {
     this.#lanes.pump();
-    this.#roomListener();
+    this.#noteRoom();
   }
 
   /** False where something is still in flight after `limitMs`. */

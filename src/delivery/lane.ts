@@ -1,8 +1,10 @@
 import { LIMITS } from "../kernel/limits.ts";
 import type { Work } from "./work.ts";
 
-/** Weight of the newest duration in the running mean. */
-const MEAN_WEIGHT = 0.1;
+/** Over how long the lane's rate is measured: as short as shows a hang soon, longer than a pause of our own thread. */
+const WINDOW_MS = 250;
+/** How much work may be fetched ahead from the store: what the lane finishes in this time. */
+const AHEAD_MS = 250;
 
 /**
  * The way to one endpoint: what waits for it in memory and what is in flight. It tells how long something that joins
@@ -17,7 +19,10 @@ export class Lane {
   readonly #inFlight = new Set<Work>();
   #queue: Work[] = [];
   #head = 0;
-  #meanMs = 0;
+  /** What finished in the current window, and in the one before it. */
+  #finished = 0;
+  #finishedBefore = 0;
+  #windowFromMs: number | undefined;
 
   constructor(subscriptionId: string, cap: number) {
     this.subscriptionId = subscriptionId;
@@ -36,28 +41,24 @@ export class Lane {
     return this.queued === 0 && this.#inFlight.size === 0;
   }
 
-  /** Claims that it could start at once. */
-  get freeSlots(): number {
-    return Math.max(0, this.cap - this.#inFlight.size - this.queued);
+  /**
+   * How many claims it can take: what it could start at once, or, where it is quicker than its cap, what it finishes in
+   * a moment. A lease lasts many times longer.
+   */
+  freeSlots(nowMs: number): number {
+    const wanted = Math.max(this.cap, Math.min(LIMITS.laneQueue, this.#ratePerMs(nowMs) * AHEAD_MS));
+    return Math.max(0, Math.floor(wanted) - this.#inFlight.size - this.queued);
   }
 
   get canStart(): boolean {
     return this.queued > 0 && this.#inFlight.size < this.cap;
   }
 
-  /** The queue is as long as may be: the log waits for it as long as it is quick. */
-  get isFull(): boolean {
-    return this.queued >= LIMITS.laneQueue;
-  }
-
-  /**
-   * How long the last of the queue will wait: by the mean duration, or by the age of the oldest request in flight where
-   * that is longer (an endpoint that begins to hang shows it before anything finishes).
-   */
+  /** How long the last of the queue will wait, at the rate at which work has been finishing. */
   expectedWaitMs(nowMs: number): number {
-    const oldest = this.oldestInFlight?.startedAtMs;
-    const ageMs = oldest === undefined ? 0 : nowMs - oldest;
-    return (this.queued * Math.max(this.#meanMs, ageMs)) / this.cap;
+    if (this.queued === 0 || this.#windowFromMs === undefined) return 0;
+    if (this.#finishedBefore === 0 && nowMs - this.#windowFromMs < WINDOW_MS) return 0;
+    return this.queued / this.#ratePerMs(nowMs);
   }
 
   get oldestInFlight(): Work | undefined {
@@ -73,6 +74,8 @@ export class Lane {
   }
 
   push(work: Work): void {
+    // What happened before it was idle says nothing of now.
+    if (this.isIdle) this.#openWindow(work.queuedAtMs, 0);
     this.#queue.push(work);
   }
 
@@ -92,8 +95,8 @@ export class Lane {
 
   finish(work: Work, nowMs: number): void {
     if (!this.#inFlight.delete(work)) return;
-    const tookMs = nowMs - (work.startedAtMs ?? nowMs);
-    this.#meanMs += (tookMs - this.#meanMs) * MEAN_WEIGHT;
+    this.#turnWindow(nowMs);
+    this.#finished++;
   }
 
   /** Takes out of the queue what `which` says. */
@@ -105,5 +108,23 @@ export class Lane {
       this.#head = 0;
     }
     return taken;
+  }
+
+  #ratePerMs(nowMs: number): number {
+    this.#turnWindow(nowMs);
+    const sinceMs = nowMs - (this.#windowFromMs ?? nowMs) + (this.#finishedBefore > 0 ? WINDOW_MS : 0);
+    return sinceMs === 0 ? 0 : (this.#finished + this.#finishedBefore) / sinceMs;
+  }
+
+  #turnWindow(nowMs: number): void {
+    const ageMs = nowMs - (this.#windowFromMs ?? nowMs);
+    if (ageMs >= 2 * WINDOW_MS) this.#openWindow(nowMs - WINDOW_MS, 0);
+    else if (ageMs >= WINDOW_MS) this.#openWindow(nowMs, this.#finished);
+  }
+
+  #openWindow(fromMs: number, finishedBefore: number): void {
+    this.#windowFromMs = fromMs;
+    this.#finished = 0;
+    this.#finishedBefore = finishedBefore;
   }
 }

@@ -14,12 +14,19 @@ export interface LanesDeps {
 
 /** How long something may wait in memory, or be in flight, before it leaves the log for the store (design, section 1). */
 export const SPILL_AFTER_MS = 1_000;
+/** How long the log may wait for a lane whose queue is full. */
+const QUICK_MS = 250;
+/** As SPILL_AFTER_MS, while this process is the limit. */
+const SATURATED_PATIENCE_MS = 5_000;
 
 export class Lanes {
   readonly #deps: LanesDeps;
   readonly #lanes = new Map<string, Lane>();
   /** Lanes that can start something, in turn. */
   readonly #ready = new Set<Lane>();
+  /** Lanes whose queues have reached their limit and not fallen to half of it since. */
+  readonly #full = new Set<Lane>();
+  #saturated = false;
   #inFlight = 0;
   #queued = 0;
   #idleListeners: (() => void)[] = [];
@@ -41,13 +48,34 @@ export class Lanes {
     return Math.max(0, LIMITS.inFlight - this.#inFlight - this.#queued);
   }
 
-  /** A lane that is quick has all that it can queue: better to read on later than to send its work through the store. */
+  /**
+   * How long work may wait in memory. Where we ourselves are the limit, sending it through the store would only cost
+   * more: then the log waits rather, as long as the lane gets on.
+   */
+  get patienceMs(): number {
+    return this.#saturated ? SATURATED_PATIENCE_MS : SPILL_AFTER_MS;
+  }
+
+  setSaturated(saturated: boolean): void {
+    this.#saturated = saturated;
+  }
+
+  /** A full lane that gets on quickly: better to read on a little later than to send its work through the store. */
   get hasFullLane(): boolean {
+    if (this.#full.size === 0) return false;
     const nowMs = this.#deps.clock.monotonic();
-    for (const lane of this.#lanes.values()) {
-      if (lane.isFull && lane.expectedWaitMs(nowMs) <= SPILL_AFTER_MS) return true;
-    }
+    for (const lane of this.#full) if (lane.expectedWaitMs(nowMs) <= this.#quickMs) return true;
     return false;
+  }
+
+  /** Whether new work of this lane would wait for longer than it may. A slow endpoint never makes the others wait. */
+  isTooSlow(lane: Lane): boolean {
+    const waitMs = lane.expectedWaitMs(this.#deps.clock.monotonic());
+    return waitMs > this.patienceMs || (this.#full.has(lane) && waitMs > this.#quickMs);
+  }
+
+  get #quickMs(): number {
+    return this.#saturated ? SATURATED_PATIENCE_MS : QUICK_MS;
   }
 
   /** Resolves as soon as nothing is in flight. */
@@ -74,6 +102,7 @@ export class Lanes {
     work.queuedAtMs = this.#deps.clock.monotonic();
     lane.push(work);
     this.#queued++;
+    if (lane.queued >= LIMITS.laneQueue) this.#full.add(lane);
     if (lane.canStart) this.#ready.add(lane);
   }
 
@@ -119,6 +148,7 @@ export class Lanes {
   /** Lanes exist while they have work; those that can start something take turns. */
   #settle(lane: Lane): void {
     this.#ready.delete(lane);
+    if (lane.queued * 2 <= LIMITS.laneQueue) this.#full.delete(lane);
     if (lane.canStart) this.#ready.add(lane);
     else if (lane.isIdle && !lane.behind) this.#lanes.delete(lane.subscriptionId);
   }

@@ -84,7 +84,8 @@ export class RetryScheduler {
     const limit = lanes.freeSlots;
     if (limit === 0 || !this.#deps.mayStart()) return { claimed: false };
     const slots = new Map<string, number>();
-    for (const lane of lanes.all()) slots.set(lane.subscriptionId, lane.freeSlots);
+    const nowMs = clock.monotonic();
+    for (const lane of lanes.all()) slots.set(lane.subscriptionId, lane.freeSlots(nowMs));
     try {
       const result = await store.claim({
         nowMs: clock.now(),

@@ -138,6 +138,7 @@ describe("publish", () => {
     const twice = () => event({ id: "e", pass: { id: "p", recordData: { a: "1", b: "2" } } });
     const turned = event({ id: "e", pass: { id: "p", recordData: { b: "2", a: "1" } } });
     const result = await publish(tenant, [twice(), event({ id: "f" }), turned]);
+    expect(result.kind).toBe("published");
     expect(result.outcomes.map((outcome) => outcome.eventId)).toEqual(["e", "f", "e"]);
     expect(appended).toHaveLength(2);
   });

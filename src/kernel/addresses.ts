@@ -62,10 +62,7 @@ export function networkSet(cidrs: readonly string[]): NetworkSet {
     const widest = family === "ipv4" ? 32 : 128;
     const bits = prefix === undefined ? widest : /^\d{1,3}$/.test(prefix) ? Number(prefix) : -1;
     if (family === undefined || bits < 0 || bits > widest || rest.length > 0) {
-      throw new CodedError(
-        "config.invalid",
-        `"${cidr}" is no network; right is 10.0.0.0/8, fd00::/8 or one address`,
-      );
+      throw new CodedError("config.invalid", `"${cidr}" is no network; right is 10.0.0.0/8, fd00::/8 or one address`);
     }
     list.addSubnet(address, bits, family);
   }

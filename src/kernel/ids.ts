@@ -14,7 +14,7 @@ export function idSource(clock: Clock, random: Random): IdSource {
 
 /** UUIDv7 (RFC 9562 §5.7) as 32 hex digits: 48 bits of Unix milliseconds, version, variant, 74 random bits. */
 export function uuidV7(unixMs: number, entropy: Uint8Array): string {
-  const bytes = Buffer.alloc(16);
+  const bytes = Buffer.allocUnsafe(16);
   bytes.writeUIntBE(unixMs, 0, 6);
   bytes.set(entropy.subarray(0, 10), 6);
   bytes[6] = 0x70 | ((bytes[6] ?? 0) & 0x0f);

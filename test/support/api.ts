@@ -1,10 +1,10 @@
 /** The API with the rooms behind it, on stores that live in memory: for tests of what the API itself does. */
+
+import type { KeyRecord, Role } from "../../src/access/access-store.ts";
 import { type Authenticate, authenticator } from "../../src/access/authenticate.ts";
 import { makeKey } from "../../src/access/keys.ts";
-import type { KeyRecord, Role } from "../../src/access/access-store.ts";
 import { type ApiDeps, startApi } from "../../src/api/api.ts";
 import type { DeliveryLog } from "../../src/delivery/delivery-store.ts";
-import type { Subscription } from "../../src/domain/subscription.ts";
 import type { AppendResult, NewRecord } from "../../src/intake/event-log.ts";
 import { publisher } from "../../src/intake/publish.ts";
 import { systemClock } from "../../src/kernel/clock.ts";
@@ -12,10 +12,10 @@ import { CodedError } from "../../src/kernel/errors.ts";
 import { idSource } from "../../src/kernel/ids.ts";
 import { type LogFields, silentLog } from "../../src/kernel/log.ts";
 import { systemRandom } from "../../src/kernel/random.ts";
-import { sameTenant, type Tenant } from "../../src/kernel/tenant.ts";
+import type { Tenant } from "../../src/kernel/tenant.ts";
 import { keyringFrom, makeEncryptionKey } from "../../src/signing/keyring.ts";
 import { SubscriptionService } from "../../src/subscriptions/subscription-service.ts";
-import type { SubscriptionStore } from "../../src/subscriptions/subscription-store.ts";
+import { MemorySubscriptions } from "./memory-subscriptions.ts";
 
 export const ADMIN_KEY = "an-admin-key-for-tests";
 export const TENANT: Tenant = { organisation: "acme", environment: "production" };
@@ -68,7 +68,7 @@ export async function testApi(given: Partial<ApiDeps> = {}): Promise<TestApi> {
     corsOrigins: [],
     authenticate,
     subscriptions: new SubscriptionService({
-      store: memorySubscriptions(),
+      store: new MemorySubscriptions(),
       keyring: keyringFrom(makeEncryptionKey("k1", systemRandom), systemRandom),
       checkEndpoint: async (url) => {
         if (!url.startsWith("https://")) throw new CodedError("url.invalid", "must begin with https://");
@@ -102,34 +102,3 @@ export const emptyDeliveryLog: DeliveryLog = {
   listDeliveries: noItems,
   retry: nothing,
 };
-
-function memorySubscriptions(): SubscriptionStore {
-  const rows = new Map<string, Subscription>();
-  const of = (tenant: Tenant, id: string) => {
-    const row = rows.get(id);
-    return row !== undefined && sameTenant(row.tenant, tenant) ? row : undefined;
-  };
-  const inScope = (row: Subscription) =>
-    [...rows.values()].filter(
-      (other) => other.id !== row.id && sameTenant(other.tenant, row.tenant) && other.entityId === row.entityId,
-    );
-  return {
-    async insert(row, scopeLimit) {
-      const scope = inScope(row);
-      if (scope.some((other) => other.urlKey === row.urlKey)) return "duplicateUrl";
-      if (scope.length >= scopeLimit) return "limitReached";
-      rows.set(row.id, row);
-      return "inserted";
-    },
-    get: async (tenant, id) => of(tenant, id),
-    list: async (tenant) => ({ items: [...rows.values()].filter((row) => sameTenant(row.tenant, tenant)) }),
-    async replace(next) {
-      const row = of(next.tenant, next.id);
-      if (row === undefined) return "missing";
-      if (row.version !== next.version - 1) return "changed";
-      rows.set(next.id, next);
-      return "replaced";
-    },
-    remove: async (tenant, id) => of(tenant, id) !== undefined && rows.delete(id),
-  };
-}

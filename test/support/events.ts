@@ -1,4 +1,5 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { type PassEvent, PassEventSchema } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { DecodedEvent } from "../../src/domain/event.ts";
 import type { FormatOptions } from "../../src/domain/subscription.ts";
@@ -12,7 +13,7 @@ export function decodedEvent(init: MessageInitShape<typeof PassEventSchema>): De
     id: "evt_1",
     organisationId: "acme",
     environment: "production",
-    occurredAt: { seconds: 1_608_644_518n, nanos: 743_534_000 },
+    occurredAt: create(TimestampSchema, { seconds: 1_608_644_518n, nanos: 743_534_000 }),
     ...init,
   });
   event.entityId ||= event.pass?.classId ?? "";

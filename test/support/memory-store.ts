@@ -10,7 +10,7 @@ import type {
   NextState,
   OpenSubscription,
 } from "../../src/delivery/delivery-store.ts";
-import { appendAttempt, type Attempt, type Delivery, isTerminal } from "../../src/domain/delivery.ts";
+import { type Attempt, appendAttempt, type Delivery, isTerminal } from "../../src/domain/delivery.ts";
 import type { EventKey, StoredEvent } from "../../src/domain/event.ts";
 import type { Subscription } from "../../src/domain/subscription.ts";
 import { LIMITS } from "../../src/kernel/limits.ts";
@@ -103,7 +103,8 @@ export class MemoryStore implements DeliveryStore, SubscriptionFeed {
     const claimed = [];
     let nextDueAtMs: number | undefined;
     for (const row of [...this.deliveries.values()].sort((a, b) => (a.dueAtMs ?? 0) - (b.dueAtMs ?? 0))) {
-      const dueAtMs = row.status === "waiting" ? row.dueAtMs : row.status === "attempting" ? row.leaseUntilMs : undefined;
+      const dueAtMs =
+        row.status === "waiting" ? row.dueAtMs : row.status === "attempting" ? row.leaseUntilMs : undefined;
       if (dueAtMs === undefined) continue;
       if (dueAtMs > request.nowMs) {
         nextDueAtMs = Math.min(nextDueAtMs ?? dueAtMs, dueAtMs);
@@ -139,7 +140,8 @@ export class MemoryStore implements DeliveryStore, SubscriptionFeed {
   async moveOpen(request: MoveRequest): Promise<number> {
     let count = 0;
     for (const row of this.deliveries.values()) {
-      if (row.subscriptionId !== request.subscriptionId || row.status !== request.from || count >= request.limit) continue;
+      if (row.subscriptionId !== request.subscriptionId || row.status !== request.from || count >= request.limit)
+        continue;
       const next: NextState =
         request.to === "waiting"
           ? { status: "waiting", dueAtMs: request.nowMs, workClass: row.workClass }

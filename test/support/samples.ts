@@ -1,10 +1,9 @@
-import { create, toBinary } from "@bufbuild/protobuf";
 import { hash } from "node:crypto";
-import { PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { ActionMethod } from "../../gen/io/integrations_pb.js";
-import type { StoredEvent } from "../../src/domain/event.ts";
+import { PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { decodeStored } from "../../src/domain/decoded-event.ts";
-import type { DecodedEvent } from "../../src/domain/event.ts";
+import type { DecodedEvent, StoredEvent } from "../../src/domain/event.ts";
 import { DEFAULT_POLICY, type Subscription } from "../../src/domain/subscription.ts";
 import type { Tenant } from "../../src/kernel/tenant.ts";
 

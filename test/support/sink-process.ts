@@ -133,27 +133,33 @@ function obey(call: number, command: SinkCommand): void {
   switch (command.kind) {
     case "answer":
       placeOf(command.path).answer = command.answer;
-      return tell({ call, receipts: [] });
+      tell({ call, receipts: [] });
+      break;
     case "secrets":
       placeOf(command.path).secrets = command.secrets.map((text) => ({ text, webhook: new Webhook(text) }));
-      return tell({ call, receipts: [] });
+      tell({ call, receipts: [] });
+      break;
     case "release": {
       const place = placeOf(command.path);
       place.answer = OK;
       for (const held of place.held.splice(0)) reply(place, held);
-      return tell({ call, receipts: [] });
+      tell({ call, receipts: [] });
+      break;
     }
     case "receipts":
-      return tell({ call, receipts });
+      tell({ call, receipts });
+      break;
     case "reach": {
       const { paths, webhooks } = command;
       waiting.push({ call, isReached: () => paths.every((path) => placeOf(path).webhookIds.size >= webhooks) });
-      return settle();
+      settle();
+      break;
     }
     case "requests": {
       const { path, requests } = command;
       waiting.push({ call, isReached: () => placeOf(path).requests >= requests });
-      return settle();
+      settle();
+      break;
     }
   }
 }

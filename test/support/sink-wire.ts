@@ -4,10 +4,7 @@
  * How a path answers: with a response; "hold", not before it is released (then with 200); "hang", never.
  * A path that nobody spoke of answers 200.
  */
-export type Answer =
-  | { readonly status: number; readonly headers?: Readonly<Record<string, string>> }
-  | "hold"
-  | "hang";
+export type Answer = { readonly status: number; readonly headers?: Readonly<Record<string, string>> } | "hold" | "hang";
 
 /** One request as it came, judged by the receiver alone. */
 export interface Receipt {
@@ -44,6 +41,4 @@ export interface SinkCall {
   readonly command: SinkCommand;
 }
 
-export type SinkMessage =
-  | { readonly port: number }
-  | { readonly call: number; readonly receipts: readonly Receipt[] };
+export type SinkMessage = { readonly port: number } | { readonly call: number; readonly receipts: readonly Receipt[] };

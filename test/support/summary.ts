@@ -62,9 +62,7 @@ function suiteLine(suite: SuiteSummary): string {
 export function summaryLines(summary: Summary): string[] {
   const suites = [...summary.suites].sort((a, b) => (a.file < b.file ? -1 : 1));
   const lines = ["", "What ran:"];
-  lines.push(
-    ...summary.checks.map((check) => `  check: ${check.name} ${check.ok ? "ok" : "FAILED"}`),
-  );
+  lines.push(...summary.checks.map((check) => `  check: ${check.name} ${check.ok ? "ok" : "FAILED"}`));
   lines.push(...suites.map(suiteLine));
   const failures = [
     ...suites.flatMap((suite) => suite.failed.map((name) => `${suite.file} > ${name}`)),
@@ -76,8 +74,7 @@ export function summaryLines(summary: Summary): string[] {
     const rule = "!".repeat(72);
     lines.push("", rule, "NOT EVERYTHING RAN. Skipped, and what was missing:", ...skips, rule);
   }
-  const passed =
-    sum(suites.map((suite) => suite.passed)) + summary.checks.filter((check) => check.ok).length;
+  const passed = sum(suites.map((suite) => suite.passed)) + summary.checks.filter((check) => check.ok).length;
   const skipped = sum(suites.map((suite) => suite.skipped.length));
   const last = `${passed} passed, ${failureCount(summary)} failed`;
   lines.push("", skipped > 0 ? `${last}, ${skipped} skipped` : last);

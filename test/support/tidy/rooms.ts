@@ -1,24 +1,8 @@
 /** Who may import whom: the table of rooms of the design, section 4, and what holds besides it. */
-import {
-  type ImportSite,
-  importsOf,
-  isTest,
-  type Source,
-  type Violation,
-  violation,
-} from "./source.ts";
+import { type ImportSite, importsOf, isTest, type Source, type Violation, violation } from "./source.ts";
 
 const words = ["kernel", "domain", "gen"];
-const rooms = [
-  "intake",
-  "matching",
-  "subscriptions",
-  "formats",
-  "signing",
-  "delivery",
-  "access",
-  "telemetry",
-];
+const rooms = ["intake", "matching", "subscriptions", "formats", "signing", "delivery", "access", "telemetry"];
 
 /** What each room may import besides itself; "*" is everything. Packages are not the table's business. */
 const table: Readonly<Record<string, readonly string[]>> = {
@@ -63,8 +47,7 @@ function judge(from: string, site: ImportSite): string | undefined {
   const allowed = table[from] ?? [];
   if (to !== undefined && allowed.includes(to)) return undefined;
   const inside = site.target.startsWith("src/") || site.target.startsWith("gen/");
-  if (allowed.includes("*") && inside && to !== "main.ts" && to !== "api-thread.ts")
-    return undefined;
+  if (allowed.includes("*") && inside && to !== "main.ts" && to !== "api-thread.ts") return undefined;
   const choice = allowed.includes("*") ? "src and gen" : allowed.join(", ") || "nothing";
   return `${from} may not import ${to ?? "that"} (${site.target}); it may import ${choice}`;
 }

@@ -1,15 +1,7 @@
 /** The rules of the house besides the rooms: sizes, hidden inputs, types, tests that must not be skipped. */
 import type { ArrowFunctionExpression, CallExpression, Function as Fn, Node } from "oxc-parser";
 import { roomRule } from "./rooms.ts";
-import {
-  isTest,
-  lineAt,
-  type Rule,
-  type Source,
-  type Violation,
-  violation,
-  visit,
-} from "./source.ts";
+import { isTest, lineAt, type Rule, type Source, type Violation, violation, visit } from "./source.ts";
 
 export const maxFileLines = 400;
 export const maxFunctionLines = 70;
@@ -132,9 +124,7 @@ function barrelRule(source: Source): Violation[] {
       node.type === "ExportAllDeclaration" ||
       (node.type === "ExportNamedDeclaration" && node.declaration === null),
   );
-  const exports = body.find(
-    (node) => node.type === "ExportAllDeclaration" || node.type === "ExportNamedDeclaration",
-  );
+  const exports = body.find((node) => node.type === "ExportAllDeclaration" || node.type === "ExportNamedDeclaration");
   if (!onlyPasses || exports === undefined) return [];
   return [violation(source, "barrel", exports.start, "the file only hands on what others export")];
 }
@@ -143,8 +133,7 @@ function typeRule(source: Source): Violation[] {
   const found: Violation[] = [];
   visit(source, {
     TSAnyKeyword: (node) => found.push(violation(source, "any", node.start, "unknown, or a type")),
-    TSNonNullExpression: (node) =>
-      found.push(violation(source, "non-null", node.start, "prove it with a check")),
+    TSNonNullExpression: (node) => found.push(violation(source, "non-null", node.start, "prove it with a check")),
     ExportDefaultDeclaration: (node) =>
       found.push(violation(source, "default-export", node.start, "export it by its name")),
   });
@@ -159,8 +148,7 @@ const fromInside = /^(?:(?:ctx|context|t|task)\.)?skip$/u;
 /** `describe.skipIf(!x.present)(x.title("…"), …)`: the one form of a skip; see test/support/requirements.ts. */
 function isAgreedSkip(outer: CallExpression): boolean {
   const inner = outer.callee;
-  if (inner.type !== "CallExpression" || !conditional.test(dotted(inner.callee) ?? ""))
-    return false;
+  if (inner.type !== "CallExpression" || !conditional.test(dotted(inner.callee) ?? "")) return false;
   const condition = inner.arguments[0];
   const title = outer.arguments[0];
   if (condition?.type !== "UnaryExpression" || condition.operator !== "!") return false;

@@ -38,12 +38,7 @@ export function lineAt(source: Source, offset: number): number {
 }
 
 /** What a rule says of a place in a file. */
-export function violation(
-  source: Source,
-  rule: string,
-  offset: number,
-  message: string,
-): Violation {
+export function violation(source: Source, rule: string, offset: number, message: string): Violation {
   return { path: source.path, line: lineAt(source, offset), rule, message };
 }
 
