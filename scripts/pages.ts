@@ -17,7 +17,7 @@ export function generatedPages(): readonly Page[] {
   ];
 }
 
-const NOTE = "<!-- Written by `node scripts/docs.ts`; change the table in the sources instead. -->";
+const NOTE = "<!-- Written by `npm run docs`; change the table in the sources instead. -->";
 
 function configPage(): string {
   const rows: readonly Setting<unknown>[] = Object.values(SETTINGS);

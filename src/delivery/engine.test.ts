@@ -1,97 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { MemoryStore } from "../../test/support/memory-store.ts";
+import { answer, engineSetup } from "../../test/support/engine.ts";
 import { sampleEvent, sampleSubscription } from "../../test/support/samples.ts";
 import { settled } from "../../test/support/settled.ts";
 import { deliveryId } from "../domain/delivery.ts";
-import type { DecodedEvent } from "../domain/event.ts";
-import { formatOf } from "../formats/registry.ts";
-import { idSource } from "../kernel/ids.ts";
-import { LIMITS } from "../kernel/limits.ts";
-import { silentLog } from "../kernel/log.ts";
-import { ManualClock } from "../kernel/manual-clock.ts";
-import { seededRandom } from "../kernel/random.ts";
-import { SubscriptionIndex } from "../matching/subscription-index.ts";
-import { Engine } from "./engine.ts";
-import type { Arrival } from "./in-hand.ts";
-import type { Exchange, OutboundRequest } from "./sender.ts";
-
-const ASSIGNMENT = { partition: 0, generation: 1 };
-
-function answer(status: number): Exchange {
-  return { kind: "response", status, headers: {}, excerpt: new Uint8Array(), durationMs: 1 };
-}
-
-/** A receiver whose answers the test decides; undefined leaves the request open. */
-class ScriptedSender {
-  readonly requests: OutboundRequest[] = [];
-  readonly open: ((exchange: Exchange) => void)[] = [];
-  reply: (request: OutboundRequest) => Exchange | undefined = () => answer(200);
-
-  send(request: OutboundRequest): Promise<Exchange> {
-    this.requests.push(request);
-    const exchange = this.reply(request);
-    return exchange === undefined ? new Promise((resolve) => this.open.push(resolve)) : Promise.resolve(exchange);
-  }
-
-  async close(): Promise<void> {
-    const cut: Exchange = { kind: "failure", reason: "attempt.cancelled", message: "stopped", durationMs: 1 };
-    for (const resolve of this.open.splice(0)) resolve(cut);
-  }
-
-  sentTo(id: string): number {
-    return this.requests.filter((request) => request.url.endsWith(`/${id}`)).length;
-  }
-}
-
-function setup() {
-  const clock = new ManualClock();
-  const store = new MemoryStore();
-  const sender = new ScriptedSender();
-  /** Partitions that are another's by now. */
-  const lost = new Set<number>();
-  const load = { value: 0 };
-  const disabled: string[] = [];
-  const random = seededRandom(7);
-  const engine = new Engine({
-    store,
-    sender,
-    clock,
-    random,
-    ids: idSource(clock, random),
-    log: silentLog,
-    userAgent: "passbus/test",
-    load: { sample: () => load.value },
-    index: new SubscriptionIndex({ feed: store, typesOf: (format) => formatOf(format)?.types ?? [] }),
-    signer: { sign: (_subscription, _format, id) => ({ "webhook-id": id }) },
-    endpointSwitch: { disable: async (_tenant, id) => void disabled.push(id) },
-    isFresh: ({ partition }) => !lost.has(partition),
-  });
-  const done: string[] = [];
-  const conflicts: string[] = [];
-  const arrival = (event: DecodedEvent, assignment = ASSIGNMENT): Arrival => ({
-    ...event,
-    assignment,
-    done: () => done.push(event.stored.id),
-    conflict: () => conflicts.push(event.stored.id),
-  });
-  const take = async (...events: DecodedEvent[]) => {
-    engine.take(events.map((event) => arrival(event)));
-    await settled();
-  };
-  /** Time passes in steps, so that whatever a timer starts gets its turn. */
-  const pass = async (ms: number) => {
-    for (let left = ms; left > 0; left -= 50) {
-      clock.advance(Math.min(50, left));
-      await settled(6);
-    }
-  };
-  const row = (event: DecodedEvent, id: string) => store.deliveries.get(deliveryId(event.stored, id));
-  return { clock, store, sender, lost, disabled, engine, done, conflicts, arrival, take, pass, row };
-}
 
 describe("from the log", () => {
   test("an event goes to every subscription that matches, and its record is done when all is durable", async () => {
-    const { store, sender, take, pass, done, row } = setup();
+    const { store, sender, take, pass, done, row } = engineSetup();
     for (const id of ["sub_1", "sub_2"]) store.put(sampleSubscription({ id }));
     store.put(sampleSubscription({ id: "sub_other", entityId: "class-2" }));
     const event = sampleEvent("evt_1");
@@ -108,7 +23,7 @@ describe("from the log", () => {
   });
 
   test("an event that nobody wants is stored and done", async () => {
-    const { store, take, pass, done } = setup();
+    const { store, take, pass, done } = engineSetup();
     await take(sampleEvent("evt_1"));
     await pass(50);
     expect(done).toEqual(["evt_1"]);
@@ -116,7 +31,7 @@ describe("from the log", () => {
   });
 
   test("one request takes long: its record is done after a second, its outcome counts all the same", async () => {
-    const { engine, store, sender, take, pass, done, row } = setup();
+    const { engine, store, sender, take, pass, done, row } = engineSetup();
     engine.start();
     store.put(sampleSubscription());
     sender.reply = () => undefined;
@@ -134,7 +49,7 @@ describe("from the log", () => {
   });
 
   test("an endpoint that hangs keeps nothing in memory but what is in flight, and costs the others nothing", async () => {
-    const { engine, store, sender, take, pass, done } = setup();
+    const { engine, store, sender, take, pass, done } = engineSetup();
     engine.start();
     for (const id of ["sub_hangs", "sub_well"]) store.put(sampleSubscription({ id }));
     sender.reply = (request) => (request.url.endsWith("hangs") ? undefined : answer(200));
@@ -150,7 +65,7 @@ describe("from the log", () => {
   });
 
   test("spilled work is fetched again and sent once the endpoint is well, the older first", async () => {
-    const { engine, store, sender, take, pass } = setup();
+    const { engine, store, sender, take, pass } = engineSetup();
     engine.start();
     store.put(sampleSubscription());
     sender.reply = () => undefined;
@@ -166,7 +81,7 @@ describe("from the log", () => {
 
 describe("retries", () => {
   test("a failure waits for its time and is sent again with the same webhook id", async () => {
-    const { engine, store, sender, take, pass, row } = setup();
+    const { engine, store, sender, take, pass, row } = engineSetup();
     engine.start();
     store.put(sampleSubscription());
     sender.reply = () => answer(sender.requests.length === 1 ? 500 : 200);
@@ -183,7 +98,7 @@ describe("retries", () => {
   });
 
   test("when the schedule is used up it has failed", async () => {
-    const { engine, store, sender, take, pass, row } = setup();
+    const { engine, store, sender, take, pass, row } = engineSetup();
     engine.start();
     const policy = { ...sampleSubscription().policy, retryScheduleMs: [100, 100] };
     store.put(sampleSubscription({ policy }));
@@ -197,7 +112,7 @@ describe("retries", () => {
   });
 
   test("410 fails the delivery and disables the subscription", async () => {
-    const { store, sender, take, pass, row, disabled } = setup();
+    const { store, sender, take, pass, row, disabled } = engineSetup();
     store.put(sampleSubscription());
     sender.reply = () => answer(410);
     const event = sampleEvent("evt_1");
@@ -208,7 +123,7 @@ describe("retries", () => {
   });
 
   test("what an attempt uses is read when it starts: a corrected URL reaches waiting work", async () => {
-    const { engine, store, sender, take, pass } = setup();
+    const { engine, store, sender, take, pass } = engineSetup();
     engine.start();
     store.put(sampleSubscription());
     sender.reply = (request) => answer(request.url.endsWith("/corrected") ? 200 : 500);
@@ -221,7 +136,7 @@ describe("retries", () => {
 
 describe("repeats", () => {
   test("a record that comes again while its delivery is in flight joins it", async () => {
-    const { engine, store, sender, take, pass, done, arrival } = setup();
+    const { engine, store, sender, take, pass, done, arrival } = engineSetup();
     store.put(sampleSubscription());
     sender.reply = () => undefined;
     await take(sampleEvent("evt_1"));
@@ -236,7 +151,7 @@ describe("repeats", () => {
   });
 
   test("what is stored stops, what a crash left out goes on", async () => {
-    const { store, sender, take, pass, done, row } = setup();
+    const { store, sender, take, pass, done, row } = engineSetup();
     for (const id of ["sub_1", "sub_2"]) store.put(sampleSubscription({ id }));
     const event = sampleEvent("evt_1");
     await take(event);
@@ -250,7 +165,7 @@ describe("repeats", () => {
   });
 
   test("a subscription younger than the event's first record gets nothing of its repeat", async () => {
-    const { store, sender, take, pass, clock } = setup();
+    const { store, sender, take, pass, clock } = engineSetup();
     await take(sampleEvent("evt_1", { loggedAtMs: clock.now() }));
     await pass(100);
     store.put(sampleSubscription({ createdAtMs: clock.now() + 60_000 }));
@@ -260,7 +175,7 @@ describe("repeats", () => {
   });
 
   test.each(["in memory", "in the store"])("the same id with other content is a conflict: %s", async (where) => {
-    const { store, sender, take, pass, conflicts, done } = setup();
+    const { store, sender, take, pass, conflicts, done } = engineSetup();
     store.put(sampleSubscription());
     await take(sampleEvent("evt_1"));
     if (where === "in the store") await pass(100);
@@ -272,7 +187,7 @@ describe("repeats", () => {
   });
 
   test("a conflict that only the flush sees discards the outcome", async () => {
-    const { store, take, pass, conflicts, done } = setup();
+    const { store, take, pass, conflicts, done } = engineSetup();
     store.put(sampleSubscription());
     await take(sampleEvent("evt_1"));
     const other = sampleEvent("evt_1", { passId: "pass-2" });
@@ -286,7 +201,7 @@ describe("repeats", () => {
 
 describe("while the store fails", () => {
   test("no new attempt starts, and no record is done, until a flush succeeds", async () => {
-    const { store, sender, take, pass, done, engine } = setup();
+    const { store, sender, take, pass, done, engine } = engineSetup();
     store.put(sampleSubscription());
     store.flushError = new Error("disk full");
     await take(sampleEvent("evt_1"));
@@ -305,7 +220,7 @@ describe("while the store fails", () => {
 
 describe("disabled subscriptions", () => {
   test("HOLD keeps events and sends them when it is enabled again", async () => {
-    const { engine, store, sender, take, pass, row, done, clock } = setup();
+    const { engine, store, sender, take, pass, row, done, clock } = engineSetup();
     engine.start();
     const policy = { ...sampleSubscription().policy, whileDisabled: "hold" as const };
     const span = { fromMs: clock.now() };
@@ -322,7 +237,7 @@ describe("disabled subscriptions", () => {
   });
 
   test("DROP is decided by when the event was accepted, not by when it is matched", async () => {
-    const { store, sender, take, pass, clock } = setup();
+    const { store, sender, take, pass, clock } = engineSetup();
     const span = { fromMs: clock.now() - 1_000, toMs: clock.now() };
     store.put(sampleSubscription({ disabledSpans: [span] }));
     await take(
@@ -336,7 +251,7 @@ describe("disabled subscriptions", () => {
   });
 
   test("waiting work of a subscription that is disabled or deleted is held or cancelled", async () => {
-    const { engine, store, sender, take, pass, row } = setup();
+    const { engine, store, sender, take, pass, row } = engineSetup();
     engine.start();
     for (const id of ["sub_1", "sub_2"]) store.put(sampleSubscription({ id }));
     sender.reply = () => answer(500);
@@ -351,80 +266,4 @@ describe("disabled subscriptions", () => {
     await pass(10_000);
     expect(sender.requests).toHaveLength(2);
   });
-});
-
-describe("partitions and stops", () => {
-  test("queued work of a lost generation is neither sent nor recorded", async () => {
-    const { engine, store, sender, lost, take, pass, done } = setup();
-    store.put(sampleSubscription());
-    lost.add(ASSIGNMENT.partition);
-    await take(sampleEvent("evt_1"));
-    await pass(100);
-    expect(sender.requests).toHaveLength(0);
-    expect(store.deliveries.size).toBe(0);
-    expect(done).toEqual([]);
-    expect(engine.state.pending).toBe(0);
-  });
-
-  test("a record of a partition that stays inherits work that vanished with another partition", async () => {
-    const { engine, store, sender, lost, take, pass, done, arrival } = setup();
-    store.put(sampleSubscription({ policy: { ...sampleSubscription().policy, maxInFlight: 1 } }));
-    sender.reply = () => undefined;
-    await take(sampleEvent("evt_0"), sampleEvent("evt_1"));
-    engine.take([arrival(sampleEvent("evt_1"), { partition: 1, generation: 1 })]);
-    await settled();
-    lost.add(ASSIGNMENT.partition);
-    engine.drop([ASSIGNMENT]);
-    await settled();
-    sender.reply = () => answer(200);
-    sender.open.shift()?.(answer(200));
-    await pass(100);
-    expect(sender.requests).toHaveLength(2);
-    expect(done.filter((id) => id === "evt_1")).toHaveLength(1);
-  });
-
-  test("a stop lets what is in flight end, leaves the queue in the log, and records", async () => {
-    const { engine, store, sender, take, pass, done, row } = setup();
-    const policy = { ...sampleSubscription().policy, maxInFlight: 1 };
-    store.put(sampleSubscription({ policy }));
-    sender.reply = () => undefined;
-    const [first, second] = [sampleEvent("evt_1"), sampleEvent("evt_2")];
-    await take(first, second);
-    const stopped = engine.stop(1_000);
-    await settled();
-    sender.open.shift()?.(answer(200));
-    await pass(2_000);
-    await stopped;
-    expect(row(first, "sub_1")?.status).toBe("delivered");
-    expect(row(second, "sub_1")).toBeUndefined();
-    expect(done).toEqual(["evt_1"]);
-  });
-
-  test("a stop cuts what hangs: from the log it stays there, leased work is due again", async () => {
-    const { engine, store, sender, take, pass, row, done } = setup();
-    engine.start();
-    store.put(sampleSubscription());
-    sender.reply = () => undefined;
-    const [old, young] = [sampleEvent("evt_1"), sampleEvent("evt_2")];
-    await take(old);
-    await pass(1_200);
-    await take(young);
-    const stopped = engine.stop(500);
-    await pass(2_000);
-    await stopped;
-    expect(row(old, "sub_1")).toMatchObject({ status: "waiting", attemptCount: 0 });
-    expect(row(young, "sub_1")).toBeUndefined();
-    expect(done).toEqual(["evt_1"]);
-  });
-});
-
-test("memory has a bound: with as many deliveries as may be, the engine is full", async () => {
-  const { engine, store, sender, take } = setup();
-  sender.reply = () => undefined;
-  for (let at = 0; at < 64; at++) store.put(sampleSubscription({ id: `sub_${at}` }));
-  await take(...Array.from({ length: LIMITS.pendingDeliveries / 64 - 1 }, (_, at) => sampleEvent(`evt_${at}`)));
-  expect(engine.isFull()).toBe(false);
-  await take(sampleEvent("evt_last"));
-  expect(engine.state.pending).toBe(LIMITS.pendingDeliveries);
-  expect(engine.isFull()).toBe(true);
 });

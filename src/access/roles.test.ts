@@ -1,0 +1,81 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { describe, expect, test } from "vitest";
+import { Health } from "../../gen/grpc/health/v1/health_pb.js";
+import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
+import { AccessService, Role as WireRole } from "../../gen/passbus/v1/access_service_pb.js";
+import { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
+import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
+import { InspectorService } from "../../gen/passbus/v1/inspector_service_pb.js";
+import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
+import type { Role } from "./access-store.ts";
+import { isOpenToAnyone, isRole, METHOD_ACCESS, mayCall, ROLES } from "./roles.ts";
+
+const ours: readonly DescService[] = [
+  AccessService,
+  DeliveryService,
+  EventService,
+  InspectorService,
+  SubscriptionService,
+];
+
+function methodsOf(services: readonly DescService[]): string[] {
+  return services.flatMap((service) => service.methods.map((method) => `${service.typeName}/${method.name}`));
+}
+
+function allowed(role: Role): string[] {
+  return methodsOf(ours)
+    .filter((method) => mayCall(role, method))
+    .map((method) => method.slice(method.indexOf("/") + 1))
+    .sort();
+}
+
+describe("the table of roles", () => {
+  test("has a row for each method that there is, and for nothing else", () => {
+    expect([...METHOD_ACCESS.keys()].sort()).toEqual(methodsOf([...ours, Health, ServerReflection]).sort());
+  });
+
+  test("opens health and reflection to everyone, and nothing of ours", () => {
+    expect(methodsOf([Health, ServerReflection]).every(isOpenToAnyone)).toBe(true);
+    expect(methodsOf(ours).filter(isOpenToAnyone)).toEqual([]);
+  });
+
+  test("a method without a row is closed to every role", () => {
+    for (const role of ROLES) expect(mayCall(role, "passbus.v1.EventService/DropEverything")).toBe(false);
+    expect(isOpenToAnyone("passbus.v1.EventService/DropEverything")).toBe(false);
+  });
+
+  test("an admin may call everything, an operator all but the keys", () => {
+    expect(allowed("admin")).toHaveLength(methodsOf(ours).length);
+    const missing = allowed("admin").filter((method) => !allowed("operator").includes(method));
+    expect(missing).toEqual(["CreateKey", "ListKeys", "RevokeKey"]);
+  });
+
+  test("a publisher may publish and read an event", () => {
+    expect(allowed("publisher")).toEqual(["GetEvent", "PublishEventStream", "PublishEvents"]);
+  });
+
+  test("a subscriber manages subscriptions, reads and sends again, and does not publish", () => {
+    const methods = allowed("subscriber");
+    expect(methods).toEqual(
+      expect.arrayContaining(["CreateSubscription", "RotateSecret", "GetEvent", "RetryDelivery"]),
+    );
+    for (const method of ["PublishEvents", "ListDeadLetters", "CreateKey", "SetLimits"]) {
+      expect(methods).not.toContain(method);
+    }
+  });
+
+  test("a viewer only reads", () => {
+    const reading = /^(Get|List|Tail|Explain|Watch)/;
+    expect(allowed("viewer").filter((method) => !reading.test(method))).toEqual([]);
+    expect(allowed("viewer")).toContain("ListDeliveries");
+  });
+});
+
+describe("isRole", () => {
+  test("knows the roles of the API, and no other", () => {
+    const named = Object.keys(WireRole).filter((name) => Number.isNaN(Number(name)) && name !== "UNSPECIFIED");
+    expect(named.map((name) => name.toLowerCase())).toEqual([...ROLES]);
+    expect(isRole("viewer")).toBe(true);
+    expect(isRole("root")).toBe(false);
+  });
+});

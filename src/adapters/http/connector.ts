@@ -1,0 +1,78 @@
+import { isIP, type LookupFunction, type Socket } from "node:net";
+import { buildConnector } from "undici";
+import { isAllowedAddress, type NetworkSet } from "../../kernel/addresses.ts";
+import { CodedError } from "../../kernel/errors.ts";
+import { refusedAddress } from "../../kernel/url.ts";
+import type { ResolveHost } from "./resolver.ts";
+
+export interface ConnectorOptions {
+  readonly allowedNetworks: NetworkSet;
+  readonly resolve: ResolveHost;
+  readonly connectTimeoutMs: number;
+  /** Certificate authorities to trust instead of Node's own, in PEM. */
+  readonly ca?: string | undefined;
+}
+
+/**
+ * The guard at the door: makes undici's connections, to allowed addresses alone. Each connection resolves its host anew
+ * and connects to an address that was checked in that very answer, so a name that turns to another address between two
+ * looks (DNS rebinding) gains nothing. A kept-alive connection stays with the address it was made to.
+ */
+export function guardedConnector(options: ConnectorOptions): buildConnector.connector {
+  const { allowedNetworks, resolve, connectTimeoutMs, ca } = options;
+  const connect = buildConnector({
+    // HTTP/1.1 alone: one slow response can't hold up others on its connection.
+    allowH2: false,
+    timeout: connectTimeoutMs,
+    // Said outright, so that NODE_TLS_REJECT_UNAUTHORIZED can't switch it off.
+    rejectUnauthorized: true,
+    lookup: guardedLookup(resolve, allowedNetworks),
+    ...(ca === undefined ? {} : { ca }),
+  });
+  return (target, callback) => {
+    // An address literal is never looked up.
+    if (isIP(target.hostname) !== 0 && !isAllowedAddress(target.hostname, allowedNetworks)) {
+      queueMicrotask(() => callback(refused(target.hostname), null));
+      return;
+    }
+    connect(target, (...[error, socket]) => {
+      if (error !== null) return callback(error, null);
+      socket.on("error", (reason) => noteReuse(reason, socket));
+      return callback(null, socket);
+    });
+  };
+}
+
+/** Answers node:net with the allowed addresses of a name; where it has none but forbidden ones, it is refused. */
+export function guardedLookup(resolve: ResolveHost, allowed: NetworkSet): LookupFunction {
+  return (host, options, callback) => {
+    resolve(host).then(
+      (addresses) => {
+        const good = addresses.filter((address) => isAllowedAddress(address, allowed));
+        const [first] = good;
+        if (first === undefined) return callback(refused(addresses.join(", ")), []);
+        if (options.all !== true) return callback(null, first, isIP(first));
+        return callback(
+          null,
+          good.map((address) => ({ address, family: isIP(address) })),
+        );
+      },
+      (error: NodeJS.ErrnoException) => callback(error, []),
+    );
+  };
+}
+
+function refused(address: string): CodedError {
+  return new CodedError("guard.refused", `the endpoint ${refusedAddress(address)}`);
+}
+
+const reused = new WeakSet<Error>();
+
+function noteReuse(error: Error, socket: Socket): void {
+  if (socket.bytesRead > 0) reused.add(error);
+}
+
+/** Did the error end a connection that had brought an earlier response? Such a one the receiver may just have dropped. */
+export function endedReusedConnection(error: Error): boolean {
+  return reused.has(error);
+}

@@ -1,0 +1,55 @@
+import { isIP } from "node:net";
+import { isAllowedAddress } from "../../kernel/addresses.ts";
+import { type Clock, sleep } from "../../kernel/clock.ts";
+import { CodedError } from "../../kernel/errors.ts";
+import { checkUrl, type EndpointUrl, refusedAddress, type UrlRules } from "../../kernel/url.ts";
+import { type ResolveHost, systemResolver } from "./resolver.ts";
+
+export interface EndpointCheckOptions extends UrlRules {
+  readonly clock: Clock;
+  /** Default: DNS, then the system. */
+  readonly resolve?: ResolveHost;
+  /** How long a name may take to resolve. Default 5,000. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * The guard at creation: judges an endpoint's URL and resolves its host, so that its owner hears at once what each
+ * attempt would say later. A name that does not resolve, or not in time, is accepted: DNS may follow the subscription,
+ * and every connection checks again.
+ *
+ * @returns the URL; `href` is its normal form.
+ * @throws CodedError `url.invalid`, or `guard.refused` where no address of the host is allowed. The message is a
+ * predicate of the URL ("must …"), for a field violation.
+ */
+export function endpointCheck(options: EndpointCheckOptions): (text: string) => Promise<EndpointUrl> {
+  const { clock, allowedNetworks, resolve = systemResolver(), timeoutMs = 5_000 } = options;
+  return async (text) => {
+    const check = checkUrl(text, options);
+    if (!check.ok) throw check.error;
+    const { host } = check.url;
+    if (isIP(host) !== 0) return check.url;
+    const addresses = await addressesOf(host, resolve, clock, timeoutMs);
+    const isRefused = !addresses.some((address) => isAllowedAddress(address, allowedNetworks));
+    if (addresses.length > 0 && isRefused) {
+      const where = `${addresses.join(", ")}, which ${host} resolves to,`;
+      throw new CodedError("guard.refused", refusedAddress(where));
+    }
+    return check.url;
+  };
+}
+
+async function addressesOf(
+  host: string,
+  resolve: ResolveHost,
+  clock: Clock,
+  timeoutMs: number,
+): Promise<readonly string[]> {
+  const answered = new AbortController();
+  const late = sleep(clock, timeoutMs, answered.signal).then(() => []);
+  try {
+    return await Promise.race([resolve(host).catch(() => []), late]);
+  } finally {
+    answered.abort();
+  }
+}

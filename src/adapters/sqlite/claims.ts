@@ -1,0 +1,321 @@
+/**
+ * Claiming what is due, and the sweeps over what is open. Both walk the subscriptions that have such work, group by
+ * group along a partial index, so that their cost follows the number of those and not of their rows.
+ */
+import type { DatabaseSync } from "node:sqlite";
+import { packBytes, Transferring } from "../../kernel/thread-call.ts";
+import {
+  ATTEMPTING,
+  CANCELLED,
+  type ClaimAnswer,
+  type ClaimRow,
+  type DeliveryRow,
+  type EventWriteRow,
+  FAILED,
+  HELD,
+  type StoreCalls,
+  type TenantRow,
+  WAITING,
+} from "./calls.ts";
+import { DELIVERY_COLUMNS, type DeliveryTable, readDelivery } from "./deliveries.ts";
+import type { EventTable, ReadEvent } from "./events.ts";
+import { Statements } from "./statements.ts";
+import type { Tenants } from "./tenants.ts";
+
+/** Bytes of events in one claim; what is over it stays due. */
+const CLAIM_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Later than any time, to step over a group at once. SQLite begins a row value's range at its equal and then walks: from
+ * `> (tenant, subscription, class)` it would walk through all rows of that very group.
+ */
+const END = 9_000_000_000_000_000;
+
+/** The work of one class of one subscription, and its earliest time. */
+interface Group {
+  readonly tenant: number;
+  readonly subscriptionId: string;
+  readonly workClass: number;
+  readonly workAtMs: number;
+}
+
+/** A subscription that has due work, and what was taken of it. */
+interface Queue {
+  readonly tenant: number;
+  readonly subscriptionId: string;
+  readonly slots: number;
+  /** Due classes, the most urgent first; those that are used up are gone. */
+  readonly classes: { readonly workClass: number; taken: number }[];
+  taken: number;
+}
+
+interface Candidate {
+  readonly rowid: number;
+  readonly tenant: number;
+  readonly row: DeliveryRow;
+}
+
+export class Claims {
+  readonly #statements: Statements;
+  readonly #tenants: Tenants;
+  readonly #events: EventTable;
+  readonly #deliveries: DeliveryTable;
+  /** Where the last claim ended: the next begins behind it, or the first subscriptions would get everything. */
+  #lastServed: readonly [tenant: number, subscriptionId: string] = [-1, ""];
+
+  constructor(database: DatabaseSync, tenants: Tenants, events: EventTable, deliveries: DeliveryTable) {
+    this.#statements = new Statements(database);
+    this.#tenants = tenants;
+    this.#events = events;
+    this.#deliveries = deliveries;
+  }
+
+  claim(request: ClaimRow): Transferring<ClaimAnswer> {
+    const queues = new Map<string, Queue>();
+    let nextDueAtMs = Number.POSITIVE_INFINITY;
+    for (const group of this.#groups()) {
+      if (group.workAtMs > request.nowMs) {
+        nextDueAtMs = Math.min(nextDueAtMs, group.workAtMs);
+        continue;
+      }
+      nextDueAtMs = Math.min(nextDueAtMs, this.#firstAfter(group, request.nowMs));
+      addToQueue(queues, group, request);
+    }
+    const candidates = this.#choose(this.#inTurn([...queues.values()]), request);
+    return this.#take(candidates, request, nextDueAtMs);
+  }
+
+  /** One look-up a group: the first row behind all of the last group. */
+  *#groups(): Generator<Group> {
+    const next = this.#statements.get(
+      `SELECT tenant, subscription_id, work_class, work_at FROM deliveries INDEXED BY deliveries_work
+       WHERE status < 2 AND (tenant, subscription_id, work_class, work_at) > (?, ?, ?, ${END})
+       ORDER BY tenant, subscription_id, work_class, work_at LIMIT 1`,
+    );
+    let row = next.get(-1, "", -1);
+    while (row !== undefined) {
+      const group = {
+        tenant: Number(row.tenant),
+        subscriptionId: String(row.subscription_id),
+        workClass: Number(row.work_class),
+        workAtMs: Number(row.work_at),
+      };
+      yield group;
+      row = next.get(group.tenant, group.subscriptionId, group.workClass);
+    }
+  }
+
+  #firstAfter(group: Group, nowMs: number): number {
+    const row = this.#statements
+      .get(
+        `SELECT work_at FROM deliveries INDEXED BY deliveries_work
+         WHERE status < 2 AND tenant = ? AND subscription_id = ? AND work_class = ? AND work_at > ?
+         ORDER BY work_at LIMIT 1`,
+      )
+      .get(group.tenant, group.subscriptionId, group.workClass, nowMs);
+    return row === undefined ? Number.POSITIVE_INFINITY : Number(row.work_at);
+  }
+
+  #inTurn(queues: readonly Queue[]): readonly Queue[] {
+    const [tenant, subscriptionId] = this.#lastServed;
+    const behind = queues.findIndex(
+      (queue) => queue.tenant > tenant || (queue.tenant === tenant && queue.subscriptionId > subscriptionId),
+    );
+    return behind <= 0 ? queues : [...queues.slice(behind), ...queues.slice(0, behind)];
+  }
+
+  /** Shares the limit evenly; what one does not use goes round again to those that can use more. */
+  #choose(queues: readonly Queue[], request: ClaimRow): readonly Candidate[] {
+    const chosen: Candidate[] = [];
+    let open = queues;
+    while (open.length > 0 && chosen.length < request.limit) {
+      const share = Math.ceil((request.limit - chosen.length) / open.length);
+      const still: Queue[] = [];
+      for (const queue of open) {
+        const want = Math.min(share, queue.slots - queue.taken, request.limit - chosen.length);
+        if (want <= 0) continue;
+        const rows = this.#due(queue, want, request.nowMs);
+        chosen.push(...rows);
+        if (rows.length > 0) this.#lastServed = [queue.tenant, queue.subscriptionId];
+        if (rows.length === want && queue.taken < queue.slots) still.push(queue);
+      }
+      open = still;
+    }
+    return chosen;
+  }
+
+  /** The next `want` due rows of one subscription, by class, then by time. */
+  #due(queue: Queue, want: number, nowMs: number): readonly Candidate[] {
+    const due = this.#statements.get(
+      `SELECT rowid, ${DELIVERY_COLUMNS.replace(", attempts", "")} FROM deliveries INDEXED BY deliveries_work
+       WHERE status < 2 AND tenant = ? AND subscription_id = ? AND work_class = ? AND work_at <= ?
+       ORDER BY work_at, rowid LIMIT ? OFFSET ?`,
+    );
+    const candidates: Candidate[] = [];
+    for (const part of queue.classes) {
+      const left = want - candidates.length;
+      if (left === 0) break;
+      const rows = due.all(queue.tenant, queue.subscriptionId, part.workClass, nowMs, left, part.taken);
+      part.taken += rows.length;
+      for (const row of rows) {
+        candidates.push({ rowid: Number(row.rowid), tenant: queue.tenant, row: readDelivery(row) });
+      }
+    }
+    queue.taken += candidates.length;
+    return candidates;
+  }
+
+  #take(candidates: readonly Candidate[], request: ClaimRow, nextDueAtMs: number): Transferring<ClaimAnswer> {
+    const lease = this.#statements.get(
+      `UPDATE deliveries SET status = ${ATTEMPTING}, fence = fence + 1, work_at = ? WHERE rowid = ?`,
+    );
+    const leaseUntilMs = request.nowMs + request.leaseMs;
+    const batch = new ClaimedBatch(this.#tenants);
+    let nextMs = nextDueAtMs;
+    for (const { rowid, tenant, row } of candidates) {
+      if (batch.bytes >= CLAIM_BYTES) {
+        nextMs = request.nowMs; // What is left out for its size is due at once.
+        break;
+      }
+      const place = batch.eventPlace(tenant, row[1]) ?? batch.addEvent(tenant, this.#events.read(tenant, row[1]));
+      if (place === undefined) {
+        this.#deliveries.failWithoutEvent(tenant, row[0], FAILED, request.nowMs);
+        nextMs = request.nowMs; // It took a place in this claim, so there may be more that is due.
+        continue;
+      }
+      lease.run(leaseUntilMs, rowid);
+      batch.addDelivery(tenant, place, row, leaseUntilMs);
+      nextMs = Math.min(nextMs, leaseUntilMs);
+    }
+    return batch.answer(nextMs);
+  }
+
+  /** Every subscription with waiting or held rows, three look-ups each at most. */
+  readonly openSubscriptions: StoreCalls["openSubscriptions"] = () => {
+    const next = this.#statements.get(
+      `SELECT tenant, subscription_id, status FROM deliveries INDEXED BY deliveries_unsent
+       WHERE status <> 3 AND (tenant, subscription_id, status, created_at) > (?, ?, ?, ${END})
+       ORDER BY tenant, subscription_id, status LIMIT 1`,
+    );
+    const open = new Map<string, [string, string, string, boolean, boolean]>();
+    let row = next.get(-1, "", -1);
+    while (row !== undefined) {
+      const tenant = Number(row.tenant);
+      const subscriptionId = String(row.subscription_id);
+      const status = Number(row.status);
+      if (status === WAITING || status === HELD) {
+        const name = `${tenant} ${subscriptionId}`;
+        const known = open.get(name) ?? [...this.#tenants.row(tenant), subscriptionId, false, false];
+        known[status === WAITING ? 3 : 4] = true;
+        open.set(name, known);
+      }
+      // Behind held come only terminal ones, which may be many: on to the next subscription.
+      row = next.get(tenant, subscriptionId, status >= HELD ? CANCELLED : status);
+    }
+    return [...open.values()];
+  };
+
+  readonly moveOpen: StoreCalls["moveOpen"] = ({ tenant, subscriptionId, from, to, nowMs, limit }) => {
+    const number = this.#tenants.find(tenant);
+    if (number === undefined) return 0;
+    const moved = this.#statements
+      .get(
+        `UPDATE deliveries SET status = ?, work_at = ?, finished_at = ?, fence = fence + 1 WHERE rowid IN (
+           SELECT rowid FROM deliveries INDEXED BY deliveries_unsent
+           WHERE status <> 3 AND tenant = ? AND subscription_id = ? AND status = ?
+           ORDER BY created_at, rowid LIMIT ?)`,
+      )
+      .run(to, to === WAITING ? nowMs : null, to === CANCELLED ? nowMs : null, number, subscriptionId, from, limit);
+    return Number(moved.changes);
+  };
+}
+
+function addToQueue(queues: Map<string, Queue>, group: Group, request: ClaimRow): void {
+  const name = `${group.tenant} ${group.subscriptionId}`;
+  const part = { workClass: group.workClass, taken: 0 };
+  const known = queues.get(name);
+  if (known !== undefined) {
+    known.classes.push(part);
+    return;
+  }
+  const slots = request.slots.get(group.subscriptionId) ?? request.defaultSlots;
+  if (slots <= 0) return;
+  const { tenant, subscriptionId } = group;
+  queues.set(name, { tenant, subscriptionId, slots, classes: [part], taken: 0 });
+}
+
+/** What a claim answers, each tenant and event in it once. */
+class ClaimedBatch {
+  readonly #tenants: Tenants;
+  readonly #tenantPlaces = new Map<number, number>();
+  readonly #tenantRows: TenantRow[] = [];
+  readonly #eventPlaces = new Map<string, number>();
+  readonly #events: EventWriteRow[] = [];
+  readonly #values: Uint8Array[] = [];
+  readonly #deliveries: [number, number, DeliveryRow][] = [];
+  bytes = 0;
+
+  constructor(tenants: Tenants) {
+    this.#tenants = tenants;
+  }
+
+  eventPlace(tenant: number, id: string): number | undefined {
+    return this.#eventPlaces.get(`${tenant} ${id}`);
+  }
+
+  addEvent(tenant: number, read: ReadEvent | undefined): number | undefined {
+    if (read === undefined) return undefined;
+    const [event, value] = read;
+    const place = this.#events.push([this.#tenantPlace(tenant), event]) - 1;
+    this.#values.push(value);
+    this.bytes += value.byteLength;
+    this.#eventPlaces.set(`${tenant} ${event[0]}`, place);
+    return place;
+  }
+
+  addDelivery(tenant: number, event: number, row: DeliveryRow, leaseUntilMs: number): void {
+    const [id, eventId, type, passId, subscriptionId, , workClass, run, fence, runAttempts, count] = row;
+    const [, , , , , , , , , , , , createdAtMs, finishedAtMs, attempts] = row;
+    this.#deliveries.push([
+      this.#tenantPlace(tenant),
+      event,
+      [
+        id,
+        eventId,
+        type,
+        passId,
+        subscriptionId,
+        ATTEMPTING,
+        workClass,
+        run,
+        fence + 1,
+        runAttempts,
+        count,
+        leaseUntilMs,
+        createdAtMs,
+        finishedAtMs,
+        attempts,
+      ],
+    ]);
+  }
+
+  answer(nextDueAtMs: number): Transferring<ClaimAnswer> {
+    const values = packBytes(this.#values);
+    const found = {
+      tenants: this.#tenantRows,
+      events: this.#events,
+      values,
+      deliveries: this.#deliveries,
+    };
+    const answer = Number.isFinite(nextDueAtMs) ? { ...found, nextDueAtMs } : found;
+    return new Transferring<ClaimAnswer>(answer, [values.buffer]);
+  }
+
+  #tenantPlace(tenant: number): number {
+    const known = this.#tenantPlaces.get(tenant);
+    if (known !== undefined) return known;
+    const place = this.#tenantRows.push(this.#tenants.row(tenant)) - 1;
+    this.#tenantPlaces.set(tenant, place);
+    return place;
+  }
+}

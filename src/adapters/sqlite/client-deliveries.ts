@@ -1,0 +1,158 @@
+/** DeliveryStore and DeliveryLog over the thread's calls. */
+
+import type { DeliveryLog, DeliveryStore, FlushBatch } from "../../delivery/delivery-store.ts";
+import type { Delivery } from "../../domain/delivery.ts";
+import type { EventKey, StoredEvent } from "../../domain/event.ts";
+import type { Page, PageRequest } from "../../kernel/page.ts";
+import type { Tenant } from "../../kernel/tenant.ts";
+import { type CallClient, cutBytes, packBytes } from "../../kernel/thread-call.ts";
+import {
+  type ClaimAnswer,
+  type CursorRow,
+  type EventRow,
+  type FlushRows,
+  STATUSES,
+  type StoreCalls,
+  type TenantId,
+} from "./calls.ts";
+import { deliveryOf, deliveryWriteRow, eventOf, eventRow, TenantPlaces, tenantOf, tenantRow } from "./rows.ts";
+
+type Calls = CallClient<StoreCalls>;
+
+export function cursorRow(page: PageRequest): { readonly size: number; readonly after?: CursorRow } {
+  if (page.after === undefined) return { size: page.size };
+  return { size: page.size, after: [page.after.timeMs, page.after.id] };
+}
+
+const tenantId = ({ tenant, id }: EventKey): TenantId => ({ tenant: tenantRow(tenant), id });
+
+export function deliveryStore(calls: Calls): DeliveryStore {
+  return {
+    async flush(batch) {
+      const rows = flushRows(batch);
+      const answer = await calls.call("flush", rows, [rows.values.buffer]);
+      const conflicts = answer.conflicts.flatMap((place): EventKey[] => {
+        const event = batch.events[place];
+        return event === undefined ? [] : [{ tenant: event.tenant, id: event.id }];
+      });
+      return { conflicts, applied: answer.applied };
+    },
+    async knownEvents(keys) {
+      const known = await calls.call("knownEvents", keys.map(tenantId));
+      return known.map((row) => (row === null ? undefined : { contentHash: row[0], loggedAtMs: row[1] }));
+    },
+    async knownDeliveries(tenant, ids) {
+      return new Set(await calls.call("knownDeliveries", { tenant: tenantRow(tenant), ids }));
+    },
+    async claim(request) {
+      const { nowMs, leaseMs, limit, slots, defaultSlots } = request;
+      return claimOf(await calls.call("claim", { nowMs, leaseMs, limit, slots, defaultSlots }));
+    },
+    async openSubscriptions() {
+      const rows = await calls.call("openSubscriptions", null);
+      return rows.map(([organisation, environment, subscriptionId, hasWaiting, hasHeld]) => ({
+        tenant: tenantOf([organisation, environment]),
+        subscriptionId,
+        hasWaiting,
+        hasHeld,
+      }));
+    },
+    moveOpen(request) {
+      return calls.call("moveOpen", {
+        tenant: tenantRow(request.tenant),
+        subscriptionId: request.subscriptionId,
+        from: STATUSES.indexOf(request.from),
+        to: STATUSES.indexOf(request.to),
+        nowMs: request.nowMs,
+        limit: request.limit,
+      });
+    },
+  };
+}
+
+function flushRows(batch: FlushBatch): FlushRows & { readonly values: Uint8Array<ArrayBuffer> } {
+  const tenants = new TenantPlaces();
+  return {
+    events: batch.events.map((event) => [tenants.place(event.tenant), eventRow(event)] as const),
+    values: packBytes(batch.events.map((event) => event.value)),
+    deliveries: batch.deliveries.map((write) => deliveryWriteRow(tenants, write)),
+    tenants: tenants.rows,
+  };
+}
+
+/** The events of an answer with their values, which came in one buffer. */
+function eventsOf(
+  rows: readonly (readonly [tenant: Tenant, row: EventRow])[],
+  values: Uint8Array,
+): readonly StoredEvent[] {
+  const cut = cutBytes(
+    values,
+    rows.map(([, row]) => row[6]),
+  );
+  return rows.map(([tenant, row], place) => eventOf(tenant, row, cut[place] ?? new Uint8Array()));
+}
+
+function claimOf(answer: ClaimAnswer) {
+  const tenants = answer.tenants.map(tenantOf);
+  const tenantAt = (place: number) => tenants[place] ?? { organisation: "", environment: "" };
+  const events = eventsOf(
+    answer.events.map(([tenant, row]) => [tenantAt(tenant), row] as const),
+    answer.values,
+  );
+  const claimed = answer.deliveries.flatMap(([tenant, place, row]) => {
+    const event = events[place];
+    return event === undefined ? [] : [{ delivery: deliveryOf(tenantAt(tenant), row), event }];
+  });
+  return answer.nextDueAtMs === undefined ? { claimed } : { claimed, nextDueAtMs: answer.nextDueAtMs };
+}
+
+function pageFrom<T extends { readonly id: string }>(
+  items: readonly T[],
+  more: boolean,
+  timeMs: (item: T) => number,
+): Page<T> {
+  const last = items.at(-1);
+  if (!more || last === undefined) return { items };
+  return { items, next: { timeMs: timeMs(last), id: last.id } };
+}
+
+export function deliveryLog(calls: Calls): DeliveryLog {
+  return {
+    async getEvent(key) {
+      const found = await calls.call("getEvent", tenantId(key));
+      return found === null ? undefined : eventOf(key.tenant, found[0], found[1]);
+    },
+    async listEvents(tenant, filter, page) {
+      const answer = await calls.call("listEvents", {
+        ...filter,
+        ...cursorRow(page),
+        tenant: tenantRow(tenant),
+      });
+      const items = eventsOf(
+        answer.rows.map((row) => [tenant, row] as const),
+        answer.values,
+      );
+      return pageFrom<StoredEvent>(items, answer.more, (event) => event.loggedAtMs);
+    },
+    async getDelivery(tenant, id) {
+      const row = await calls.call("getDelivery", { tenant: tenantRow(tenant), id });
+      return row === null ? undefined : deliveryOf(tenant, row);
+    },
+    async listDeliveries(tenant, filter, page) {
+      const { status, ...rest } = filter;
+      const answer = await calls.call("listDeliveries", {
+        ...rest,
+        ...(status === undefined ? {} : { status: STATUSES.indexOf(status) }),
+        ...cursorRow(page),
+        tenant: tenantRow(tenant),
+      });
+      const items = answer.rows.map((row) => deliveryOf(tenant, row));
+      return pageFrom<Delivery>(items, answer.more, (delivery) => delivery.createdAtMs);
+    },
+    async retry(tenant, id, nowMs) {
+      const row = await calls.call("retry", { tenant: tenantRow(tenant), id, nowMs });
+      if (row === "attempting") return "attempting";
+      return row === null ? undefined : deliveryOf(tenant, row);
+    },
+  };
+}

@@ -1,0 +1,67 @@
+/** SubscriptionStore and SubscriptionFeed over the thread's calls. */
+import type { Subscription } from "../../domain/subscription.ts";
+import type { CallClient } from "../../kernel/thread-call.ts";
+import type { SubscriptionFeed } from "../../matching/subscription-feed.ts";
+import type { SubscriptionStore } from "../../subscriptions/subscription-store.ts";
+import type { StoreCalls, SubscriptionRow } from "./calls.ts";
+import { cursorRow } from "./client-deliveries.ts";
+import { tenantRow } from "./rows.ts";
+
+type Calls = CallClient<StoreCalls>;
+
+function subscriptionRow(subscription: Subscription): SubscriptionRow {
+  return {
+    tenant: tenantRow(subscription.tenant),
+    id: subscription.id,
+    entityId: subscription.entityId,
+    urlKey: subscription.urlKey,
+    state: subscription.state,
+    format: subscription.format,
+    version: subscription.version,
+    createdAtMs: subscription.createdAtMs,
+    document: JSON.stringify(subscription),
+  };
+}
+
+const subscriptionOf = (document: string): Subscription => JSON.parse(document);
+
+export function subscriptionStore(calls: Calls): SubscriptionStore {
+  return {
+    insert(subscription, scopeLimit) {
+      return calls.call("insertSubscription", { row: subscriptionRow(subscription), scopeLimit });
+    },
+    async get(tenant, id) {
+      const document = await calls.call("getSubscription", { tenant: tenantRow(tenant), id });
+      return document === null ? undefined : subscriptionOf(document);
+    },
+    async list(tenant, filter, page) {
+      const answer = await calls.call("listSubscriptions", {
+        ...filter,
+        ...cursorRow(page),
+        tenant: tenantRow(tenant),
+      });
+      const items = answer.rows.map(subscriptionOf);
+      const last = items.at(-1);
+      if (!answer.more || last === undefined) return { items };
+      return { items, next: { timeMs: last.createdAtMs, id: last.id } };
+    },
+    replace(next) {
+      return calls.call("replaceSubscription", subscriptionRow(next));
+    },
+    remove(tenant, id) {
+      return calls.call("removeSubscription", { tenant: tenantRow(tenant), id });
+    },
+  };
+}
+
+export function subscriptionFeed(calls: Calls): SubscriptionFeed {
+  return {
+    versions(tenants) {
+      return calls.call("versions", tenants.map(tenantRow));
+    },
+    async load(tenant) {
+      const [version, documents] = await calls.call("load", tenantRow(tenant));
+      return { version, subscriptions: documents.map(subscriptionOf) };
+    },
+  };
+}

@@ -1,0 +1,44 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { CodedError } from "../../kernel/errors.ts";
+
+const SQLITE_BUSY = 5;
+
+/** Held while a process serves from a data directory. */
+export interface DataDirectoryLock {
+  release(): void;
+}
+
+/**
+ * Takes a data directory for this process; throws `data_dir.locked` where another has it. The lock is SQLite's own on a
+ * small file, which the operating system drops with the process, however it dies. It covers store and log alike.
+ */
+export function lockDataDirectory(directory: string): DataDirectoryLock {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const database = new DatabaseSync(join(directory, "lock.db"), { timeout: 0 });
+  if (!tookExclusively(database)) {
+    database.close();
+    throw new CodedError(
+      "data_dir.locked",
+      `another passbus is serving from ${directory}; stop it, or set PASSBUS_DATA_DIR to another directory`,
+    );
+  }
+  return {
+    release() {
+      if (database.isOpen) database.close();
+    },
+  };
+}
+
+/** In WAL mode readers and writers would get along; the default journal's EXCLUSIVE shuts everybody out. */
+function tookExclusively(database: DatabaseSync): boolean {
+  try {
+    database.exec("BEGIN EXCLUSIVE");
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY) return false;
+    database.close();
+    throw error;
+  }
+}

@@ -1,0 +1,155 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { CodedError } from "../../kernel/errors.ts";
+
+/**
+ * What each version adds to the one before; `user_version` counts the steps that a database has had. A step that was
+ * released is never edited.
+ *
+ * `tenants` gives each tenant a number, so that rows and index keys carry one integer and not two names.
+ *
+ * The indexes on deliveries, at 17 µs a row of 1,000 with all of them against 10 µs with the id's alone (60,000 rows of
+ * 1 KB, fan-out 1 and 10): a delivery that is sent at the first attempt is in the four that list (by time,
+ * subscription, event, pass) and in none of the partial ones, which hold only what is open or went wrong. Ids are left
+ * out of the listing keys (28 µs with them): rows of one millisecond are sorted when they are read.
+ */
+const STEPS: readonly string[] = [
+  `
+  CREATE TABLE tenants (
+    tenant INTEGER PRIMARY KEY,
+    organisation TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    subscriptions_version INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (organisation, environment)
+  ) STRICT;
+
+  CREATE TABLE events (
+    tenant INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    type INTEGER NOT NULL,
+    pass_id TEXT NOT NULL,
+    entity_id TEXT NOT NULL,
+    logged_at INTEGER NOT NULL,
+    content_hash TEXT NOT NULL,
+    value BLOB NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX events_id ON events (tenant, id);
+  CREATE INDEX events_time ON events (tenant, logged_at, type);
+  CREATE INDEX events_pass ON events (tenant, pass_id, logged_at);
+
+  CREATE TABLE deliveries (
+    tenant INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    event_type INTEGER NOT NULL,
+    pass_id TEXT NOT NULL,
+    subscription_id TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    work_class INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    run_attempts INTEGER NOT NULL,
+    attempt_count INTEGER NOT NULL,
+    work_at INTEGER,
+    created_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    attempts TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX deliveries_id ON deliveries (tenant, id);
+  CREATE INDEX deliveries_time ON deliveries (tenant, created_at);
+  CREATE INDEX deliveries_subscription ON deliveries (tenant, subscription_id, created_at);
+  CREATE INDEX deliveries_event ON deliveries (tenant, event_id);
+  CREATE INDEX deliveries_pass ON deliveries (tenant, pass_id, created_at);
+  CREATE INDEX deliveries_work ON deliveries (tenant, subscription_id, work_class, work_at, status) WHERE status < 2;
+  CREATE INDEX deliveries_unsent ON deliveries (tenant, subscription_id, status, created_at) WHERE status <> 3;
+  CREATE INDEX deliveries_status ON deliveries (tenant, status, created_at) WHERE status <> 3;
+
+  CREATE TABLE subscriptions (
+    tenant INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    entity_id TEXT NOT NULL,
+    url_key TEXT NOT NULL,
+    state TEXT NOT NULL,
+    format TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    document TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX subscriptions_id ON subscriptions (tenant, id);
+  CREATE UNIQUE INDEX subscriptions_url ON subscriptions (tenant, entity_id, url_key);
+  CREATE INDEX subscriptions_time ON subscriptions (tenant, created_at, id);
+
+  CREATE TABLE keys (
+    id TEXT PRIMARY KEY,
+    organisation TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    role TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE dead_letters (
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    "offset" INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    message TEXT NOT NULL,
+    appended_at INTEGER NOT NULL,
+    key BLOB,
+    value BLOB,
+    headers TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX dead_letters_place ON dead_letters (topic, partition, "offset");
+  `,
+];
+
+/** The file of the store in its data directory. */
+export const STORE_FILE = "store.db";
+
+/**
+ * Opens the store of a data directory, made or brought up to date where needed. Several processes may have it open:
+ * each waits up to 5 s for another's transaction.
+ */
+export function openStore(directory: string): DatabaseSync {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const database = new DatabaseSync(join(directory, STORE_FILE), { timeout: 5_000 });
+  try {
+    // An answered write survives a power cut (synchronous=FULL). The WAL is folded back every 32 MiB, not every 4:
+    // pages that change often are then written once instead of eight times.
+    database.exec(`
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = FULL;
+      PRAGMA wal_autocheckpoint = 8192;
+      PRAGMA journal_size_limit = 67108864;
+      PRAGMA cache_size = -65536;
+      PRAGMA temp_store = MEMORY;
+    `);
+    migrate(database);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+  return database;
+}
+
+/** Brings a database to the newest version, in one transaction; refuses one that a newer passbus wrote. */
+export function migrate(database: DatabaseSync): void {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    const version = Number(database.prepare("PRAGMA user_version").get()?.user_version);
+    if (version > STEPS.length) {
+      throw new CodedError(
+        "data_dir.newer",
+        `the store has schema ${version}, this passbus knows ${STEPS.length}: use the passbus that wrote it, or a newer one`,
+      );
+    }
+    for (const step of STEPS.slice(version)) database.exec(step);
+    database.exec(`PRAGMA user_version = ${STEPS.length}; COMMIT`);
+  } catch (error) {
+    if (database.isTransaction) database.exec("ROLLBACK");
+    throw error;
+  }
+}

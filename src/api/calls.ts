@@ -1,0 +1,97 @@
+/** Calls over HTTP: hands each request to the RPC that its path names, and to `otherwise` where it names none. */
+import { Code, ConnectError, type ConnectRouter, createContextValues } from "@connectrpc/connect";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import type { Clock } from "../kernel/clock.ts";
+import { LIMITS } from "../kernel/limits.ts";
+import type { Log } from "../kernel/log.ts";
+import { rememberJson } from "./json-body.ts";
+import type { HttpRequest, HttpResponse } from "./port.ts";
+
+/** After a call's deadline, what the answer itself may still take before the call is cut. */
+const ANSWER_MS = 5_000;
+
+/** For how long the rest of a body is read after its call was answered. */
+const LINGER_MS = 2_000;
+
+export interface CallDeps {
+  readonly router: ConnectRouter;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly otherwise: (request: HttpRequest, response: HttpResponse) => Promise<void>;
+}
+
+export function serveCalls(deps: CallDeps): (request: HttpRequest, response: HttpResponse) => void {
+  const handlers = new Map(deps.router.handlers.map((handler) => [handler.requestPath, handler]));
+  return (request, response) => {
+    const path = request.url?.split("?", 1)[0] ?? "";
+    const handler = handlers.get(path);
+    const answered = handler === undefined ? deps.otherwise(request, response) : call(handler, request, response, deps);
+    answered.catch((reason: unknown) => {
+      // A caller that went away is no mistake of ours.
+      if (ConnectError.from(reason).code !== Code.Aborted) deps.log.error("api.answer_failed", { path, err: reason });
+      if (!response.headersSent) response.statusCode = 500;
+      response.end();
+    });
+  };
+}
+
+async function call(handler: UniversalHandler, request: HttpRequest, response: HttpResponse, deps: CallDeps) {
+  const universal = universalRequest(request, response);
+  if (universal === undefined) {
+    response.statusCode = 400;
+    response.end();
+    return;
+  }
+  // A body that trickles in has no deadline of the protocol's: it is cut here.
+  const unary = handler.method.methodKind === "unary";
+  if (unary) {
+    const cancel = deps.clock.after(LIMITS.requestDeadlineMs + ANSWER_MS, () => cut(request));
+    response.once("close", cancel);
+  }
+  const sending = "stream" in response ? response.stream : response;
+  sending.once("finish", () => dropRest(request, deps.clock));
+  const answer = await handler(universal);
+  if (answer.trailer !== undefined) spellMessage(answer.trailer);
+  await universalResponseToNodeResponse(answer, response);
+}
+
+/**
+ * gRPC's status message is percent-encoded where it isn't printable ASCII (gRPC over HTTP/2, "Status-Message"). The
+ * library encodes colons, commas and brackets besides, which @grpc/grpc-js leaves standing: `subscription.url%3A`.
+ */
+function spellMessage(trailer: Headers): void {
+  const encoded = trailer.get("grpc-message");
+  if (encoded === null) return;
+  const message = decodeURIComponent(encoded);
+  trailer.set("grpc-message", message.replace(/[^\x20-\x24\x26-\x7e]+/g, encodeURIComponent));
+}
+
+/** undefined where the authority is missing or is none: the request has no URL. */
+function universalRequest(request: HttpRequest, response: HttpResponse) {
+  try {
+    const values = createContextValues();
+    const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+    // A handler that stops reading early must not take the connection with it: the answer would be lost.
+    const body = request.iterator({ destroyOnReturn: false });
+    return { ...universal, body: rememberJson(request.headers, body, values) };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * What the answer did not wait for of the body (it was too large, say) is read and dropped for a while: to close at once
+ * could take the answer along, and to read on for ever would keep a caller's connection that stopped half-way.
+ */
+function dropRest(request: HttpRequest, clock: Clock): void {
+  if (request.complete) return;
+  const cancel = clock.after(LINGER_MS, () => cut(request));
+  request.once("close", cancel);
+  request.resume();
+}
+
+function cut(request: HttpRequest): void {
+  if ("stream" in request) request.stream.close();
+  else request.socket.destroy();
+}

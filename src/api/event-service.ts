@@ -1,0 +1,60 @@
+/** passbus.v1.EventService: events in, and the log of them. */
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { type EventService, PublishFailureSchema } from "../../gen/passbus/v1/event_service_pb.js";
+import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import type { DeliveryLog, EventFilter } from "../delivery/delivery-store.ts";
+import { decodeStored } from "../domain/decoded-event.ts";
+import type { StoredEvent } from "../domain/event.ts";
+import type { Publisher } from "../intake/publish.ts";
+import { CodedError } from "../kernel/errors.ts";
+import type { Log } from "../kernel/log.ts";
+import { pageRequest, tokenFromCursor } from "../kernel/page.ts";
+import { connectError } from "./errors.ts";
+import { given, knownEnum, notFound, requiredId, timeRange } from "./fields.ts";
+import { principalOf } from "./gate.ts";
+
+export interface EventServiceDeps {
+  readonly publisher: Publisher;
+  readonly deliveryLog: Pick<DeliveryLog, "getEvent" | "listEvents">;
+  readonly log: Log;
+}
+
+type Served = "publishEvents" | "getEvent" | "listEvents";
+
+export function eventService(deps: EventServiceDeps): Pick<ServiceImpl<typeof EventService>, Served> {
+  return {
+    async publishEvents({ events }, context) {
+      const { tenant } = principalOf(context);
+      const { kind, outcomes, reason } = await deps.publisher.publish(tenant, events);
+      if (kind === "published") return { results: outcomes.map(({ eventId }) => ({ eventId })) };
+      deps.log.warn("api.publish_partial", { events: events.length, reason });
+      const failure = { desc: PublishFailureSchema, value: { outcomes: [...outcomes] } };
+      throw connectError(new CodedError("log.unavailable", reason), [failure]);
+    },
+
+    async getEvent({ id }, context) {
+      const { tenant } = principalOf(context);
+      const event = await deps.deliveryLog.getEvent({ tenant, id: requiredId(id) });
+      if (event === undefined) throw notFound("event", id);
+      return { event: eventMessage(event) };
+    },
+
+    async listEvents(request, context) {
+      const { tenant } = principalOf(context);
+      const passId = given(request.passId);
+      const type = knownEnum(PassEventType, request.type, "type");
+      const filter: EventFilter = {
+        ...(passId !== undefined && { passId }),
+        ...(type !== PassEventType.UNSPECIFIED && { type }),
+        ...timeRange(request),
+      };
+      const page = await deps.deliveryLog.listEvents(tenant, filter, pageRequest(request.pageSize, request.pageToken));
+      return { events: page.items.map(eventMessage), nextPageToken: tokenFromCursor(page.next) };
+    },
+  };
+}
+
+function eventMessage(stored: StoredEvent) {
+  return { event: decodeStored(stored).event, acceptedAt: timestampFromMs(stored.loggedAtMs) };
+}

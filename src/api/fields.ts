@@ -1,0 +1,53 @@
+/** What several services read from requests alike. */
+import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
+import { CodedError, invalidField } from "../kernel/errors.ts";
+import { LIMITS } from "../kernel/limits.ts";
+
+/** An id that a request must name. */
+export function requiredId(id: string, field = "id"): string {
+  if (id === "") throw invalidField(field, "is required");
+  return id;
+}
+
+/** Another tenant's id and an unknown one are answered alike (design, section 8). `field` is where the id stood. */
+export function notFound(what: string, id: string, field = "id"): CodedError {
+  const shown = id.length <= LIMITS.idCharacters ? id : `${id.slice(0, LIMITS.idCharacters)}…`;
+  return new CodedError("resource.not_found", `${field}: there is no ${what} "${shown}"`);
+}
+
+/** A number that no value of the enum has: open enums let any through, in JSON and in binary. */
+export function knownEnum<T extends number>(values: Readonly<Record<number, unknown>>, value: T, field: string): T {
+  if (values[value] === undefined) throw invalidField(field, `${value} is not one of its values`);
+  return value;
+}
+
+/** undefined where it is unset; the empty string likewise. */
+export function given(text: string): string | undefined {
+  return text === "" ? undefined : text;
+}
+
+/** The span that `start_time` and `end_time` ask for. */
+export function timeRange(request: {
+  readonly startTime?: Timestamp | undefined;
+  readonly endTime?: Timestamp | undefined;
+}) {
+  const fromMs = boundary(request.startTime, "start_time");
+  const toMs = boundary(request.endTime, "end_time");
+  if (fromMs !== undefined && toMs !== undefined && toMs < fromMs) {
+    throw invalidField("end_time", "must not be before start_time");
+  }
+  return { ...(fromMs !== undefined && { fromMs }), ...(toMs !== undefined && { toMs }) };
+}
+
+/** The years 1 to 9999, as google.protobuf.Timestamp has them. */
+const FIRST_SECOND = -62_135_596_800n;
+const LAST_SECOND = 253_402_300_799n;
+
+function boundary(timestamp: Timestamp | undefined, field: string): number | undefined {
+  if (timestamp === undefined) return undefined;
+  const { seconds, nanos } = timestamp;
+  if (seconds < FIRST_SECOND || seconds > LAST_SECOND || nanos < 0 || nanos > 999_999_999) {
+    throw invalidField(field, "must lie in the years 1 to 9999");
+  }
+  return timestampMs(timestamp);
+}

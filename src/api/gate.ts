@@ -1,0 +1,57 @@
+/**
+ * What every call passes before its body is read: who calls, and whether their role may. Default deny: a method without
+ * a row in access/roles.ts is reached by nobody.
+ */
+import { ConnectError, type ContextValues, createContextKey, type HandlerContext } from "@connectrpc/connect";
+import type { Authenticate, Principal } from "../access/authenticate.ts";
+import { isOpenToAnyone, METHOD_ACCESS, mayCall } from "../access/roles.ts";
+import { CodedError } from "../kernel/errors.ts";
+import type { Log } from "../kernel/log.ts";
+import { outgoingError, refineProtocolError } from "./errors.ts";
+import { bodyText, unreadableField } from "./json-body.ts";
+
+const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
+
+/** Who calls. Every query takes its tenant from here. */
+export function principalOf(context: { readonly values: ContextValues }): Principal {
+  const principal = context.values.get(principalKey);
+  if (principal === undefined) throw new CodedError("internal", "a call without a principal came through the gate");
+  return principal;
+}
+
+export interface GateDeps {
+  readonly authenticate: Authenticate;
+  readonly log: Log;
+}
+
+export function requestGate(deps: GateDeps): (context: HandlerContext) => Promise<void> {
+  return async (context) => {
+    refineOnAbort(context);
+    const method = `${context.service.typeName}/${context.method.name}`;
+    if (isOpenToAnyone(method)) return;
+    try {
+      const principal = await deps.authenticate(context.requestHeader.get("authorization"));
+      if (!METHOD_ACCESS.has(method)) {
+        throw new CodedError("feature.unavailable", `this version of passbus does not serve ${method}`);
+      }
+      if (!mayCall(principal.role, method)) {
+        throw new CodedError("role.insufficient", `a key of the role ${principal.role} may not call ${method}`);
+      }
+      context.values.set(principalKey, principal);
+    } catch (reason) {
+      throw outgoingError(reason, (cause) => deps.log.error("api.authentication_failed", { method, err: cause }));
+    }
+  };
+}
+
+/**
+ * The protocol library aborts a failed call's context with its error before it writes the error. That is the one moment
+ * at which its own errors (a body that is too large, or does not parse) can be given our words: they pass no interceptor.
+ */
+function refineOnAbort({ signal, method, values }: HandlerContext): void {
+  const refine = () => {
+    if (!(signal.reason instanceof ConnectError)) return;
+    refineProtocolError(signal.reason, () => unreadableField(method.input, bodyText(values)));
+  };
+  signal.addEventListener("abort", refine, { once: true });
+}

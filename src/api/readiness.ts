@@ -1,0 +1,8 @@
+/** Whether calls can be answered well right now. */
+export interface Readiness {
+  readonly ready: boolean;
+  /** Why not, for the operator; empty when ready. */
+  readonly reasons: readonly string[];
+}
+
+export type ReadReadiness = () => Readiness | Promise<Readiness>;

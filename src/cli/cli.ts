@@ -1,0 +1,91 @@
+/**
+ * The command line: `passbus <command>`. Each command is a file that adds itself to the program; main.ts lists them and
+ * hands in what they start. A command that ends well exits with 0, one that failed with 1, a wrong usage or setting
+ * with 2, and one that was told twice to stop as its signal says (128 + its number).
+ */
+import { Command, CommanderError } from "commander";
+import { type Config, readConfig } from "../config/config.ts";
+import { CodedError } from "../kernel/errors.ts";
+import { VERSION } from "../kernel/version.ts";
+
+export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+
+export type StopSignal = "SIGINT" | "SIGTERM";
+
+/** The process, as a command sees it. A test hands in its own. */
+export interface Terminal {
+  readonly input: AsyncIterable<string | Uint8Array>;
+  /** What was asked for. */
+  out(text: string): void;
+  /** Everything that is said besides. */
+  err(text: string): void;
+  settings(): Config;
+  /** Hands each signal to `handle` instead of ending the process, until the returned function is called. */
+  onSignal(handle: (signal: StopSignal) => void): () => void;
+  /** Ends the process at once. */
+  exit(code: number): void;
+}
+
+/** Adds one command to the program. */
+export type AddCommand = (program: Command, terminal: Terminal) => void;
+
+/** How a command ends that did not do what it was asked. The message is for the person at the terminal. */
+export class CommandFailed extends Error {
+  override readonly name = "CommandFailed";
+  readonly exitCode: number;
+
+  constructor(message: string, options: ErrorOptions & { readonly exitCode?: number } = {}) {
+    super(message, options);
+    this.exitCode = options.exitCode ?? EXIT.failed;
+  }
+}
+
+/** `args` are those after the program's name. Answers the exit code. */
+export async function runCli(
+  args: readonly string[],
+  commands: readonly AddCommand[],
+  terminal: Terminal = processTerminal,
+): Promise<number> {
+  const program = new Command("passbus")
+    .description("Event bus for wallet passes: pass events in, signed webhooks out")
+    .version(VERSION)
+    .showHelpAfterError("(passbus --help says what there is)")
+    .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text) })
+    .exitOverride();
+  for (const add of commands) add(program, terminal);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return EXIT.done;
+  } catch (error) {
+    return explain(error, terminal);
+  }
+}
+
+function explain(error: unknown, terminal: Terminal): number {
+  // Commander has said what was wrong; its 0 is the help and the version.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  if (error instanceof CommandFailed) {
+    terminal.err(`passbus: ${error.message}\n`);
+    return error.exitCode;
+  }
+  if (error instanceof CodedError) {
+    terminal.err(`passbus: ${error.code}\n${error.message}\n`);
+    return error.code === "config.invalid" || error.code === "request.invalid" ? EXIT.usage : EXIT.failed;
+  }
+  terminal.err(`passbus: a mistake of its own\n${error instanceof Error ? error.stack : String(error)}\n`);
+  return EXIT.failed;
+}
+
+const processTerminal: Terminal = {
+  get input() {
+    return process.stdin;
+  },
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+  settings: () => readConfig(),
+  onSignal(handle) {
+    process.on("SIGINT", handle).on("SIGTERM", handle);
+    return () => process.off("SIGINT", handle).off("SIGTERM", handle);
+  },
+  exit: (code) => process.exit(code),
+};

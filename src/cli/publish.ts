@@ -1,0 +1,162 @@
+/** `passbus publish`: events from a file or the standard input, one in JSON a line, to a running passbus. */
+import { createReadStream } from "node:fs";
+import { fromJsonString } from "@bufbuild/protobuf";
+import { ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { InvalidArgumentError } from "commander";
+import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.js";
+import { EventService, PublishFailureSchema } from "../../gen/passbus/v1/event_service_pb.js";
+import { type PassEvent, PassEventSchema } from "../../gen/passbus/v1/pass_event_pb.js";
+import { systemClock } from "../kernel/clock.ts";
+import { idSource } from "../kernel/ids.ts";
+import { LIMITS } from "../kernel/limits.ts";
+import { systemRandom } from "../kernel/random.ts";
+import { type AddCommand, CommandFailed, EXIT, type Terminal } from "./cli.ts";
+
+interface PublishOptions {
+  readonly url: string;
+  readonly key?: string;
+  readonly batch: number;
+}
+
+/** Leaves room in a request for what JSON says shorter than protobuf does. */
+const BATCH_CHARACTERS = LIMITS.requestBytes / 2;
+
+export function publishCommand(): AddCommand {
+  return (program, terminal) => {
+    program
+      .command("publish")
+      .description("publish events, one PassEvent in JSON a line, from a file or the standard input")
+      .argument("[file]", "- or nothing: the standard input")
+      .option("--url <url>", "where passbus listens", "http://127.0.0.1:8080")
+      .option("--key <key>", "an API key; better in PASSBUS_KEY, since other processes can see arguments")
+      .option("--batch <events>", `events a request, 1 to ${LIMITS.publishBatch}`, batchSize, 100)
+      .action((file: string | undefined, options: PublishOptions) => publish(file, options, terminal));
+  };
+}
+
+function batchSize(text: string): number {
+  const size = Number(text);
+  if (Number.isInteger(size) && size >= 1 && size <= LIMITS.publishBatch) return size;
+  throw new InvalidArgumentError(`It must be 1 to ${LIMITS.publishBatch}.`);
+}
+
+interface Line {
+  readonly number: number;
+  readonly text: string;
+}
+
+/** How far it came, for the last words. */
+interface Progress {
+  events: number;
+}
+
+async function publish(file: string | undefined, options: PublishOptions, terminal: Terminal): Promise<void> {
+  const key = options.key ?? terminal.settings().clientKey;
+  if (key === undefined)
+    throw new CommandFailed("needs a key: set PASSBUS_KEY, or say --key", { exitCode: EXIT.usage });
+  if (!/^https?:\/\//.test(options.url))
+    throw new CommandFailed("--url: must begin with http:// or https://", { exitCode: EXIT.usage });
+  const input = file === undefined || file === "-" ? terminal.input : createReadStream(file);
+  const progress: Progress = { events: 0 };
+  const sessionManager = new Http2SessionManager(options.url);
+  try {
+    const client = createClient(EventService, createGrpcTransport({ baseUrl: options.url, sessionManager }));
+    const headers = { authorization: `Bearer ${key}` };
+    for await (const lines of batches(input, options.batch)) {
+      const events = lines.map(parseEvent);
+      await client.publishEvents({ events }, { headers }).catch((error) => {
+        throw new CommandFailed(failureText(error, lines, events));
+      });
+      progress.events += events.length;
+    }
+  } catch (error) {
+    if (error instanceof CommandFailed) terminal.err(`${published(progress)} before this:\n`);
+    throw isFileError(error) ? new CommandFailed(`can't read ${file}: ${error.message}`) : error;
+  } finally {
+    // An idle connection would keep the process.
+    sessionManager.abort();
+  }
+  terminal.err(`${published(progress)}\n`);
+}
+
+function published({ events }: Progress): string {
+  return `published ${events} ${events === 1 ? "event" : "events"}`;
+}
+
+/** Lines that are not empty, as many as go in a request. */
+async function* batches(input: AsyncIterable<string | Uint8Array>, size: number): AsyncIterable<Line[]> {
+  let lines: Line[] = [];
+  let characters = 0;
+  let number = 0;
+  for await (const text of linesOf(input)) {
+    number += 1;
+    if (text.trim() === "") continue;
+    if (lines.length === size || (lines.length > 0 && characters + text.length > BATCH_CHARACTERS)) {
+      yield lines;
+      lines = [];
+      characters = 0;
+    }
+    lines.push({ number, text });
+    characters += text.length;
+  }
+  if (lines.length > 0) yield lines;
+}
+
+/** node:readline does not hand on an error of the file that it reads. */
+async function* linesOf(input: AsyncIterable<string | Uint8Array>): AsyncIterable<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of input) {
+    rest += typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
+    const lines = rest.split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+  yield rest + decoder.decode();
+}
+
+const ids = idSource(systemClock, systemRandom);
+
+/** An event without an id gets one here, so that each line has a name in every answer. */
+function parseEvent({ number, text }: Line): PassEvent {
+  try {
+    const event = fromJsonString(PassEventSchema, text);
+    if (event.id === "") event.id = ids.next("evt");
+    return event;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new CommandFailed(`line ${number}: ${message}`, { cause: error });
+  }
+}
+
+/** What went wrong with a batch, by line. */
+function failureText(reason: unknown, lines: readonly Line[], events: readonly PassEvent[]): string {
+  const error = ConnectError.from(reason);
+  const flaws = error
+    .findDetails(BadRequestSchema)
+    .flatMap(({ fieldViolations }) =>
+      fieldViolations.map(({ field, description }) => `${byLine(field, lines)}: ${description}`),
+    );
+  const durable = new Set(
+    error
+      .findDetails(PublishFailureSchema)
+      .flatMap(({ outcomes }) => outcomes.filter((outcome) => outcome.durable).map(({ eventId }) => eventId)),
+  );
+  const where = `lines ${lines[0]?.number} to ${lines.at(-1)?.number}`;
+  if (flaws.length > 0) return `${where} were refused\n${flaws.join("\n")}`;
+  if (durable.size === 0) return `${where}: ${error.message}`;
+  const missing = lines.filter((_, at) => !durable.has(events[at]?.id ?? ""));
+  return `${where}: ${error.message}\nnot published: lines ${missing.map(({ number }) => number).join(", ")}`;
+}
+
+/** `events[3].pass.id` is `line 7: pass.id` to whoever wrote the file. */
+function byLine(field: string, lines: readonly Line[]): string {
+  const [, at, rest = ""] = /^events\[(\d+)\]\.?(.*)$/.exec(field) ?? [];
+  if (at === undefined) return field;
+  return `line ${lines[Number(at)]?.number}${rest === "" ? "" : `: ${rest}`}`;
+}
+
+function isFileError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "syscall" in error && "path" in error;
+}

@@ -1,0 +1,66 @@
+/** `passbus serve`: the API and the workers, until a signal. */
+import { constants } from "node:os";
+import { type Config, unknownSettings } from "../config/config.ts";
+import { VERSION } from "../kernel/version.ts";
+import { type AddCommand, CommandFailed, type Terminal } from "./cli.ts";
+
+/** A running passbus, as compose.ts starts it. */
+export interface Served {
+  readonly url: string;
+  /** The key that a first start made. */
+  readonly generatedKey?: string;
+  stop(): Promise<void>;
+  /** Resolves if a part dies that passbus can't go on without. */
+  readonly failed: Promise<Error>;
+}
+
+export type Start = (config: Config) => Promise<Served>;
+
+export function serveCommand(start: Start): AddCommand {
+  return (program, terminal) => {
+    program
+      .command("serve")
+      .description("serve the API and deliver webhooks; settings come from PASSBUS_… variables (docs/config.md)")
+      .action(() => serve(start, terminal));
+  };
+}
+
+async function serve(start: Start, terminal: Terminal): Promise<void> {
+  const config = terminal.settings();
+  for (const { variable, nearest } of unknownSettings()) {
+    terminal.err(`passbus: ${variable} is no setting; ${nearest} is the nearest\n`);
+  }
+  const told = stopSignal(terminal);
+  try {
+    const passbus = await start(config);
+    greet(passbus, config, terminal);
+    const failure = await Promise.race([told.signalled, passbus.failed]);
+    // What is left of it is stopped too, so that what can be made durable is.
+    await passbus.stop();
+    if (failure !== undefined) throw new CommandFailed(`a part of it died: ${failure.message}`);
+  } finally {
+    told.forget();
+  }
+}
+
+/** The first signal asks for a graceful end; the second ends the process where it stands. */
+function stopSignal(terminal: Terminal): { readonly signalled: Promise<undefined>; forget(): void } {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  let told = false;
+  const forget = terminal.onSignal((signal) => {
+    if (told) return terminal.exit(128 + constants.signals[signal]);
+    told = true;
+    terminal.err("passbus: stopping; a second signal ends it at once\n");
+    resolve(undefined);
+  });
+  return { signalled: promise, forget };
+}
+
+function greet({ url, generatedKey }: Served, config: Config, terminal: Terminal): void {
+  terminal.out(`passbus ${VERSION} listens at ${url}\n`);
+  if (generatedKey === undefined) return;
+  terminal.out(
+    `\nThere was no key yet, so here is an admin's, for the organisation ${config.bootstrapOrganisation} ` +
+      `and the environment production.\nIt is shown this once:\n\n    ${generatedKey}\n\n`,
+  );
+}

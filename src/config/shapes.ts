@@ -1,0 +1,148 @@
+/**
+ * How the text of an environment variable becomes a value. A reader answers the value, or undefined where the text is
+ * not of its shape; `is` then tells the person what would be right.
+ */
+import { isIP } from "node:net";
+import { networkSet } from "../kernel/addresses.ts";
+import { LOG_LEVELS, type LogLevel } from "../kernel/log.ts";
+import { isTenantName } from "../kernel/tenant.ts";
+
+/** One shape of value: what it looks like, and how it is read. */
+export interface Shape<T> {
+  /** Follows "must be": what would be right. */
+  readonly is: string;
+  read(text: string): T | undefined;
+}
+
+/** An address to listen at. Port 0 asks the system for a free one. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export const ROLES = ["api", "worker"] as const;
+export type ProcessRole = (typeof ROLES)[number];
+
+/** Every item of a comma list in the item's shape, none empty; undefined as soon as one is not. */
+function readList<T>(text: string, read: (item: string) => T | undefined): readonly T[] | undefined {
+  const values: T[] = [];
+  for (const item of text.split(",")) {
+    const value = read(item.trim());
+    if (value === undefined) return undefined;
+    values.push(value);
+  }
+  return Object.freeze(values);
+}
+
+function unique<T>(values: readonly T[] | undefined, key: (value: T) => unknown): readonly T[] | undefined {
+  if (values === undefined) return undefined;
+  return new Set(values.map(key)).size === values.length ? values : undefined;
+}
+
+function oneOf<T extends string>(names: readonly T[]): Shape<T> {
+  return {
+    is: `one of ${names.join(", ")}`,
+    read: (text) => names.find((name) => name === text),
+  };
+}
+
+export const listenAddress: Shape<ListenAddress> = {
+  is: "host:port with a port from 0 to 65535, for example 127.0.0.1:8080 or [::1]:8080",
+  read(text) {
+    const [, bracketed, plain, digits] = /^(?:\[([^[\]]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text) ?? [];
+    const host = bracketed ?? plain;
+    const port = Number(digits);
+    if (host === undefined || port > 65_535) return undefined;
+    if (bracketed !== undefined && isIP(bracketed) !== 6) return undefined;
+    return Object.freeze({ host, port });
+  },
+};
+
+export const path: Shape<string> = {
+  is: "a path",
+  read: (text) => (text.includes("\0") ? undefined : text),
+};
+
+export const processRoles: Shape<readonly ProcessRole[]> = {
+  is: `a comma list of ${ROLES.join(" and ")}, each at most once`,
+  read: (text) =>
+    unique(
+      readList(text, (item) => ROLES.find((role) => role === item)),
+      (role) => role,
+    ),
+};
+
+/** A key that goes into an `authorization` header as it is, so visible ASCII without blanks. */
+export const bearerKey: Shape<string> = {
+  is: "16 to 256 visible ASCII characters without blanks",
+  read: (text) => (/^[\x21-\x7e]{16,256}$/.test(text) ? text : undefined),
+};
+
+export const tenantName: Shape<string> = {
+  is: "1 to 64 letters, digits, dots, underscores and dashes, beginning with a letter or digit",
+  read: (text) => (isTenantName(text) ? text : undefined),
+};
+
+export const networks: Shape<readonly string[]> = {
+  is: "a comma list of networks in CIDR form, or of single addresses, for example 10.0.0.0/8,fd00::/8",
+  read: (text) => readList(text, (item) => (isNetwork(item) ? item : undefined)),
+};
+
+function isNetwork(text: string): boolean {
+  try {
+    networkSet([text]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export const yesOrNo: Shape<boolean> = {
+  is: "true or false",
+  read: (text) => (text === "true" ? true : text === "false" ? false : undefined),
+};
+
+/** Stays text: signing/keyring.ts reads it, and nothing else ought to see the keys. */
+export const encryptionKeys: Shape<string> = {
+  is: "a comma list of id:base64 of 32 bytes, the newest first, each id once (1 to 32 letters, digits, dashes and underscores); `openssl rand -base64 32` makes one",
+  read(text) {
+    const ids = unique(readList(text, idOfEncryptionKey), (id) => id);
+    return ids === undefined ? undefined : text;
+  },
+};
+
+function idOfEncryptionKey(item: string): string | undefined {
+  const [, id, base64 = ""] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/]{43}=)$/.exec(item) ?? [];
+  return Buffer.from(base64, "base64").toString("base64") === base64 ? id : undefined;
+}
+
+export const origins: Shape<readonly string[]> = {
+  is: "a comma list of origins such as https://dashboard.example.com, or * for any",
+  read: (text) =>
+    readList(text, (item) => {
+      if (item === "*") return item;
+      return URL.canParse(item) && /^https?:/.test(item) && new URL(item).origin === item ? item : undefined;
+    }),
+};
+
+export const logLevel: Shape<LogLevel> = oneOf(LOG_LEVELS);
+
+/** A name that Kafka takes too, so that moving to it changes no setting. */
+export const topicName: Shape<string> = {
+  is: "1 to 249 letters, digits, dots, underscores and dashes",
+  read: (text) => (/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/.test(text) ? text : undefined),
+};
+
+const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
+type Unit = keyof typeof UNIT_MS;
+
+/** A span of time, in milliseconds. */
+export const durationMs: Shape<number> = {
+  is: "a whole number with a unit (ms, s, m or h) of at most 24h, for example 10s or 500ms",
+  read(text) {
+    const [, digits, unit] = /^(\d{1,8})(ms|s|m|h)$/.exec(text) ?? [];
+    if (digits === undefined || unit === undefined) return undefined;
+    const value = Number(digits) * UNIT_MS[unit as Unit];
+    return value <= 24 * UNIT_MS.h ? value : undefined;
+  },
+};

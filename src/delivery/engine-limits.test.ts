@@ -1,0 +1,111 @@
+import { describe, expect, test } from "vitest";
+import { ASSIGNMENT, answer, engineSetup } from "../../test/support/engine.ts";
+import { sampleEvent, sampleSubscription } from "../../test/support/samples.ts";
+import { settled } from "../../test/support/settled.ts";
+import { LIMITS } from "../kernel/limits.ts";
+
+describe("partitions and stops", () => {
+  test("queued work of a lost generation is neither sent nor recorded", async () => {
+    const { engine, store, sender, lost, take, pass, done } = engineSetup();
+    store.put(sampleSubscription());
+    lost.add(ASSIGNMENT.partition);
+    await take(sampleEvent("evt_1"));
+    await pass(100);
+    expect(sender.requests).toHaveLength(0);
+    expect(store.deliveries.size).toBe(0);
+    expect(done).toEqual([]);
+    expect(engine.state.pending).toBe(0);
+  });
+
+  test("a record of a partition that stays inherits work that vanished with another partition", async () => {
+    const { engine, store, sender, lost, take, pass, done, arrival } = engineSetup();
+    store.put(sampleSubscription({ policy: { ...sampleSubscription().policy, maxInFlight: 1 } }));
+    sender.reply = () => undefined;
+    await take(sampleEvent("evt_0"), sampleEvent("evt_1"));
+    engine.take([arrival(sampleEvent("evt_1"), { partition: 1, generation: 1 })]);
+    await settled();
+    lost.add(ASSIGNMENT.partition);
+    engine.drop([ASSIGNMENT]);
+    await settled();
+    sender.reply = () => answer(200);
+    sender.open.shift()?.(answer(200));
+    await pass(100);
+    expect(sender.requests).toHaveLength(2);
+    expect(done.filter((id) => id === "evt_1")).toHaveLength(1);
+  });
+
+  test("a stop lets what is in flight end, leaves the queue in the log, and records", async () => {
+    const { engine, store, sender, take, pass, done, row } = engineSetup();
+    const policy = { ...sampleSubscription().policy, maxInFlight: 1 };
+    store.put(sampleSubscription({ policy }));
+    sender.reply = () => undefined;
+    const [first, second] = [sampleEvent("evt_1"), sampleEvent("evt_2")];
+    await take(first, second);
+    const stopped = engine.stop(1_000);
+    await settled();
+    sender.open.shift()?.(answer(200));
+    await pass(2_000);
+    await stopped;
+    expect(row(first, "sub_1")?.status).toBe("delivered");
+    expect(row(second, "sub_1")).toBeUndefined();
+    expect(done).toEqual(["evt_1"]);
+  });
+
+  test("a stop cuts what hangs: from the log it stays there, leased work is due again", async () => {
+    const { engine, store, sender, take, pass, row, done } = engineSetup();
+    engine.start();
+    store.put(sampleSubscription());
+    sender.reply = () => undefined;
+    const [old, young] = [sampleEvent("evt_1"), sampleEvent("evt_2")];
+    await take(old);
+    await pass(1_200);
+    await take(young);
+    const stopped = engine.stop(500);
+    await pass(2_000);
+    await stopped;
+    expect(row(old, "sub_1")).toMatchObject({ status: "waiting", attemptCount: 0 });
+    expect(row(young, "sub_1")).toBeUndefined();
+    expect(done).toEqual(["evt_1"]);
+  });
+});
+
+test("memory has a bound: with as many deliveries as may be, the engine is full", async () => {
+  const { engine, store, sender, take } = engineSetup();
+  sender.reply = () => undefined;
+  for (let at = 0; at < 64; at++) store.put(sampleSubscription({ id: `sub_${at}` }));
+  await take(...Array.from({ length: LIMITS.pendingDeliveries / 64 - 1 }, (_, at) => sampleEvent(`evt_${at}`)));
+  expect(engine.isFull()).toBe(false);
+  await take(sampleEvent("evt_last"));
+  expect(engine.state.pending).toBe(LIMITS.pendingDeliveries);
+  expect(engine.isFull()).toBe(true);
+});
+
+describe("while this process is the limit", () => {
+  test("a lane that gets on keeps its work in memory for longer, and the log waits for it", async () => {
+    const { engine, store, sender, load, take, pass } = engineSetup();
+    load.value = 1;
+    engine.start();
+    const policy = { ...sampleSubscription().policy, maxInFlight: 16 };
+    store.put(sampleSubscription({ policy }));
+    sender.reply = () => undefined;
+    await take(...Array.from({ length: LIMITS.laneQueue + 16 }, (_, at) => sampleEvent(`evt_${at}`)));
+    for (let round = 0; round < 20; round++) {
+      for (const resolve of sender.open.splice(0)) resolve(answer(200));
+      await pass(100);
+    }
+    expect(engine.isFull()).toBe(false);
+    expect(sender.requests.length).toBeGreaterThan(300);
+    expect([...store.deliveries.values()].filter((row) => row.status === "waiting")).toEqual([]);
+  });
+
+  test("one that hangs leaves memory all the same", async () => {
+    const { engine, store, sender, load, take, pass } = engineSetup();
+    load.value = 1;
+    engine.start();
+    store.put(sampleSubscription());
+    sender.reply = () => undefined;
+    await take(...Array.from({ length: LIMITS.laneQueue }, (_, at) => sampleEvent(`evt_${at}`)));
+    await pass(1_500);
+    expect(engine.state).toMatchObject({ inFlight: 64, pending: 64 });
+  });
+});

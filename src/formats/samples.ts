@@ -1,0 +1,26 @@
+import { readFileSync } from "node:fs";
+import { fromJsonString } from "@bufbuild/protobuf";
+import { type PassEvent, PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+
+/** The files in samples/: each a PassEvent as protojson, without id, organisation and environment. */
+const FILES: ReadonlyMap<PassEventType, string> = new Map([
+  [PassEventType.CREATED, "created"],
+  [PassEventType.INSTALLED, "installed"],
+  [PassEventType.UPDATED, "updated"],
+  [PassEventType.UNINSTALLED, "uninstalled"],
+  [PassEventType.INVALIDATED, "invalidated"],
+  [PassEventType.DELETED, "deleted"],
+  [PassEventType.SCANNED, "scanned"],
+]);
+
+/**
+ * A built-in event of the type, for previews, test sends and the demo; undefined for a type that this version does not
+ * know. The first four are those of seed 003, "scanned" is seed 002's, the other two go on from seed 003's. The id,
+ * organisation and environment are the caller's to fill in.
+ */
+export function sampleEvent(type: PassEventType): PassEvent | undefined {
+  const name = FILES.get(type);
+  if (name === undefined) return undefined;
+  const text = readFileSync(new URL(`./samples/${name}.json`, import.meta.url), "utf8");
+  return fromJsonString(PassEventSchema, text);
+}

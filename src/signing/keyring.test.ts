@@ -1,0 +1,83 @@
+import { describe, expect, it } from "vitest";
+import { seededRandom, systemRandom } from "../kernel/random.ts";
+import { keyringFrom, makeEncryptionKey } from "./keyring.ts";
+
+const random = seededRandom(1);
+const older = makeEncryptionKey("k1", random);
+const newer = makeEncryptionKey("k2", random);
+const damaged = expect.objectContaining({ code: "keyring.damaged" });
+
+describe("a keyring", () => {
+  it("opens what it sealed, for the same thing alone", () => {
+    const keyring = keyringFrom(older, systemRandom);
+    const sealed = keyring.seal("whsec_grüße", "a");
+    expect(keyring.open(sealed, "a")).toBe("whsec_grüße");
+    expect(() => keyring.open(sealed, "b")).toThrow(damaged);
+    expect(keyring.open(keyring.seal("", ""), "")).toBe("");
+  });
+
+  it("never seals twice alike, and shows nothing of the text", () => {
+    const keyring = keyringFrom(older, systemRandom);
+    const sealed = keyring.seal("whsec_text", "a");
+    expect(keyring.seal("whsec_text", "a")).not.toBe(sealed);
+    expect(Buffer.from(sealed.slice(3), "base64url").includes("whsec_text")).toBe(false);
+  });
+
+  it("seals under the newest key and opens under all, whatever their order", () => {
+    const before = keyringFrom(older, systemRandom).seal("text", "a");
+    const rotated = keyringFrom(`${newer}, ${older}`, systemRandom);
+    expect(rotated.open(before, "a")).toBe("text");
+    expect(rotated.seal("text", "a")).toMatch(/^k2\./);
+    expect(before).toMatch(/^k1\./);
+  });
+
+  it("says which keys it has where another one is needed", () => {
+    const sealed = keyringFrom(older, systemRandom).seal("text", "a");
+    const other = keyringFrom(newer, systemRandom);
+    expect(() => other.open(sealed, "a")).toThrow(
+      expect.objectContaining({ code: "keyring.unknown_key", message: expect.stringContaining("it has k2") }),
+    );
+    expect(() => other.open("nonsense", "a")).toThrow(expect.objectContaining({ code: "keyring.unknown_key" }));
+  });
+
+  it("notices a change of any byte, and of the length", () => {
+    const keyring = keyringFrom(older, systemRandom);
+    const sealed = keyring.seal("text", "a");
+    const bytes = Buffer.from(sealed.slice(3), "base64url");
+    expect(bytes.length).toBe(12 + 4 + 16);
+    for (let at = 0; at < bytes.length; at += 1) {
+      const changed = Buffer.from(bytes);
+      changed.writeUInt8(changed.readUInt8(at) ^ 1, at);
+      expect(() => keyring.open(`k1.${changed.toString("base64url")}`, "a")).toThrow(damaged);
+      const short = bytes.subarray(0, at).toString("base64url");
+      expect(() => keyring.open(`k1.${short}`, "a")).toThrow(damaged);
+    }
+  });
+});
+
+describe("the keys", () => {
+  const { length } = older;
+  it.each([
+    ["", "the id of key 1"],
+    ["k1", "the id of key 1"],
+    [":AAAA", "the id of key 1"],
+    [`k 1${older.slice(2)}`, "the id of key 1"],
+    [older.slice(0, length - 5), "key 1 (k1)"],
+    [`${newer},${older}AAAA`, "key 2 (k1)"],
+    [older.replace("=", ""), "key 1 (k1)"],
+    [`${older},${older}`, "same id"],
+  ])("are refused: %s", (keys, flaw) => {
+    const refusal = expect.objectContaining({
+      code: "config.invalid",
+      message: expect.stringContaining(flaw),
+    });
+    expect(() => keyringFrom(keys, systemRandom)).toThrow(refusal);
+  });
+
+  it("are not told in the refusal", () => {
+    const secret = older.slice(3, 20);
+    expect(() => keyringFrom(`k1:${secret}`, systemRandom)).toThrow(
+      expect.objectContaining({ message: expect.not.stringContaining(secret) }),
+    );
+  });
+});

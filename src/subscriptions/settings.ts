@@ -1,0 +1,154 @@
+/**
+ * What a person may choose of a subscription, read from the API's message. Every field is judged, and everything that
+ * is wrong is found in one go, each under its path in the request (`subscription.policy.retry_schedule[2]`).
+ *
+ * A field of a feature that this version lacks is refused by name: a subscription that quietly did something else than
+ * it says would lose events.
+ */
+import { ActionMethodSchema } from "../../gen/io/integrations_pb.js";
+import { PassProtocolSchema } from "../../gen/io/pass_pb.js";
+import { type PassEventType, PassEventTypeSchema } from "../../gen/passbus/v1/pass_event_pb.js";
+import {
+  CloudEventsMode,
+  Format,
+  FormatSchema,
+  PassKitUninstalledEventName,
+  PassKitUninstalledEventNameSchema,
+  State,
+  StateSchema,
+  type Subscription as SubscriptionMessage,
+} from "../../gen/passbus/v1/subscription_pb.js";
+import { EVENT_TYPES } from "../domain/event.ts";
+import type { FormatName, FormatOptions, Subscription } from "../domain/subscription.ts";
+import { FORMATS, formatOf } from "../formats/registry.ts";
+import { LIMITS } from "../kernel/limits.ts";
+import { readHeaders } from "./headers.ts";
+import { formatName } from "./message.ts";
+import { readPolicy } from "./policy.ts";
+import { isKnown, NOT_YET, type Violations } from "./violations.ts";
+
+/** What may be changed after creation. */
+export type SubscriptionSettings = Pick<
+  Subscription,
+  | "url"
+  | "eventTypes"
+  | "format"
+  | "formatOptions"
+  | "state"
+  | "description"
+  | "labels"
+  | "headers"
+  | "policy"
+  | "protocol"
+>;
+
+/** Where violations are, the answer is not to be used. */
+export function readSettings(message: SubscriptionMessage, wrong: Violations): SubscriptionSettings {
+  if (message.url === "") wrong.add("url", "is required");
+  if (message.description.length > LIMITS.descriptionCharacters) {
+    wrong.add("description", `must have at most ${LIMITS.descriptionCharacters} characters`);
+  }
+  if (message.filter !== "") wrong.add("filter", NOT_YET);
+  if (message.operationalEvents.length > 0) wrong.add("operational_events", NOT_YET);
+  if (!isKnown(PassProtocolSchema, message.protocol)) {
+    wrong.add("protocol", `${message.protocol} is not a number of io.PassProtocol`);
+  }
+  const format = readFormat(message.format, wrong);
+  return {
+    url: message.url,
+    eventTypes: readEventTypes(message.eventTypes, format, wrong),
+    format,
+    formatOptions: readFormatOptions(message, wrong),
+    state: readState(message.state, wrong),
+    description: message.description,
+    labels: readLabels(message.labels, wrong),
+    headers: readHeaders(message.headers, wrong),
+    policy: readPolicy(message.policy, wrong),
+    protocol: message.protocol,
+  };
+}
+
+/** The scope, at creation. */
+export function readEntityId(entityId: string, wrong: Violations): string {
+  if (entityId.length > LIMITS.idCharacters || /\p{Cc}/u.test(entityId) || !entityId.isWellFormed()) {
+    wrong.add("entity_id", `must have at most ${LIMITS.idCharacters} characters and no control characters`);
+  }
+  return entityId;
+}
+
+function readFormat(number: Format, wrong: Violations): FormatName {
+  if (number === Format.UNSPECIFIED) return "STANDARD";
+  const name = formatName(number);
+  if (name === undefined) {
+    wrong.add("format", `${number} is not a number of ${FormatSchema.typeName}`);
+  } else if (formatOf(name) === undefined) {
+    wrong.add("format", `this version of passbus can't write FORMAT_${name}; use ${writableFormats()}`);
+  }
+  return name ?? "STANDARD";
+}
+
+function writableFormats(): string {
+  return FORMATS.map((format) => `FORMAT_${format.name}`).join(" or ");
+}
+
+function readEventTypes(
+  types: readonly PassEventType[],
+  format: FormatName,
+  wrong: Violations,
+): readonly PassEventType[] {
+  const known: readonly PassEventType[] = EVENT_TYPES;
+  const sayable = formatOf(format)?.types ?? known;
+  for (const [at, type] of types.entries()) {
+    const field = `event_types[${at}]`;
+    const name = PassEventTypeSchema.value[type]?.name;
+    if (name === undefined || !known.includes(type)) {
+      wrong.add(field, `${name ?? type} is not an event type; use ${known.map(typeName).join(", ")}`);
+    } else if (types.indexOf(type) < at) {
+      wrong.add(field, `${name} stands in the list already`);
+    } else if (!sayable.includes(type)) {
+      wrong.add(field, `FORMAT_${format} can't say ${name}; it can say ${sayable.map(typeName).join(", ")}`);
+    }
+  }
+  return [...types];
+}
+
+function typeName(type: PassEventType): string {
+  return PassEventTypeSchema.value[type]?.name ?? String(type);
+}
+
+function readState(state: State, wrong: Violations): Subscription["state"] {
+  if (!isKnown(StateSchema, state)) wrong.add("state", `${state} is not a number of ${StateSchema.typeName}`);
+  return state === State.DISABLED ? "disabled" : "enabled";
+}
+
+function readFormatOptions({ formatOptions }: SubscriptionMessage, wrong: Violations): FormatOptions {
+  const name = formatOptions?.passkitUninstalledEventName ?? PassKitUninstalledEventName.UNSPECIFIED;
+  const passkitMethod = formatOptions?.passkitMethod ?? 0;
+  if (!isKnown(PassKitUninstalledEventNameSchema, name)) {
+    const type = PassKitUninstalledEventNameSchema.typeName;
+    wrong.add("format_options.passkit_uninstalled_event_name", `${name} is not a number of ${type}`);
+  }
+  if (!isKnown(ActionMethodSchema, passkitMethod)) {
+    wrong.add("format_options.passkit_method", `${passkitMethod} is not a number of io.ActionMethod`);
+  }
+  const mode = formatOptions?.cloudeventsMode ?? CloudEventsMode.UNSPECIFIED;
+  if (mode !== CloudEventsMode.UNSPECIFIED) wrong.add("format_options.cloudevents_mode", NOT_YET);
+  // Never shown in an answer, and so not in this one.
+  if ((formatOptions?.ethpassAuthorization ?? "") !== "") wrong.add("format_options.ethpass_authorization", NOT_YET);
+  return { passkitUninstalledName: name === PassKitUninstalledEventName.ENUM ? "enum" : "documented", passkitMethod };
+}
+
+function readLabels(labels: Readonly<Record<string, string>>, wrong: Violations): Readonly<Record<string, string>> {
+  const entries = Object.entries(labels);
+  if (entries.length > LIMITS.labels) wrong.add("labels", `must be at most ${LIMITS.labels}`);
+  for (const [name, value] of entries) {
+    const field = `labels[${JSON.stringify(name)}]`;
+    if (name === "" || name.length > LIMITS.labelCharacters || /\p{Cc}/u.test(name)) {
+      wrong.add(field, `the name must have 1 to ${LIMITS.labelCharacters} characters and no control characters`);
+    }
+    if (value.length > LIMITS.labelCharacters || /\p{Cc}/u.test(value)) {
+      wrong.add(field, `the value must have at most ${LIMITS.labelCharacters} characters and no control characters`);
+    }
+  }
+  return Object.fromEntries(entries);
+}

@@ -1,0 +1,260 @@
+/**
+ * The rules of subscriptions: what one may say (settings.ts), that a URL stands once in a scope, how many there may be,
+ * how it is changed, disabled and rotated. Keeps them in a SubscriptionStore; everything it does is under a tenant.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { Subscription as SubscriptionMessage } from "../../gen/passbus/v1/subscription_pb.js";
+import type { ListSubscriptionsRequest } from "../../gen/passbus/v1/subscription_service_pb.js";
+import type { SealedSecret, Subscription } from "../domain/subscription.ts";
+import type { Clock } from "../kernel/clock.ts";
+import { CodedError, invalidField } from "../kernel/errors.ts";
+import type { IdSource } from "../kernel/ids.ts";
+import { LIMITS } from "../kernel/limits.ts";
+import { type Page, pageRequest } from "../kernel/page.ts";
+import type { Random } from "../kernel/random.ts";
+import type { Tenant } from "../kernel/tenant.ts";
+import type { Keyring } from "../signing/keyring.ts";
+import { makeSecret, sealSecret } from "../signing/secrets.ts";
+import { readFilter } from "./list-filter.ts";
+import { subscriptionMessage } from "./message.ts";
+import { millisecondsOf } from "./policy.ts";
+import { readEntityId, readSettings, type SubscriptionSettings } from "./settings.ts";
+import type { SubscriptionStore } from "./subscription-store.ts";
+import { initialStanding, rotated, standingAsAsked, standingDisabledByUs } from "./transitions.ts";
+import { applyMask } from "./update-mask.ts";
+import { Violations } from "./violations.ts";
+
+/**
+ * Judges an endpoint's URL, and resolves its host. Rejects with a `url.invalid` or `guard.refused` that says what would
+ * be right. `urlKey` is the URL in normal form.
+ */
+export type CheckEndpoint = (url: string) => Promise<{ readonly urlKey: string }>;
+
+export interface SubscriptionServiceDeps {
+  readonly store: SubscriptionStore;
+  readonly keyring: Keyring;
+  readonly checkEndpoint: CheckEndpoint;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly random: Random;
+}
+
+/** A subscription and the text of the secret just made: it is shown here, and never again. */
+export interface SubscriptionWithSecret {
+  readonly subscription: Subscription;
+  readonly secret: string;
+}
+
+const DEFAULT_OVERLAP_MS = 24 * 3_600_000;
+
+/** Writes that meet somebody else's are made again on what is there then; a person's own clicks need no more. */
+const WRITE_TRIES = 5;
+
+export class SubscriptionService {
+  readonly #deps: SubscriptionServiceDeps;
+
+  constructor(deps: SubscriptionServiceDeps) {
+    this.#deps = deps;
+  }
+
+  /** `request.invalid`, `url.invalid`, `subscription.duplicate_url`, `limit.subscriptions`. */
+  async create(tenant: Tenant, draft: SubscriptionMessage | undefined): Promise<SubscriptionWithSecret> {
+    const { store, clock, ids } = this.#deps;
+    const message = required(draft);
+    const wrong = new Violations("subscription");
+    if (message.id !== "") wrong.add("id", "is made by passbus; leave it empty");
+    refuseForeignTenant(tenant, message, wrong);
+    const entityId = readEntityId(message.entityId, wrong);
+    const settings = readSettings(message, wrong);
+    wrong.throwIfAny();
+    const urlKey = await this.#urlKey(settings.url);
+    const nowMs = clock.now();
+    const owner = { tenant, id: ids.next("sub") };
+    const secret = this.#makeSecret(owner, nowMs);
+    const subscription: Subscription = {
+      ...owner,
+      ...settings,
+      ...initialStanding(settings.state, nowMs),
+      entityId,
+      urlKey,
+      secrets: [secret.sealed],
+      createdAtMs: nowMs,
+      updatedAtMs: nowMs,
+      version: 1,
+    };
+    const limit = entityId === "" ? LIMITS.organisationSubscriptions : LIMITS.entitySubscriptions;
+    switch (await store.insert(subscription, limit)) {
+      case "inserted":
+        return { subscription, secret: secret.text };
+      case "duplicateUrl":
+        throw duplicateUrl(entityId);
+      case "limitReached":
+        throw new CodedError("limit.subscriptions", `${scopeName(entityId)} has ${limit} subscriptions, its limit`);
+    }
+  }
+
+  /** `resource.not_found`. */
+  async get(tenant: Tenant, id: string): Promise<Subscription> {
+    const found = await this.#deps.store.get(tenant, id);
+    if (found === undefined) throw unknownSubscription(id);
+    return found;
+  }
+
+  /** `request.invalid`. */
+  async list(tenant: Tenant, request: ListSubscriptionsRequest): Promise<Page<Subscription>> {
+    return this.#deps.store.list(tenant, readFilter(request), pageRequest(request.pageSize, request.pageToken));
+  }
+
+  /**
+   * Changes what `paths` name (see update-mask.ts), or what is set in `change` where they are undefined. An update that
+   * changes nothing writes nothing. `request.invalid`, `url.invalid`, `resource.not_found`,
+   * `subscription.duplicate_url`, `version.changed`.
+   */
+  async update(
+    tenant: Tenant,
+    change: SubscriptionMessage | undefined,
+    paths: readonly string[] | undefined,
+  ): Promise<Subscription> {
+    const message = required(change);
+    if (message.id === "") throw invalidField("subscription.id", "is required");
+    return this.#write(tenant, message.id, async (current, nowMs) => {
+      const settings = readChange(current, message, paths, nowMs);
+      const urlKey = settings.url === current.url ? current.urlKey : await this.#urlKey(settings.url);
+      const { disabledReason: _, ...rest } = current;
+      return { ...rest, ...settings, ...standingAsAsked(current, settings.state, nowMs), urlKey };
+    });
+  }
+
+  /** `resource.not_found`. What waits for it is cancelled by whoever would deliver it. */
+  async delete(tenant: Tenant, id: string): Promise<void> {
+    if (!(await this.#deps.store.remove(tenant, id))) throw unknownSubscription(id);
+  }
+
+  /**
+   * A new secret. The one before goes on signing beside it for `overlap` (0 to 7 days, 24 hours where it is undefined);
+   * one still older, of a rotation whose overlap has not ended, ends. `request.invalid`, `resource.not_found`,
+   * `version.changed`.
+   */
+  async rotateSecret(tenant: Tenant, id: string, overlap: Duration | undefined): Promise<SubscriptionWithSecret> {
+    const overlapMs = overlap === undefined ? DEFAULT_OVERLAP_MS : millisecondsOf(overlap);
+    if (overlapMs === undefined || overlapMs < 0 || overlapMs > LIMITS.rotationOverlapMs) {
+      throw invalidField("overlap", "must be 0 s to 7 days");
+    }
+    const secret = this.#makeSecret({ tenant, id }, this.#deps.clock.now());
+    const subscription = await this.#write(tenant, id, async (current, nowMs) => ({
+      ...current,
+      secrets: rotated(current.secrets, secret.sealed, overlapMs, nowMs),
+    }));
+    return { subscription, secret: secret.text };
+  }
+
+  /**
+   * Disabled by passbus: the endpoint answered 410, or failed for days. One that is disabled already stays as it is;
+   * undefined where there is none any more.
+   */
+  async disable(tenant: Tenant, id: string, reason: "gone" | "failing"): Promise<Subscription | undefined> {
+    try {
+      return await this.#write(tenant, id, async (current) => ({
+        ...current,
+        ...standingDisabledByUs(current, reason),
+      }));
+    } catch (error) {
+      if (error instanceof CodedError && error.code === "resource.not_found") return undefined;
+      throw error;
+    }
+  }
+
+  /** Writes what `change` makes of the stored one, and makes it again if another write came between. */
+  async #write(
+    tenant: Tenant,
+    id: string,
+    change: (current: Subscription, nowMs: number) => Promise<Subscription>,
+  ): Promise<Subscription> {
+    for (let tries = 0; tries < WRITE_TRIES; tries++) {
+      const current = await this.get(tenant, id);
+      const nowMs = this.#deps.clock.now();
+      const changed = await change(current, nowMs);
+      if (isDeepStrictEqual(changed, current)) return current;
+      const next = { ...changed, updatedAtMs: nowMs, version: current.version + 1 };
+      const result = await this.#deps.store.replace(next);
+      if (result === "replaced") return next;
+      if (result === "missing") throw unknownSubscription(id);
+      if (result === "duplicateUrl") throw duplicateUrl(current.entityId);
+    }
+    throw new CodedError("version.changed", `subscription ${id} is being changed by others; read it and try again`);
+  }
+
+  async #urlKey(url: string): Promise<string> {
+    try {
+      return (await this.#deps.checkEndpoint(url)).urlKey;
+    } catch (error) {
+      throw isRefusal(error) ? refusedUrl(error) : error;
+    }
+  }
+
+  #makeSecret(owner: Pick<Subscription, "tenant" | "id">, nowMs: number): { sealed: SealedSecret; text: string } {
+    const { ids, keyring, random } = this.#deps;
+    const text = makeSecret(random);
+    const id = ids.next("sec");
+    return { text, sealed: { id, sealed: sealSecret(keyring, owner, id, text), createdAtMs: nowMs } };
+  }
+}
+
+function readChange(
+  current: Subscription,
+  change: SubscriptionMessage,
+  paths: readonly string[] | undefined,
+  nowMs: number,
+): SubscriptionSettings {
+  const wrong = new Violations("subscription");
+  refuseForeignTenant(current.tenant, change, wrong);
+  const settings = readSettings(applyMask(subscriptionMessage(current, nowMs), change, paths), wrong);
+  wrong.throwIfAny();
+  return settings;
+}
+
+function required(message: SubscriptionMessage | undefined): SubscriptionMessage {
+  if (message === undefined) throw invalidField("subscription", "is required");
+  return message;
+}
+
+/** What was read may be written back; what is another's is a mistake that someone should hear of. */
+function refuseForeignTenant(tenant: Tenant, message: SubscriptionMessage, wrong: Violations): void {
+  const description = "is not the key's own; leave it empty";
+  if (message.organisationId !== "" && message.organisationId !== tenant.organisation) {
+    wrong.add("organisation_id", description);
+  }
+  if (message.environment !== "" && message.environment !== tenant.environment) wrong.add("environment", description);
+}
+
+/** The endpoint check's no, as against a failure of the check itself. */
+function isRefusal(error: unknown): error is CodedError {
+  if (!(error instanceof CodedError)) return false;
+  return error.code === "url.invalid" || error.code === "guard.refused";
+}
+
+/** To whoever registers it, any refusal is a wrong field. */
+function refusedUrl(error: CodedError): CodedError {
+  const violation = { field: "subscription.url", description: error.message };
+  return new CodedError("url.invalid", `${violation.field}: ${error.message}`, {
+    violations: [violation],
+    cause: error,
+  });
+}
+
+function duplicateUrl(entityId: string): CodedError {
+  const field = "subscription.url";
+  const description = `another subscription of ${scopeName(entityId)} has this URL`;
+  return new CodedError("subscription.duplicate_url", `${field}: ${description}`, {
+    violations: [{ field, description }],
+  });
+}
+
+function scopeName(entityId: string): string {
+  return entityId === "" ? "the organisation" : `the entity ${JSON.stringify(entityId)}`;
+}
+
+function unknownSubscription(id: string): CodedError {
+  return new CodedError("resource.not_found", `id: there is no subscription ${JSON.stringify(id.slice(0, 64))}`);
+}

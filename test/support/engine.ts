@@ -1,0 +1,89 @@
+import { Engine } from "../../src/delivery/engine.ts";
+import type { Arrival } from "../../src/delivery/in-hand.ts";
+import type { Exchange, OutboundRequest } from "../../src/delivery/sender.ts";
+import { deliveryId } from "../../src/domain/delivery.ts";
+import type { DecodedEvent } from "../../src/domain/event.ts";
+import { formatOf } from "../../src/formats/registry.ts";
+import { idSource } from "../../src/kernel/ids.ts";
+import { silentLog } from "../../src/kernel/log.ts";
+import { ManualClock } from "../../src/kernel/manual-clock.ts";
+import { seededRandom } from "../../src/kernel/random.ts";
+import { SubscriptionIndex } from "../../src/matching/subscription-index.ts";
+import { MemoryStore } from "./memory-store.ts";
+import { settled } from "./settled.ts";
+
+export const ASSIGNMENT = { partition: 0, generation: 1 };
+
+/** A response of this status. */
+export function answer(status: number): Exchange {
+  return { kind: "response", status, headers: {}, excerpt: new Uint8Array(), durationMs: 1 };
+}
+
+/** A receiver whose answers the test decides; undefined leaves the request open. */
+class ScriptedSender {
+  readonly requests: OutboundRequest[] = [];
+  readonly open: ((exchange: Exchange) => void)[] = [];
+  reply: (request: OutboundRequest) => Exchange | undefined = () => answer(200);
+
+  send(request: OutboundRequest): Promise<Exchange> {
+    this.requests.push(request);
+    const exchange = this.reply(request);
+    return exchange === undefined ? new Promise((resolve) => this.open.push(resolve)) : Promise.resolve(exchange);
+  }
+
+  async close(): Promise<void> {
+    const cut: Exchange = { kind: "failure", reason: "attempt.cancelled", message: "stopped", durationMs: 1 };
+    for (const resolve of this.open.splice(0)) resolve(cut);
+  }
+
+  sentTo(id: string): number {
+    return this.requests.filter((request) => request.url.endsWith(`/${id}`)).length;
+  }
+}
+
+/** An engine on a store in memory, a clock that stands still, and a receiver that the test plays. */
+export function engineSetup() {
+  const clock = new ManualClock();
+  const store = new MemoryStore();
+  const sender = new ScriptedSender();
+  /** Partitions that are another's by now. */
+  const lost = new Set<number>();
+  const load = { value: 0 };
+  const disabled: string[] = [];
+  const random = seededRandom(7);
+  const engine = new Engine({
+    store,
+    sender,
+    clock,
+    random,
+    ids: idSource(clock, random),
+    log: silentLog,
+    userAgent: "passbus/test",
+    load: { sample: () => load.value },
+    index: new SubscriptionIndex({ feed: store, typesOf: (format) => formatOf(format)?.types ?? [] }),
+    signer: { sign: (_subscription, _format, id) => ({ "webhook-id": id }) },
+    endpointSwitch: { disable: async (_tenant, id) => void disabled.push(id) },
+    isFresh: ({ partition }) => !lost.has(partition),
+  });
+  const done: string[] = [];
+  const conflicts: string[] = [];
+  const arrival = (event: DecodedEvent, assignment = ASSIGNMENT): Arrival => ({
+    ...event,
+    assignment,
+    done: () => done.push(event.stored.id),
+    conflict: () => conflicts.push(event.stored.id),
+  });
+  const take = async (...events: DecodedEvent[]) => {
+    engine.take(events.map((event) => arrival(event)));
+    await settled();
+  };
+  /** Time passes in steps, so that whatever a timer starts gets its turn. */
+  const pass = async (ms: number) => {
+    for (let left = ms; left > 0; left -= 50) {
+      clock.advance(Math.min(50, left));
+      await settled(6);
+    }
+  };
+  const row = (event: DecodedEvent, id: string) => store.deliveries.get(deliveryId(event.stored, id));
+  return { clock, store, sender, lost, load, disabled, engine, done, conflicts, arrival, take, pass, row };
+}
