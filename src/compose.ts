@@ -182,7 +182,7 @@ function startWorker(config: Config, encryptionKeys: string, store: SqliteStore,
     allows: () => true,
   };
   const { deadLetters } = store;
-  const intake = new Intake({ reader, decode: recordDecoder(tenants), deadLetters, taker: engine, clock, log });
+  const intake = new Intake({ reader, decode: recordDecoder(tenants, { isOwnLog: true }), deadLetters, taker: engine, clock, log });
   return {
     async start() {
       engine.start();

@@ -228,7 +228,8 @@ export class Engine {
       const dueAtMs = this.#clock.now() + RUN_FAILED_WAIT_MS;
       this.#outcomes.finish(work, { next: { status: "waiting", dueAtMs, workClass: "retry" } });
     }
-    if (lane.behind && lane.freeSlots(this.#clock.monotonic()) * 2 >= lane.cap) this.#scheduler.wake();
+    const mayHaveMore = lane.behind || lane.moreDue;
+    if (mayHaveMore && lane.freeSlots(this.#clock.monotonic()) * 2 >= lane.cap) this.#scheduler.wake();
     this.#noteRoom();
   }
 

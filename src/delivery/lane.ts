@@ -16,6 +16,8 @@ export class Lane {
   cap: number;
   /** True while work of this endpoint was spilled and may still wait in the store: newer work queues behind it there. */
   behind = false;
+  /** True while the store may have more due work for it than the last claim could take: a free slot is worth a claim. */
+  moreDue = false;
   readonly #inFlight = new Set<Work>();
   #queue: Work[] = [];
   #head = 0;

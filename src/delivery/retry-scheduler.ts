@@ -95,7 +95,7 @@ export class RetryScheduler {
         defaultSlots: DEFAULT_SLOTS,
       });
       if (result.claimed.length > 0) await this.#takeOn(result.claimed);
-      this.#noteCaughtUp(slots, limit, result);
+      this.#noteWhatIsLeft(slots, limit, result);
       const next = result.nextDueAtMs === undefined ? {} : { nextDueAtMs: result.nextDueAtMs };
       return { claimed: result.claimed.length > 0, ...next };
     } catch (err) {
@@ -136,18 +136,20 @@ export class RetryScheduler {
     }
   }
 
-  /** An endpoint that had more slots than due work has nothing left in the store. */
-  #noteCaughtUp(slots: ReadonlyMap<string, number>, limit: number, result: ClaimResult): void {
-    // A claim that met the overall limit says nothing of those that it left out.
-    if (result.claimed.length >= limit) return;
+  /** An endpoint that had more slots than due work has nothing left in the store; one that used them all may have more. */
+  #noteWhatIsLeft(slots: ReadonlyMap<string, number>, limit: number, result: ClaimResult): void {
     const counts = new Map<string, number>();
     for (const { delivery } of result.claimed) {
       counts.set(delivery.subscriptionId, (counts.get(delivery.subscriptionId) ?? 0) + 1);
     }
+    // A claim that met the overall limit says nothing of those that it left out.
+    const isWhole = result.claimed.length < limit;
     for (const lane of [...this.#deps.lanes.all()]) {
-      if (!lane.behind) continue;
-      const offered = slots.get(lane.subscriptionId) ?? DEFAULT_SLOTS;
-      if ((counts.get(lane.subscriptionId) ?? 0) < offered) this.#deps.lanes.caughtUp(lane);
+      const took = counts.get(lane.subscriptionId) ?? 0;
+      const usedAll = took >= (slots.get(lane.subscriptionId) ?? DEFAULT_SLOTS);
+      if (usedAll || !isWhole) lane.moreDue ||= took > 0;
+      else lane.moreDue = false;
+      if (lane.behind && isWhole && !usedAll) this.#deps.lanes.caughtUp(lane);
     }
   }
 }

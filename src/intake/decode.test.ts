@@ -92,6 +92,15 @@ describe("a record that is an event", () => {
 });
 
 describe("a record that is dead", () => {
+  test("the mark of our own records is believed in our own log alone", () => {
+    const value = bytesOf({ ...event(), type: 99 as PassEventType });
+    const marked = record(value, { "content-type": CANONICAL_CONTENT_TYPE });
+    expect(reason(decode(marked))).toMatch(/^event\.invalid: type/);
+    const ownLog = recordDecoder({ fallback, allows: () => true }, { isOwnLog: true });
+    expect(reason(ownLog(marked))).toBe("event");
+    expect(reason(ownLog(record(value)))).toMatch(/^event\.invalid: type/);
+  });
+
   const protobuf = { "content-type": "application/x-protobuf" };
   test.each([
     ["a tombstone", null, {}, "event.empty"],

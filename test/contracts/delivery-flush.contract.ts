@@ -5,7 +5,6 @@ import {
   ACME,
   attempt,
   claim,
-  claimedIds,
   delivery,
   event,
   finished,
@@ -208,22 +207,27 @@ export function deliveryFlushContract(name: string, make: MakeStore): void {
     });
 
     test.each([
-      [triedOnce("d1", "a1", T0 + 9), { status: "waiting", workClass: "retry", dueAtMs: T0 + 9 }],
-      [finished("d1", "failed", "a1"), { status: "failed", finishedAtMs: T0 + 100 }],
-      [finished("d1", "delivered", "a1"), { status: "delivered", finishedAtMs: T0 + 100 }],
-    ])("its own spill takes the outcome (%#)", async (result, expected) => {
-      await put(store, leased("d1", T0 + LEASE_MS));
-      expect(await flush(store, first(result))).toEqual([true]);
+      [{ status: "waiting", workClass: "retry", dueAtMs: T0 + 9 } as const],
+      [{ status: "failed", finishedAtMs: T0 + 100 } as const],
+      [{ status: "delivered", finishedAtMs: T0 + 100 } as const],
+    ])("a spill under a lease takes the outcome of the one who holds it: $status", async (next) => {
+      const spill = leased("d1", T0 + LEASE_MS);
+      await put(store, spill);
+      expect(await flush(store, outcome(spill, next, "a1"))).toEqual([true]);
       const after = await stored(store, "d1");
-      expect(after).toMatchObject({ ...expected, runAttempts: 1, attemptCount: 1 });
+      expect(after).toMatchObject({ ...next, fence: 0, runAttempts: 1, attemptCount: 1 });
       expect(after).not.toHaveProperty("leaseUntilMs");
     });
 
-    test("a spill that was claimed since is no longer one's own", async () => {
-      await put(store, leased("d1", T0 + 10));
-      expect(claimedIds(await claim(store, { nowMs: T0 + 10 }))).toEqual(["d1"]);
+    test("whoever met another's spill, and so holds no lease, changes its state by a delivery alone", async () => {
+      const spill = leased("d1", T0 + LEASE_MS);
+      await put(store, spill);
       expect(await flush(store, first(finished("d1", "failed", "a1")))).toEqual([false]);
-      expect(await stored(store, "d1")).toMatchObject({ status: "attempting", fence: 1, attemptCount: 1 });
+      expect(await stored(store, "d1")).toMatchObject({ status: "attempting", fence: 0, attemptCount: 1 });
+      expect(await flush(store, first(finished("d1", "delivered", "a2")))).toEqual([true]);
+      const late = { status: "failed", finishedAtMs: T0 + 200 } as const;
+      expect(await flush(store, outcome(spill, late, "a3"))).toEqual([false]);
+      expect(await stored(store, "d1")).toMatchObject({ status: "delivered", fence: 1, attemptCount: 3 });
     });
   });
 

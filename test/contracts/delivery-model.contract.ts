@@ -62,13 +62,12 @@ class Model {
       return true;
     }
     const delivers = one.status === "delivered" && row.run === 1 && !isTerminal(row.status);
-    const ownSpill = row.fence === 0 && row.status === "attempting";
-    if (ids.length === 0 || !(delivers || ownSpill)) {
+    if (!delivers) {
       this.#append(row, ids);
       return false;
     }
     const next = moved(row, one.status, atMs);
-    if (delivers) next.fence += 1;
+    next.fence += 1;
     next.runAttempts += this.#append(next, ids);
     this.rows.set(one.id, next);
     return true;

@@ -276,6 +276,22 @@ export function eventLogContract(name: string, make: MakeLog): void {
       expect(await uncommitted()).toEqual(["one", "two"]);
     });
 
+    test("beside it, a position of the generation that lasts counts", async () => {
+      const one = await reading();
+      await append("one", "two");
+      await one.got.count(2);
+      const passed = one.got.positions;
+      await one.reader.stop();
+      const two = await reading();
+      await two.got.count(2);
+      const [current] = two.got.positions;
+      const second = two.got.all[1];
+      if (current === undefined || second === undefined) throw new Error("nothing was read");
+      await two.reader.commit([...passed, { ...current, offset: second.offset }]);
+      await two.reader.stop();
+      expect(await uncommitted()).toEqual(["two"]);
+    });
+
     test("a reader that stopped hands out nothing more, and its partitions are revoked", async () => {
       const { reader, got } = await reading();
       await append("one");

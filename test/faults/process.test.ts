@@ -118,6 +118,33 @@ describe("leases that a dead process left", { timeout: 60_000 }, () => {
   });
 });
 
+describe("a backlog that a dead process left in the store", { timeout: 60_000 }, () => {
+  test("goes out as quickly as its endpoint answers", async () => {
+    await using sink = await Sink.start();
+    using data = new DataDirectory();
+    const events = numberedEvents(640);
+    await sink.answer("/slow", "hold");
+    await using passbus = await RunningPassbus.start(data.path);
+    const { id } = await subscribe(passbus.api, sink, "/slow");
+    await passbus.api.events.publishEvents({ events: [...events] });
+    await eventually(10_000, "everything in the store", () => {
+      const { waiting = 0, attempting = 0 } = statusCounts(data.path, id);
+      return waiting + attempting === events.length ? true : undefined;
+    });
+    await passbus.end("SIGKILL");
+    // 64 requests at a time of 200 ms each: 320 a second, so 2 s for all of it.
+    await sink.answer("/slow", { status: 200, afterMs: 200 });
+
+    await using next = await RunningPassbus.start(data.path);
+    await sink.reach(["/slow"], events.length, 15_000);
+    const lastMs = Math.max(...(await sink.receipts()).map(({ atMs }) => atMs)) - next.readyAtMs;
+    printTable("640 deliveries waited in the store at kill -9; the endpoint takes 320 a second", [
+      ["last of them, after ready", `${lastMs} ms`],
+    ]);
+    expect(lastMs).toBeLessThan(AT_ONCE_MS);
+  });
+});
+
 describe("a second server on a data directory", { timeout: 60_000 }, () => {
   test("refuses to start, says why, and leaves the first alone", async () => {
     using data = new DataDirectory();

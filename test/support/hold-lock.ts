@@ -3,5 +3,7 @@ import { lockDataDirectory } from "../../src/adapters/sqlite/lock.ts";
 
 const [directory = ""] = process.argv.slice(2);
 lockDataDirectory(directory);
+// The handle is dropped on purpose: the lock must outlive a garbage collection.
+globalThis.gc?.();
 process.stdout.write("locked\n");
 process.stdin.resume();

@@ -67,7 +67,8 @@ export class PacedPublisher {
   #outages = 0;
   /** Batches that go out without waiting for their time. */
   #hurried = 0;
-  #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
+  #underWay = 0;
+  #waiting: { readonly isReached: () => boolean; readonly resolve: () => void }[] = [];
 
   constructor(events: readonly NewEvent[], pace: Pace, clients: Clients) {
     this.#batches = Array.from({ length: Math.ceil(events.length / pace.batch) }, (_, at) =>
@@ -123,8 +124,17 @@ export class PacedPublisher {
 
   /** Resolves when so many events were accepted. */
   whenAccepted(count: number): Promise<void> {
+    return this.#when(() => this.accepted.size >= count);
+  }
+
+  /** Resolves when so many calls are made and not answered. */
+  whenUnderWay(calls: number): Promise<void> {
+    return this.#when(() => this.#underWay >= calls);
+  }
+
+  #when(isReached: () => boolean): Promise<void> {
     return new Promise((resolve) => {
-      this.#waiting.push({ count, resolve });
+      this.#waiting.push({ isReached, resolve });
       this.#settle();
     });
   }
@@ -135,11 +145,16 @@ export class PacedPublisher {
       const clients = await this.#clients;
       const outages = this.#outages;
       try {
-        await clients.events.publishEvents({ events: [...batch] });
+        const call = clients.events.publishEvents({ events: [...batch] });
+        this.#underWay += 1;
+        this.#settle();
+        await call;
         break;
       } catch (error) {
         if (outages === this.#outages) throw error;
         this.repeats += 1;
+      } finally {
+        this.#underWay -= 1;
       }
     }
     const acceptedAtMs = Date.now();
@@ -148,7 +163,7 @@ export class PacedPublisher {
   }
 
   #settle(): void {
-    const reached = this.#waiting.filter(({ count }) => this.accepted.size >= count);
+    const reached = this.#waiting.filter(({ isReached }) => isReached());
     this.#waiting = this.#waiting.filter((one) => !reached.includes(one));
     for (const { resolve } of reached) resolve();
   }

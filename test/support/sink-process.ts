@@ -63,8 +63,13 @@ function reply(place: Place, reply: Reply): void {
     place.held.push(reply);
     return;
   }
-  reply.receipt.status = answer.status;
-  reply.response.writeHead(answer.status, { "content-length": 0, ...answer.headers }).end();
+  const { status, headers, afterMs } = answer;
+  const respond = () => {
+    reply.receipt.status = status;
+    reply.response.writeHead(status, { "content-length": 0, ...headers }).end();
+  };
+  if (afterMs === undefined) respond();
+  else setTimeout(respond, afterMs);
 }
 
 function receiptOf(place: Place, request: IncomingMessage, body: Buffer): Receipt {

@@ -1,10 +1,16 @@
 /** What the sink's process and its owner say to each other, over Node's IPC. */
 
 /**
- * How a path answers: with a response; "hold", not before it is released (then with 200); "hang", never.
- * A path that nobody spoke of answers 200.
+ * How a path answers: with a response, at once or after a time; "hold", not before it is released (then with 200);
+ * "hang", never. A path that nobody spoke of answers 200.
  */
-export type Answer = { readonly status: number; readonly headers?: Readonly<Record<string, string>> } | "hold" | "hang";
+export type Answer = Response | "hold" | "hang";
+
+interface Response {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly afterMs?: number;
+}
 
 /** One request as it came, judged by the receiver alone. */
 export interface Receipt {

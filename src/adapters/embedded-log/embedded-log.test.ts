@@ -7,7 +7,8 @@ import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Received, record } from "../../../test/contracts/received.ts";
-import type { CallThread } from "../../kernel/thread-call.ts";
+import type { CallThread, Transferring } from "../../kernel/thread-call.ts";
+import type { ReadRows } from "./calls.ts";
 import {
   type EmbeddedLogReader,
   type EmbeddedLogWriter,
@@ -131,10 +132,24 @@ describe("the embedded log", () => {
     await second.start(theirs);
     await got.until(() => got.live.size === 0);
     await theirs.count(1);
+    const [old, current] = [...got.assignments, ...theirs.assignments];
+    if (old === undefined || current === undefined) throw new Error("nothing was assigned");
+    expect([reader.isFresh(old), second.isFresh(current)]).toEqual([false, true]);
     await reader.commit(got.positions);
     expect(await second.lag()).toEqual({ records: 1 });
     await second.commit(theirs.positions);
     expect(await second.lag()).toEqual({ records: 0 });
+  });
+
+  test("nothing is fresh any more once the log's thread is gone", async () => {
+    await start();
+    const [assignment] = got.assignments;
+    if (assignment === undefined) throw new Error("nothing was assigned");
+    expect(reader.isFresh(assignment)).toBe(true);
+    await thread.stop();
+    await got.until(() => got.live.size === 0);
+    expect(reader.isFresh(assignment)).toBe(false);
+    await expect(reader.commit([{ ...assignment, offset: 1 }])).rejects.toMatchObject({ code: "log.unavailable" });
   });
 
   test("a file that a newer passbus wrote is refused", async () => {
@@ -220,5 +235,25 @@ describe("the log's group commit", () => {
     service.close();
     await start();
     expect(await reader.lag()).toEqual({ records: 0 });
+  });
+
+  test("a reader that has caught up is served from memory", async () => {
+    const file = new LogFile(directory, 16 * MIB);
+    let reads = 0;
+    const read = file.read.bind(file);
+    file.read = (offset, wanted) => {
+      reads += 1;
+      read(offset, wanted);
+    };
+    const service = new LogService(file, "t", () => 5);
+    await service.handlers.append(rows("a"));
+    const { generation } = (await service.handlers.open(null)) as { generation: number };
+    await service.handlers.read(generation);
+    expect(reads).toBe(1);
+    await service.handlers.append(rows("b"));
+    const answer = (await service.handlers.read(generation)) as Transferring<ReadRows>;
+    expect([reads, answer.value.offsets]).toEqual([1, [1]]);
+    service.close();
+    await start();
   });
 });

@@ -104,10 +104,8 @@ export class DeliveryTable {
     if (known === undefined) return false;
     const status = row[5];
     const attempts: readonly Attempt[] = JSON.parse(row[14]);
-    const isSpill = attempts.length === 0 && !isTerminal(status);
-    const isOwnSpill = known.fence === 0 && known.status === ATTEMPTING;
     const delivers = status === DELIVERED && known.run === 1 && !isTerminal(known.status);
-    if (isSpill || !(delivers || isOwnSpill)) {
+    if (!delivers) {
       this.#append(known, attempts);
       return false;
     }
@@ -116,7 +114,7 @@ export class DeliveryTable {
       workClass: row[6],
       workAtMs: row[11],
       finishedAtMs: row[13],
-      fence: delivers ? known.fence + 1 : known.fence,
+      fence: known.fence + 1,
     });
     return true;
   }

@@ -25,9 +25,9 @@ test("one data directory is locked once, until it is released", () => {
   lockDataDirectory(directory).release();
 });
 
-test("a process that is killed leaves the directory free", async () => {
+test("a process keeps its lock until it is killed, which leaves the directory free", async () => {
   const script = fileURLToPath(new URL("../../../test/support/hold-lock.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", script, directory], {
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", "--expose-gc", script, directory], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   await once(child.stdout, "data");

@@ -5,6 +5,9 @@ import { CodedError } from "../../kernel/errors.ts";
 
 const SQLITE_BUSY = 5;
 
+/** A connection that nobody refers to is collected as garbage, and its lock with it. Losing the handle must not unlock. */
+const held = new Set<DatabaseSync>();
+
 /** Held while a process serves from a data directory. */
 export interface DataDirectoryLock {
   release(): void;
@@ -24,8 +27,10 @@ export function lockDataDirectory(directory: string): DataDirectoryLock {
       `another passbus is serving from ${directory}; stop it, or set PASSBUS_DATA_DIR to another directory`,
     );
   }
+  held.add(database);
   return {
     release() {
+      held.delete(database);
       if (database.isOpen) database.close();
     },
   };
