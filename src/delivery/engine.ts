@@ -78,6 +78,8 @@ export class Engine {
   #planning: Promise<void> | undefined;
   #planFailing = false;
   #saidFull = false;
+  /** Set while planning waits for room in memory. */
+  #goOn: (() => void) | undefined;
   #cancelTick: (() => void) | undefined;
   #roomListener: () => void = () => {};
 
@@ -89,7 +91,8 @@ export class Engine {
     const onDue = () => this.#scheduler.wake();
     const mayStart = () => !this.#stopping.signal.aborted && this.#recorder.takesMore;
     this.#outcomes = new Outcomes({ recorder: this.#recorder, inHand: this.#inHand, clock, onDue });
-    this.#lanes = new Lanes({ clock, mayStart, run: (work, lane) => this.#run(work, lane) });
+    const run = (work: Work) => this.#run(work);
+    this.#lanes = new Lanes({ clock, mayStart, run, onLeft: (lane) => this.#onLeft(lane) });
     const place = (work: Work, match: Match) => this.#place(work, match);
     this.#planner = new Planner({ index, store, recorder: this.#recorder, inHand: this.#inHand, clock, place });
     const placeClaimed = (work: Work) => this.#placeClaimed(work);
@@ -153,6 +156,7 @@ export class Engine {
    */
   async stop(drainMs: number): Promise<void> {
     this.#stopping.abort();
+    this.#goOn?.();
     this.#cancelTick?.();
     await Promise.all([this.#scheduler.stop(), this.#sweeper.stop(), this.#planning]);
     for (const lane of [...this.#lanes.all()]) {
@@ -169,6 +173,10 @@ export class Engine {
   }
 
   #noteRoom(): void {
+    if (this.#goOn !== undefined && this.#lanes.count < LIMITS.pendingDeliveries) {
+      this.#goOn();
+      this.#goOn = undefined;
+    }
     if (this.#saidFull && !this.isFull()) this.#roomListener();
   }
 
@@ -176,6 +184,7 @@ export class Engine {
 
   async #plan(): Promise<void> {
     while (this.#arrivals.length > 0 && !this.#stopping.signal.aborted) {
+      if (this.#lanes.count >= LIMITS.pendingDeliveries) await new Promise<void>((resolve) => (this.#goOn = resolve));
       const batch = this.#arrivals.slice(0, PLAN_BATCH);
       try {
         await this.#planner.plan(batch);
@@ -215,7 +224,7 @@ export class Engine {
 
   // ---- an attempt ----
 
-  async #run(work: Work, lane: Lane): Promise<void> {
+  async #run(work: Work): Promise<void> {
     try {
       const subscription = await this.#subscriptionOf(work);
       if (subscription === "stopped") this.#putBack(work);
@@ -228,9 +237,13 @@ export class Engine {
       const dueAtMs = this.#clock.now() + RUN_FAILED_WAIT_MS;
       this.#outcomes.finish(work, { next: { status: "waiting", dueAtMs, workClass: "retry" } });
     }
+  }
+
+  /** Half of the slots are free, or the only one is: worth a claim where the store may have work for them. */
+  #onLeft(lane: Lane): void {
+    this.#noteRoom();
     const mayHaveMore = lane.behind || lane.moreDue;
     if (mayHaveMore && lane.freeSlots(this.#clock.monotonic()) * 2 >= lane.cap) this.#scheduler.wake();
-    this.#noteRoom();
   }
 
   /** What an attempt uses is read when it starts. */

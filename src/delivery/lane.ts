@@ -3,6 +3,10 @@ import type { Work } from "./work.ts";
 
 /** Over how long the lane's rate is measured: as short as shows a hang soon, longer than a pause of our own thread. */
 const WINDOW_MS = 250;
+/** Where this process is the limit, an endpoint gets as many requests in flight as its rate asks for, times this. */
+const HEADROOM = 2;
+/** How often it is looked how long a request takes when few are in flight. */
+const PROBE_EVERY_MS = 2_000;
 /** How much work may be fetched ahead from the store: what the lane finishes in this time. */
 const AHEAD_MS = 250;
 
@@ -14,6 +18,11 @@ export class Lane {
   readonly subscriptionId: string;
   /** Requests at the same time. Follows the subscription's policy. */
   cap: number;
+  /** Requests at the same time for now: the cap, or fewer (`adapt`). */
+  #limit = Number.POSITIVE_INFINITY;
+  #probedAtMs = 0;
+  /** The shortest duration since the last probe. */
+  #shortestMs = Number.POSITIVE_INFINITY;
   /** True while work of this endpoint was spilled and may still wait in the store: newer work queues behind it there. */
   behind = false;
   /** True while the store may have more due work for it than the last claim could take: a free slot is worth a claim. */
@@ -25,6 +34,8 @@ export class Lane {
   #finished = 0;
   #finishedBefore = 0;
   #windowFromMs: number | undefined;
+  /** Since when it has had work without a break. */
+  #busySinceMs = 0;
 
   constructor(subscriptionId: string, cap: number) {
     this.subscriptionId = subscriptionId;
@@ -53,13 +64,32 @@ export class Lane {
   }
 
   get canStart(): boolean {
-    return this.queued > 0 && this.#inFlight.size < this.cap;
+    return this.queued > 0 && this.#inFlight.size < this.cap && this.#inFlight.size < this.#limit;
+  }
+
+  /**
+   * Where this process is the limit, more requests in flight than an endpoint's rate and its shortest duration ask for
+   * only wait for each other, each on a connection of its own that costs. Twice what is asked for lets the rate double
+   * from one look to the next. What a request takes by itself shows only when few are in flight, so every now and then
+   * few are, for one look (as BBR probes a path's round trip). An endpoint that is slow by itself keeps its cap.
+   * @param fewest in flight, however little is asked for.
+   */
+  adapt(nowMs: number, saturated: boolean, fewest: number): void {
+    const probes = saturated && this.#limit > 2 * fewest && nowMs - this.#probedAtMs > PROBE_EVERY_MS;
+    if (probes) {
+      this.#probedAtMs = nowMs;
+      this.#shortestMs = Number.POSITIVE_INFINITY;
+      this.#limit = fewest;
+      return;
+    }
+    const asked = this.#ratePerMs(nowMs) * this.#shortestMs;
+    const isKnown = saturated && Number.isFinite(asked);
+    this.#limit = isKnown ? Math.max(fewest, HEADROOM * asked) : Number.POSITIVE_INFINITY;
   }
 
   /** How long the last of the queue will wait, at the rate at which work has been finishing. */
   expectedWaitMs(nowMs: number): number {
-    if (this.queued === 0 || this.#windowFromMs === undefined) return 0;
-    if (this.#finishedBefore === 0 && nowMs - this.#windowFromMs < WINDOW_MS) return 0;
+    if (this.queued === 0 || nowMs - this.#busySinceMs < WINDOW_MS) return 0;
     return this.queued / this.#ratePerMs(nowMs);
   }
 
@@ -77,7 +107,10 @@ export class Lane {
 
   push(work: Work): void {
     // What happened before it was idle says nothing of now.
-    if (this.isIdle) this.#openWindow(work.queuedAtMs, 0);
+    if (this.isIdle) {
+      this.#busySinceMs = work.queuedAtMs;
+      this.#openWindow(work.queuedAtMs, 0);
+    }
     this.#queue.push(work);
   }
 
@@ -99,6 +132,7 @@ export class Lane {
     if (!this.#inFlight.delete(work)) return;
     this.#turnWindow(nowMs);
     this.#finished++;
+    this.#shortestMs = Math.min(this.#shortestMs, nowMs - (work.startedAtMs ?? nowMs));
   }
 
   /** Takes out of the queue what `which` says. */

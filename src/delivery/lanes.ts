@@ -7,15 +7,20 @@ import type { Work } from "./work.ts";
 export interface LanesDeps {
   readonly clock: Clock;
   /** Runs one delivery. What it returns ends when the work may leave its lane. */
-  readonly run: (work: Work, lane: Lane) => Promise<void>;
+  readonly run: (work: Work) => Promise<void>;
   /** False while nothing may start: the store doesn't take outcomes, or the process stops. */
   readonly mayStart: () => boolean;
+  /** Called when work has left a lane, and what waited for its slot has started. */
+  readonly onLeft: (lane: Lane) => void;
 }
 
 /** How long something may wait in memory, or be in flight, before it leaves the log for the store (design, section 1). */
 export const SPILL_AFTER_MS = 1_000;
 /** How long the log may wait for a lane whose queue is full. */
 const QUICK_MS = 250;
+/** Over all endpoints: where this process is the limit, 64 beat 32 and 128 (performance.md). */
+const BEST_IN_FLIGHT = 64;
+const FEWEST_IN_FLIGHT = 4;
 /** As SPILL_AFTER_MS, while this process is the limit. */
 const SATURATED_PATIENCE_MS = 5_000;
 
@@ -56,8 +61,15 @@ export class Lanes {
     return this.#saturated ? SATURATED_PATIENCE_MS : SPILL_AFTER_MS;
   }
 
+  /** To be said every now and then: whether it is this process that is the limit, and not the endpoints. */
   setSaturated(saturated: boolean): void {
     this.#saturated = saturated;
+    const nowMs = this.#deps.clock.monotonic();
+    const fewest = Math.max(FEWEST_IN_FLIGHT, Math.ceil(BEST_IN_FLIGHT / this.#lanes.size));
+    for (const lane of [...this.#lanes.values()]) {
+      lane.adapt(nowMs, saturated, fewest);
+      this.#settle(lane);
+    }
   }
 
   /** A full lane that gets on quickly: better to read on a little later than to send its work through the store. */
@@ -136,11 +148,12 @@ export class Lanes {
     if (work === undefined) return;
     this.#queued--;
     this.#inFlight++;
-    void this.#deps.run(work, lane).finally(() => {
+    void this.#deps.run(work).finally(() => {
       lane.finish(work, this.#deps.clock.monotonic());
       this.#inFlight--;
       this.#settle(lane);
       this.pump();
+      this.#deps.onLeft(lane);
       if (this.#inFlight === 0) for (const resolve of this.#idleListeners.splice(0)) resolve();
     });
   }

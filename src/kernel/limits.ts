@@ -51,7 +51,7 @@ export const LIMITS = {
   attemptsKept: 21,
 
   /** Deliveries of all lanes in memory before the log is read no further. */
-  pendingDeliveries: 4_096,
+  pendingDeliveries: 2_048,
   /** Bytes of events in memory before the log is read no further. */
   pendingEventBytes: 64 * MIB,
   /** Deliveries that wait in memory for one endpoint. */

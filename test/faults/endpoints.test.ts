@@ -87,6 +87,21 @@ describe("endpoints that misbehave", () => {
     expect(second?.webhookId).toBe(first?.webhookId);
   });
 
+  test("one that takes one request at a time gets the next as soon as it has answered, and not before", async () => {
+    const answerMs = 250;
+    const numbers = Array.from({ length: 12 }, (_, at) => at);
+    await subscribe(api, sink, "/single", { entityId: "single", policy: { maxInFlight: 1 } });
+    await sink.answer("/single", { status: 200, afterMs: answerMs });
+    await publish("single", ...numbers);
+    const receipts = await sink.requests("/single", numbers.length, 2 * SOON_MS);
+    const times = receipts.map(({ atMs }) => atMs);
+    const gaps = times.slice(1).map((atMs, at) => atMs - (times[at] ?? 0));
+    // Timers may fire a millisecond early.
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(answerMs - 2);
+    // Most of them were spilled; whoever only looks at the store once a second sends one a second.
+    expect(gaps.reduce((sum, gap) => sum + gap, 0)).toBeLessThan(2 * answerMs * gaps.length);
+  });
+
   test("one that redirects is not followed", async () => {
     const endpoint = await subscribe(api, sink, "/moved", { entityId: "moved", policy: RARELY });
     await sink.answer("/moved", { status: 302, headers: { location: sink.url("/elsewhere") } });

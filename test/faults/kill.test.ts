@@ -27,6 +27,7 @@ import { eventually } from "../support/within.ts";
 
 const EVENTS = numberedEvents(3_000);
 const PASSES = new Set(EVENTS.map(passIdOf));
+const PASS_OF_EVENT = new Map(EVENTS.map((event) => [event.id, passIdOf(event)]));
 const PACE = { batch: 4, everyMs: 20 };
 const HEALTHY = 8;
 const SUBSCRIPTIONS = 10;
@@ -163,10 +164,15 @@ function repeatsAfter(at: number, { kills, verdicts }: Account): readonly Receip
   return verdicts.flatMap(({ repeats }) => repeats.filter(({ atMs }) => atMs > fromMs && atMs <= toMs));
 }
 
-/** From readiness to the last first webhook of what had been accepted before the kill; negative: it had come before. */
-function lastWebhookMs({ accepted, readyAtMs }: Kill, { verdicts }: Account): number {
+/**
+ * From readiness to the last first webhook of what had been accepted before the kill, answered or not: what the log had
+ * is passbus's to deliver. Negative: the workers were through with it before the API was ready.
+ */
+function lastWebhookMs({ accepted, left, readyAtMs }: Kill, { verdicts }: Account): number {
+  const inLog = [...left.unfinishedEvents].map((id) => PASS_OF_EVENT.get(id) ?? id);
+  const passes = new Set([...accepted, ...inLog]);
   const times = verdicts.flatMap(({ firstAtMs }) =>
-    [...accepted].map((pass) => firstAtMs.get(pass) ?? Number.POSITIVE_INFINITY),
+    [...passes].map((pass) => firstAtMs.get(pass) ?? Number.POSITIVE_INFINITY),
   );
   return Math.max(...times.map((atMs) => atMs - readyAtMs));
 }
@@ -192,7 +198,7 @@ function printAccount(account: Account): void {
         "accepted before",
         "unfinished in the log",
         "ready after",
-        "last webhook of these, after ready",
+        "last webhook of both, after ready",
         "repeats",
         "of unrecorded",
         "bound",

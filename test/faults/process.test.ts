@@ -8,7 +8,7 @@ import { numberedEvents, PacedPublisher, passIdOf } from "../support/paced-publi
 import { DataDirectory, RunningPassbus, ServeProcess } from "../support/passbus.ts";
 import { Sink } from "../support/sink.ts";
 import { remains, statusCounts } from "../support/store-files.ts";
-import { eventually } from "../support/within.ts";
+import { eventually, within } from "../support/within.ts";
 
 const DONE = { code: 0, signal: null };
 /** Much less than the lease of 60 s. */
@@ -151,7 +151,7 @@ describe("a second server on a data directory", { timeout: 60_000 }, () => {
     await using sink = await Sink.start();
     await using first = await RunningPassbus.start(data.path);
     await using second = new ServeProcess(data.path);
-    expect(await second.exited).toEqual({ code: 1, signal: null });
+    expect(await within(20_000, "the second's end", second.exited)).toEqual({ code: 1, signal: null });
     expect(second.output).toContain("data_dir.locked");
     expect(second.output).toContain(data.path);
 

@@ -57,9 +57,15 @@ export class ServeProcess implements AsyncDisposable {
         this.#output += chunk.toString("utf8");
       });
     }
+    // A test that ran out of time leaves its scope no more: no server is to outlive it.
+    const kill = () => this.#child.kill("SIGKILL");
+    process.once("exit", kill);
     // "close", not "exit": then all that it wrote has been read.
     this.exited = new Promise((resolve) => {
-      this.#child.once("close", (code, signal) => resolve({ code, signal }));
+      this.#child.once("close", (code, signal) => {
+        process.off("exit", kill);
+        resolve({ code, signal });
+      });
     });
   }
 
