@@ -61,7 +61,7 @@ const RUN_FAILED_WAIT_MS = 60_000;
 /** A stop waits at least so long for the last flush, whatever it was told. */
 const FLUSH_GRACE_MS = 1_000;
 /** Events planned together: so many that the look-ups are cheap, so few that memory stays bounded. */
-const PLAN_BATCH = 128;
+const PLAN_BATCH = 64;
 
 export class Engine {
   readonly #deps: EngineDeps;
@@ -117,7 +117,7 @@ export class Engine {
   /** True while it has as much as it may hold. */
   isFull(): boolean {
     this.#saidFull =
-      this.#arrivals.length >= LIMITS.publishBatch ||
+      this.#arrivals.length >= PLAN_BATCH ||
       this.#lanes.count >= LIMITS.pendingDeliveries ||
       this.#inHand.eventBytes >= LIMITS.pendingEventBytes ||
       !this.#recorder.takesMore ||

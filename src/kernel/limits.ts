@@ -51,11 +51,11 @@ export const LIMITS = {
   attemptsKept: 21,
 
   /** Deliveries of all lanes in memory before the log is read no further. */
-  pendingDeliveries: 2_048,
+  pendingDeliveries: 1_024,
   /** Bytes of events in memory before the log is read no further. */
   pendingEventBytes: 64 * MIB,
   /** Deliveries that wait in memory for one endpoint. */
-  laneQueue: 512,
+  laneQueue: 256,
   /** Requests in flight over all endpoints. */
   inFlight: 1_024,
   /** Outcomes not yet durable before no new attempt starts. */

@@ -9,7 +9,7 @@ import type { FileRecord, LogFile } from "./log-file.ts";
 import { Tail } from "./tail.ts";
 
 /** One message to the reader. */
-const READ_RECORDS = 500;
+const READ_RECORDS = 128;
 const READ_BYTES = 1024 * 1024;
 
 /** One transaction. The rest of a larger rush waits for the next. */
