@@ -7,13 +7,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { required } from "../test/support/requirements.ts";
-import {
-  emptySummary,
-  failureCount,
-  type Summary,
-  summaryLines,
-  summaryVariable,
-} from "../test/support/summary.ts";
+import { emptySummary, failureCount, type Summary, summaryLines, summaryVariable } from "../test/support/summary.ts";
 import { runChecks } from "./checks.ts";
 
 const root = join(import.meta.dirname, "..");

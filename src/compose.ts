@@ -16,7 +16,7 @@ import { embeddedLogReader, embeddedLogWriter, startEmbeddedLog } from "./adapte
 import { endpointCheck } from "./adapters/http/endpoint-check.ts";
 import { httpSender } from "./adapters/http/sender.ts";
 import { readOrMakeKeyFile } from "./adapters/key-file/key-file.ts";
-import { sqliteStore, type SqliteStore } from "./adapters/sqlite/client.ts";
+import { type SqliteStore, sqliteStore } from "./adapters/sqlite/client.ts";
 import { lockDataDirectory } from "./adapters/sqlite/lock.ts";
 import { startSqliteStore } from "./adapters/sqlite/sqlite-store.ts";
 import { type Api, startApi } from "./api/api.ts";
@@ -94,7 +94,10 @@ export async function startPassbus(config: Config, log: Log = jsonLog({ level: c
     const ports = { store: storeThread.connect(), log: logThread.connect(), wake: wake.port2 };
     const start = { config, encryptionKeys, ...ports };
     const { url } = await api.call("start", start, [ports.store, ports.log, ports.wake]);
-    const stopWatching = watchReadiness(worker, (readiness) => void api.call("setReadiness", readiness).catch(() => {}));
+    const stopWatching = watchReadiness(
+      worker,
+      (readiness) => void api.call("setReadiness", readiness).catch(() => {}),
+    );
     log.info("passbus.started", { url, version: VERSION, dataDir: directory });
     return {
       url,
@@ -157,7 +160,13 @@ interface Worker {
   stop(): Promise<void>;
 }
 
-function startWorker(config: Config, encryptionKeys: string, store: SqliteStore, logPort: MessagePort, log: Log): Worker {
+function startWorker(
+  config: Config,
+  encryptionKeys: string,
+  store: SqliteStore,
+  logPort: MessagePort,
+  log: Log,
+): Worker {
   const keyring = keyringFrom(encryptionKeys, random);
   const allowedNetworks = networkSet(config.allowedNetworks);
   const reader = embeddedLogReader(logPort);
@@ -182,7 +191,14 @@ function startWorker(config: Config, encryptionKeys: string, store: SqliteStore,
     allows: () => true,
   };
   const { deadLetters } = store;
-  const intake = new Intake({ reader, decode: recordDecoder(tenants, { isOwnLog: true }), deadLetters, taker: engine, clock, log });
+  const intake = new Intake({
+    reader,
+    decode: recordDecoder(tenants, { isOwnLog: true }),
+    deadLetters,
+    taker: engine,
+    clock,
+    log,
+  });
   return {
     async start() {
       engine.start();

@@ -31,9 +31,7 @@ describe("the sources keep the rules of the house", () => {
   });
 
   it("finds no offence", () => {
-    const found = files.flatMap((file) =>
-      offences(file.split(sep).join("/"), readFileSync(join(root, file), "utf8")),
-    );
+    const found = files.flatMap((file) => offences(file.split(sep).join("/"), readFileSync(join(root, file), "utf8")));
     expect(found.sort().join("\n")).toBe("");
   });
 });
@@ -79,11 +77,7 @@ const cases: readonly (readonly [path: string, text: string, found: readonly str
   ["src/kernel/a.ts", "const a = 1;\n".repeat(maxFileLines), []],
   ["test/a.ts", "const a = 1;\n".repeat(maxFileLines + 1), ["401 file-length"]],
   ["bench/a.ts", `function f() {\n${"f();\n".repeat(maxFunctionLines - 2)}}`, []],
-  [
-    "bench/a.ts",
-    `\nfunction f() {\n${"f();\n".repeat(maxFunctionLines - 1)}}`,
-    ["2 function-length"],
-  ],
+  ["bench/a.ts", `\nfunction f() {\n${"f();\n".repeat(maxFunctionLines - 1)}}`, ["2 function-length"]],
   ["src/kernel/a.ts", `const f = () => {\n${"f();\n".repeat(69)}};`, ["1 function-length"]],
   ["src/kernel/a.ts", `class A { f() {\n${"f();\n".repeat(69)}} }`, ["1 function-length"]],
   ["test/a.test.ts", `describe("a", () => {\n${"f();\n".repeat(99)}});`, []],

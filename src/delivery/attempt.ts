@@ -38,7 +38,8 @@ export async function attempt(
   try {
     sent = prepare(deps, event, subscription, deliveryId, startedAtMs);
   } catch (error) {
-    const coded = error instanceof CodedError ? error : new CodedError("format.failed", messageOf(error), { cause: error });
+    const coded =
+      error instanceof CodedError ? error : new CodedError("format.failed", messageOf(error), { cause: error });
     const outcome: Outcome = { kind: "ourFault", error: coded };
     return { outcome, attempt: { id, startedAtMs, durationMs: 0, errorCode: coded.code, errorMessage: coded.message } };
   }

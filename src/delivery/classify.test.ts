@@ -31,7 +31,8 @@ describe("classify", () => {
 
   test("Retry-After counts for 429 and 503 alone", () => {
     const headers = { "retry-after": "120" };
-    for (const status of [429, 503]) expect(classify(response(status, headers), NOW)).toMatchObject({ retryAfterMs: 120_000 });
+    for (const status of [429, 503])
+      expect(classify(response(status, headers), NOW)).toMatchObject({ retryAfterMs: 120_000 });
     expect(classify(response(500, headers), NOW)).not.toHaveProperty("retryAfterMs");
   });
 
@@ -102,7 +103,10 @@ describe("decide", () => {
 
   test("behind the last step it has failed", () => {
     const attempts = DEFAULT_POLICY.retryScheduleMs.length + 1;
-    expect(decide(rejected, DEFAULT_POLICY, attempts, NOW, random).next).toEqual({ status: "failed", finishedAtMs: NOW });
+    expect(decide(rejected, DEFAULT_POLICY, attempts, NOW, random).next).toEqual({
+      status: "failed",
+      finishedAtMs: NOW,
+    });
   });
 
   test("Retry-After lengthens a wait and never shortens it", () => {

@@ -1,12 +1,13 @@
 /** What an exchange came to, and what follows from it. Pure: the retry rules of the design, section 5, as two tables. */
-import type { NextState } from "./delivery-store.ts";
-import type { DeliveryPolicy } from "../domain/subscription.ts";
+
 import type { Outcome } from "../domain/outcome.ts";
-import type { Exchange } from "./sender.ts";
+import type { DeliveryPolicy } from "../domain/subscription.ts";
+import { jittered } from "../kernel/backoff.ts";
 import type { ErrorCode } from "../kernel/errors.ts";
 import { unreachable } from "../kernel/errors.ts";
-import { jittered } from "../kernel/backoff.ts";
 import type { Random } from "../kernel/random.ts";
+import type { NextState } from "./delivery-store.ts";
+import type { Exchange } from "./sender.ts";
 
 const RETRY_AFTER_MIN_MS = 1_000;
 const RETRY_AFTER_MAX_MS = 24 * 3_600_000;

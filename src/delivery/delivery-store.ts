@@ -1,6 +1,6 @@
+import type { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { Attempt, Delivery, DeliveryStatus, WorkClass } from "../domain/delivery.ts";
 import type { EventKey, StoredEvent } from "../domain/event.ts";
-import type { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { Page, PageRequest } from "../kernel/page.ts";
 import type { Tenant } from "../kernel/tenant.ts";
 

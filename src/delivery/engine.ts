@@ -96,7 +96,15 @@ export class Engine {
     const place = (work: Work, match: Match) => this.#place(work, match);
     this.#planner = new Planner({ index, store, recorder: this.#recorder, inHand: this.#inHand, clock, place });
     const placeClaimed = (work: Work) => this.#placeClaimed(work);
-    this.#scheduler = new RetryScheduler({ store, index, lanes: this.#lanes, clock, log, mayStart, place: placeClaimed });
+    this.#scheduler = new RetryScheduler({
+      store,
+      index,
+      lanes: this.#lanes,
+      clock,
+      log,
+      mayStart,
+      place: placeClaimed,
+    });
     this.#sweeper = new Sweeper({ store, index, clock, log, onDue });
   }
 
@@ -133,7 +141,9 @@ export class Engine {
   /** Work of these assignments that hasn't been sent is dropped: it is another worker's now (protocol, rule 2). */
   drop(assignments: readonly WorkAssignment[]): void {
     const lost = (work: Work) => isFromLog(work) && assignments.some((gone) => sameAssignment(gone, work.assignment));
-    this.#arrivals = this.#arrivals.filter((arrival) => !assignments.some((gone) => sameAssignment(gone, arrival.assignment)));
+    this.#arrivals = this.#arrivals.filter(
+      (arrival) => !assignments.some((gone) => sameAssignment(gone, arrival.assignment)),
+    );
     for (const lane of [...this.#lanes.all()]) {
       for (const work of this.#lanes.take(lane, lost)) this.#giveUp(work);
     }
@@ -203,7 +213,10 @@ export class Engine {
 
   #place(work: Work, match: Match): void {
     const { subscription, disposition } = match;
-    if (disposition === "hold") return this.#outcomes.finish(work, { next: { status: "held" } });
+    if (disposition === "hold") {
+      this.#outcomes.finish(work, { next: { status: "held" } });
+      return;
+    }
     const lane = this.#lanes.lane(subscription.id, subscription.policy.maxInFlight);
     if (lane.behind || this.#lanes.isTooSlow(lane)) this.#spill(lane, work);
     else this.#lanes.push(lane, work);
@@ -329,9 +342,12 @@ export class Engine {
 
   /** Nothing was sent: what is from the log stays there, what was claimed is due again at once. */
   #putBack(work: Work): void {
-    if (isFromLog(work) && work.row === "none") return this.#giveUp(work);
-    const dueAtMs = this.#clock.now();
-    this.#outcomes.finish(work, { next: { status: "waiting", dueAtMs, workClass: work.workClass } });
+    if (isFromLog(work) && work.row === "none") {
+      this.#giveUp(work);
+    } else {
+      const dueAtMs = this.#clock.now();
+      this.#outcomes.finish(work, { next: { status: "waiting", dueAtMs, workClass: work.workClass } });
+    }
   }
 
   /** Neither sent nor recorded; whoever has the partition, or claims the ended lease, goes on with it. */

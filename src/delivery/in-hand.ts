@@ -1,5 +1,5 @@
 /** What is in memory and not yet durable: the reason why an offset must wait. */
-import { type StoredEvent } from "../domain/event.ts";
+import type { StoredEvent } from "../domain/event.ts";
 import { tenantKey } from "../kernel/tenant.ts";
 import type { EventInHand, Waiter, Work, WorkAssignment } from "./work.ts";
 

@@ -102,7 +102,10 @@ export class Outcomes {
   }
 
   #write(work: Work, write: DeliveryWrite, then: (result: WriteResult) => void): void {
-    if (work.event.conflicted) return this.#forget(work);
+    if (work.event.conflicted) {
+      this.#forget(work);
+      return;
+    }
     this.#deps.recorder.addDelivery(write, work.event.stored.id, (result) => {
       if (result === "void") this.#forget(work);
       else then(result);

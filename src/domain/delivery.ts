@@ -23,19 +23,6 @@ export type DeliveryStatus = "waiting" | "attempting" | "held" | "delivered" | "
 /** Which due work goes first: live before retries before replays; within a class the older. */
 export type WorkClass = "live" | "retry" | "replay";
 
-const NEXT: Readonly<Record<DeliveryStatus, readonly DeliveryStatus[]>> = {
-  waiting: ["attempting", "held", "cancelled", "waiting"],
-  attempting: ["delivered", "failed", "waiting", "held", "cancelled"],
-  held: ["waiting", "cancelled"],
-  delivered: ["waiting"],
-  failed: ["waiting"],
-  cancelled: ["waiting"],
-};
-
-export function mayMove(from: DeliveryStatus, to: DeliveryStatus): boolean {
-  return NEXT[from].includes(to);
-}
-
 export function isTerminal(status: DeliveryStatus): boolean {
   return status === "delivered" || status === "failed" || status === "cancelled";
 }

@@ -1,5 +1,5 @@
-import type { PassProtocol } from "../../gen/io/pass_pb.js";
 import type { ActionMethod } from "../../gen/io/integrations_pb.js";
+import type { PassProtocol } from "../../gen/io/pass_pb.js";
 import type { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { Tenant } from "../kernel/tenant.ts";
 

@@ -21,7 +21,10 @@ const text = fc.string({ unit: "binary", maxLength: 12 }).filter((value) => valu
 const time = fc
   .record({ seconds: fc.bigInt(-62_135_596_800n, 253_402_300_799n), nanos: fc.integer({ min: 0, max: 999_999_999 }) })
   .map((fields) => create(TimestampSchema, fields));
-const number = fc.oneof(fc.double(), fc.constantFrom(0, -0, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY));
+const number = fc.oneof(
+  fc.double(),
+  fc.constantFrom(0, -0, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY),
+);
 const event = fc
   .record({
     id: text,

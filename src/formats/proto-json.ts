@@ -34,7 +34,8 @@ function writerOf(type: DescMessage): WriteValue {
     compiled.set(type, special);
     return special;
   }
-  if (type.typeName.startsWith("google.protobuf.")) throw new CodedError("internal", `no JSON for ${type.typeName} yet`);
+  if (type.typeName.startsWith("google.protobuf."))
+    throw new CodedError("internal", `no JSON for ${type.typeName} yet`);
   const members: Member[] = [];
   const write: WriteValue = (message) => {
     let text = "";

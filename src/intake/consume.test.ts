@@ -1,7 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import { settled } from "../../test/support/settled.ts";
 import { PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import { settled } from "../../test/support/settled.ts";
 import { silentLog } from "../kernel/log.ts";
 import { ManualClock } from "../kernel/manual-clock.ts";
 import { Intake } from "./consume.ts";

@@ -2,9 +2,10 @@
  * The way from the log to the engine: read, decode, hand over, and commit what is durable. Nothing here decides about a
  * delivery; nothing here waits for one.
  */
-import type { CodedError } from "../kernel/errors.ts";
-import { type Clock, sleep } from "../kernel/clock.ts";
+
 import { exponentialWait } from "../kernel/backoff.ts";
+import { type Clock, sleep } from "../kernel/clock.ts";
+import type { CodedError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
 import type { DeadLetter, DeadLetterStore } from "./dead-letters.ts";
 import type { RecordDecoder } from "./decode.ts";

@@ -86,7 +86,13 @@ describe("a record that is an event", () => {
     const id = (over: Partial<LogRecord>) => decoded(decode({ ...record(bytesOf(message)), ...over })).stored.id;
     expect(id({})).toMatch(/^evt_[\w-]{22}$/);
     expect(id({})).toBe(id({}));
-    const others = [id({ offset: 41 }), id({ partition: 3 }), id({ topic: "t" }), id({ appendedAtMs: 1 }), id({ key: null })];
+    const others = [
+      id({ offset: 41 }),
+      id({ partition: 3 }),
+      id({ topic: "t" }),
+      id({ appendedAtMs: 1 }),
+      id({ key: null }),
+    ];
     expect(new Set([id({}), ...others]).size).toBe(6);
   });
 });
@@ -112,8 +118,18 @@ describe("a record that is dead", () => {
     ["invalid UTF-8 in JSON", Buffer.from('{"id": "\xff"}', "latin1"), JSON_TYPE, "event.unreadable"],
     ["an unknown content type", bytesOf(event()), { "content-type": "text/csv" }, "event.unreadable"],
     ["too large a value", new Uint8Array(LIMITS.eventBytes + 1), {}, "limit.event_bytes"],
-    ["another tenant in header and value", bytesOf({ ...event(), organisationId: "a" }), { "organisation-id": "b" }, "tenant.forbidden"],
-    ["a tenant that the topic may not speak for", bytesOf(event()), { "organisation-id": "forbidden" }, "tenant.forbidden"],
+    [
+      "another tenant in header and value",
+      bytesOf({ ...event(), organisationId: "a" }),
+      { "organisation-id": "b" },
+      "tenant.forbidden",
+    ],
+    [
+      "a tenant that the topic may not speak for",
+      bytesOf(event()),
+      { "organisation-id": "forbidden" },
+      "tenant.forbidden",
+    ],
     ["an id that differs from its header", bytesOf(event()), { "event-id": "evt_2" }, "event.invalid: id"],
     ["an id in the header that is none", bytesOf({ ...event(), id: "" }), { "event-id": "a b" }, "event.invalid: id"],
     ["no pass", bytesOf(create(PassEventSchema, { type: PassEventType.CREATED })), {}, "event.invalid: pass"],

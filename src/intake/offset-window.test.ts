@@ -46,7 +46,10 @@ test("in any order of releases the position is behind exactly the longest releas
     fc.property(cases, ({ gaps, order }) => {
       const window = new OffsetWindow(ASSIGNMENT);
       let at = 100;
-      const entries = opened(window, gaps.map((gap) => (at += gap)));
+      const entries = opened(
+        window,
+        gaps.map((gap) => (at += gap)),
+      );
       const open = [...entries];
       while (open.length > 0) {
         const [entry] = open.splice((order.next().value ?? 0) % open.length, 1);

@@ -55,7 +55,10 @@ test("one batch is written at a time, in order", async () => {
   expect(seen).toEqual([[1, 2]]);
   open.shift()?.();
   await settled();
-  expect(seen).toEqual([[1, 2], [3, 4]]);
+  expect(seen).toEqual([
+    [1, 2],
+    [3, 4],
+  ]);
 });
 
 test("a failed batch is written again until it succeeds, and says that it stalls", async () => {

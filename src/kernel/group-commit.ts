@@ -83,11 +83,7 @@ export class GroupCommit<T> {
       } catch (error) {
         this.#stalled = true;
         this.#options.onFailure(error, batch.length);
-        await sleep(
-          this.#options.clock,
-          exponentialWait(failures, RETRY_FIRST_MS, RETRY_MAX_MS),
-          this.#stop.signal,
-        );
+        await sleep(this.#options.clock, exponentialWait(failures, RETRY_FIRST_MS, RETRY_MAX_MS), this.#stop.signal);
       }
     }
     this.#writing = 0;

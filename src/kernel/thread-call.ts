@@ -189,6 +189,8 @@ export interface CallThread {
 type ThreadOrder = { readonly kind: "connect"; readonly port: MessagePort } | { readonly kind: "stop" };
 type ThreadReport = { readonly kind: "ready" } | { readonly kind: "refused"; readonly error: ErrorShape };
 
+const YOUNG_GENERATION_MIB = 24;
+
 /** Starts `script`, a module that calls `serveThread`, and resolves when it serves; rejects with its reason if it can't. */
 export async function startThread(script: URL, name: string, data: unknown): Promise<CallThread> {
   const worker = new Worker(script, {
@@ -197,6 +199,8 @@ export async function startThread(script: URL, name: string, data: unknown): Pro
     // node:sqlite still warns that it is experimental; who starts passbus should not read that. A test runner's own
     // flags must not come along either.
     execArgv: ["--disable-warning=ExperimentalWarning"],
+    // V8 would let each thread's young generation grow to 100 MiB before it collects.
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
   });
   let stopping = false;
   const exited = Promise.withResolvers<void>();

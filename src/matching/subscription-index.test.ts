@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { MemoryStore } from "../../test/support/memory-store.ts";
-import { sampleEvent, sampleSubscription, TENANT } from "../../test/support/samples.ts";
 import { PassProtocol } from "../../gen/io/pass_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import { MemoryStore } from "../../test/support/memory-store.ts";
+import { sampleEvent, sampleSubscription, TENANT } from "../../test/support/samples.ts";
 import type { DecodedEvent } from "../domain/event.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import { formatOf } from "../formats/registry.ts";

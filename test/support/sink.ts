@@ -1,7 +1,6 @@
 /** The owner's side of a receiver that runs in a process of its own (sink-process.ts). */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import type { Answer, Receipt, SinkCommand, SinkMessage } from "./sink-wire.ts";
 import { within } from "./within.ts";
 
@@ -18,7 +17,7 @@ export class Sink implements AsyncDisposable {
   }
 
   static async start(): Promise<Sink> {
-    const child = fork(join(import.meta.dirname, "sink-process.ts"), {
+    const child = fork(new URL("./sink-process.ts", import.meta.url), {
       execArgv: ["--disable-warning=ExperimentalWarning"],
       serialization: "advanced",
     });
