@@ -24,10 +24,11 @@ import type { Lane } from "./lane.ts";
 import { Lanes, SPILL_AFTER_MS } from "./lanes.ts";
 import { Outcomes } from "./outcomes.ts";
 import { Planner } from "./plan.ts";
+import { PLAN_BATCH, PlanQueue } from "./plan-queue.ts";
 import { Recorder } from "./recorder.ts";
 import { RetryScheduler } from "./retry-scheduler.ts";
 import { Sweeper } from "./sweeper.ts";
-import { isFromLog, type Waiter, type Work, type WorkAssignment } from "./work.ts";
+import { isFromLog, sameAssignment, type Waiter, type Work, type WorkAssignment } from "./work.ts";
 
 /** Turns a subscription off on the receiver's word. */
 export interface EndpointSwitch {
@@ -60,8 +61,6 @@ const SATURATED = 0.8;
 const RUN_FAILED_WAIT_MS = 60_000;
 /** A stop waits at least so long for the last flush, whatever it was told. */
 const FLUSH_GRACE_MS = 1_000;
-/** Events planned together: so many that the look-ups are cheap, so few that memory stays bounded. */
-const PLAN_BATCH = 64;
 
 export class Engine {
   readonly #deps: EngineDeps;
@@ -69,17 +68,12 @@ export class Engine {
   readonly #inHand = new InHand();
   readonly #recorder: Recorder;
   readonly #outcomes: Outcomes;
-  readonly #planner: Planner;
+  readonly #plans: PlanQueue;
   readonly #lanes: Lanes;
   readonly #scheduler: RetryScheduler;
   readonly #sweeper: Sweeper;
   readonly #stopping = new AbortController();
-  #arrivals: Arrival[] = [];
-  #planning: Promise<void> | undefined;
-  #planFailing = false;
   #saidFull = false;
-  /** Set while planning waits for room in memory. */
-  #goOn: (() => void) | undefined;
   #cancelTick: (() => void) | undefined;
   #roomListener: () => void = () => {};
 
@@ -87,14 +81,21 @@ export class Engine {
     this.#deps = deps;
     const { store, clock, log, index } = deps;
     this.#clock = clock;
-    this.#recorder = new Recorder({ store, clock, log, onFlushed: () => this.#onFlushed() });
+    this.#recorder = new Recorder({ store, clock, log, onFlushed: () => this.#onRoom() });
     const onDue = () => this.#scheduler.wake();
     const mayStart = () => !this.#stopping.signal.aborted && this.#recorder.takesMore;
     this.#outcomes = new Outcomes({ recorder: this.#recorder, inHand: this.#inHand, clock, onDue });
     const run = (work: Work) => this.#run(work);
     this.#lanes = new Lanes({ clock, mayStart, run, onLeft: (lane) => this.#onLeft(lane) });
     const place = (work: Work, match: Match) => this.#place(work, match);
-    this.#planner = new Planner({ index, store, recorder: this.#recorder, inHand: this.#inHand, clock, place });
+    this.#plans = new PlanQueue({
+      planner: new Planner({ index, store, recorder: this.#recorder, inHand: this.#inHand, clock, place }),
+      hasRoom: () => this.#lanes.count < LIMITS.pendingDeliveries,
+      onBatch: () => this.#onRoom(),
+      stopping: this.#stopping.signal,
+      clock,
+      log,
+    });
     const placeClaimed = (work: Work) => this.#placeClaimed(work);
     this.#scheduler = new RetryScheduler({
       store,
@@ -116,16 +117,13 @@ export class Engine {
 
   /** Takes events in the order of the log. Returns at once. */
   take(arrivals: readonly Arrival[]): void {
-    this.#arrivals.push(...arrivals);
-    this.#planning ??= this.#plan().finally(() => {
-      this.#planning = undefined;
-    });
+    this.#plans.push(arrivals);
   }
 
   /** True while it has as much as it may hold. */
   isFull(): boolean {
     this.#saidFull =
-      this.#arrivals.length >= PLAN_BATCH ||
+      this.#plans.size >= PLAN_BATCH ||
       this.#lanes.count >= LIMITS.pendingDeliveries ||
       this.#inHand.eventBytes >= LIMITS.pendingEventBytes ||
       !this.#recorder.takesMore ||
@@ -141,9 +139,7 @@ export class Engine {
   /** Work of these assignments that hasn't been sent is dropped: it is another worker's now (protocol, rule 2). */
   drop(assignments: readonly WorkAssignment[]): void {
     const lost = (work: Work) => isFromLog(work) && assignments.some((gone) => sameAssignment(gone, work.assignment));
-    this.#arrivals = this.#arrivals.filter(
-      (arrival) => !assignments.some((gone) => sameAssignment(gone, arrival.assignment)),
-    );
+    this.#plans.drop(assignments);
     for (const lane of [...this.#lanes.all()]) {
       for (const work of this.#lanes.take(lane, lost)) this.#giveUp(work);
     }
@@ -156,7 +152,7 @@ export class Engine {
 
   get state(): EngineState {
     const { unflushed } = this.#recorder;
-    const stalled = this.#recorder.stalled || this.#planFailing;
+    const stalled = this.#recorder.stalled || this.#plans.isFailing;
     return { inFlight: this.#lanes.inFlight, pending: this.#lanes.count, unflushed, stalled };
   }
 
@@ -166,9 +162,8 @@ export class Engine {
    */
   async stop(drainMs: number): Promise<void> {
     this.#stopping.abort();
-    this.#goOn?.();
     this.#cancelTick?.();
-    await Promise.all([this.#scheduler.stop(), this.#sweeper.stop(), this.#planning]);
+    await Promise.all([this.#scheduler.stop(), this.#sweeper.stop(), this.#plans.settled()]);
     for (const lane of [...this.#lanes.all()]) {
       for (const work of this.#lanes.take(lane, () => true)) this.#putBack(work);
     }
@@ -182,34 +177,18 @@ export class Engine {
     this.#recorder.abandon();
   }
 
+  /** What waits may start, be planned, or be read. */
+  #onRoom(): void {
+    this.#lanes.pump();
+    this.#noteRoom();
+  }
+
   #noteRoom(): void {
-    if (this.#goOn !== undefined && this.#lanes.count < LIMITS.pendingDeliveries) {
-      this.#goOn();
-      this.#goOn = undefined;
-    }
+    this.#plans.noteRoom();
     if (this.#saidFull && !this.isFull()) this.#roomListener();
   }
 
-  // ---- from events to lanes ----
-
-  async #plan(): Promise<void> {
-    while (this.#arrivals.length > 0 && !this.#stopping.signal.aborted) {
-      if (this.#lanes.count >= LIMITS.pendingDeliveries) await new Promise<void>((resolve) => (this.#goOn = resolve));
-      const batch = this.#arrivals.slice(0, PLAN_BATCH);
-      try {
-        await this.#planner.plan(batch);
-        this.#planFailing = false;
-        const planned = new Set(batch);
-        this.#arrivals = this.#arrivals.filter((arrival) => !planned.has(arrival));
-      } catch (err) {
-        this.#planFailing = true;
-        this.#deps.log.error("delivery.plan_failed", { err, events: batch.length });
-        await sleep(this.#clock, SPILL_AFTER_MS, this.#stopping.signal);
-      }
-      this.#lanes.pump();
-      this.#noteRoom();
-    }
-  }
+  // ---- from plans to lanes ----
 
   #place(work: Work, match: Match): void {
     const { subscription, disposition } = match;
@@ -383,11 +362,6 @@ export class Engine {
     }
   }
 
-  #onFlushed(): void {
-    this.#lanes.pump();
-    this.#noteRoom();
-  }
-
   /** False where something is still in flight after `limitMs`. */
   async #idleWithin(limitMs: number): Promise<boolean> {
     const tooLate = new AbortController();
@@ -395,8 +369,4 @@ export class Engine {
     tooLate.abort();
     return this.#lanes.inFlight === 0;
   }
-}
-
-function sameAssignment(left: WorkAssignment, right: WorkAssignment): boolean {
-  return left.partition === right.partition && left.generation === right.generation;
 }

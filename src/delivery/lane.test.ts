@@ -104,3 +104,48 @@ test("finishing twice counts once", () => {
   expect(lane.inFlight).toBe(0);
   expect(lane.isIdle).toBe(true);
 });
+
+interface Endpoint {
+  /** How long a request takes by itself. */
+  readonly tookMs: number;
+  /** How many it finishes in a millisecond; the others wait their turn. */
+  readonly perMs: number;
+}
+
+/** Plays a lane for `ms`, as a saturated process would, looking each 100 ms. Answers the median in flight in the second half. */
+function play(lane: Lane, { tookMs, perMs }: Endpoint, ms: number): number {
+  const inFlight: number[] = [];
+  const flying: { work: Work; sinceMs: number }[] = [];
+  for (let now = 0; now < ms; now++) {
+    for (let done = 0; done < perMs && flying[0] !== undefined && now - flying[0].sinceMs >= tookMs; done++) {
+      const first = flying.shift();
+      if (first) lane.finish(first.work, now);
+    }
+    while (lane.canStart) {
+      const started = lane.start(now);
+      if (started) flying.push({ work: started, sinceMs: now });
+    }
+    if (now % 100 === 0) lane.adapt(now, true, 4);
+    if (now > ms / 2) inFlight.push(lane.inFlight);
+  }
+  return inFlight.sort((left, right) => left - right)[Math.floor(inFlight.length / 2)] ?? 0;
+}
+
+test("where this process is the limit, no more is in flight than helps: the rest would wait for each other", () => {
+  expect(play(laneOf(20_000, 64), { tookMs: 1, perMs: 2 }, 6_000)).toBeLessThanOrEqual(16);
+});
+
+test("an endpoint that is slow by itself keeps its cap while this process is the limit", () => {
+  expect(play(laneOf(2_000, 64), { tookMs: 400, perMs: 64 }, 8_000)).toBe(64);
+});
+
+test("few are in flight while it is looked how long one takes, and all may be when this process isn't the limit", () => {
+  const lane = laneOf(1_000, 64);
+  for (let at = 0; at < 64; at++) lane.start(0);
+  lane.adapt(5_000, true, 4);
+  for (const busy of [...lane.inFlightWorks()].slice(0, 60)) lane.finish(busy, 5_010);
+  expect(lane.inFlight).toBe(4);
+  expect(lane.canStart).toBe(false);
+  lane.adapt(5_100, false, 4);
+  expect(lane.canStart).toBe(true);
+});

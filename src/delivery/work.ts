@@ -9,6 +9,10 @@ export interface WorkAssignment {
   readonly generation: number;
 }
 
+export function sameAssignment(left: WorkAssignment, right: WorkAssignment): boolean {
+  return left.partition === right.partition && left.generation === right.generation;
+}
+
 /** An event in memory, shared by its deliveries: rendered once per format and options. */
 export interface EventInHand extends DecodedEvent {
   readonly rendered: Map<string, Rendered>;
