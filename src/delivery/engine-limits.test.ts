@@ -109,3 +109,76 @@ describe("while this process is the limit", () => {
     expect(engine.state).toMatchObject({ inFlight: 64, pending: 64 });
   });
 });
+
+describe("many endpoints that hang", () => {
+  test("take neither the others' slots nor the log, and are tried with a few requests until they answer", async () => {
+    const { engine, store, sender, take, pass, done } = engineSetup();
+    engine.start();
+    const policy = { ...sampleSubscription().policy, maxInFlight: 256 };
+    const hanging = Array.from({ length: 6 }, (_, at) => `sub_hangs_${at}`);
+    for (const id of hanging) store.put(sampleSubscription({ id, policy }));
+    store.put(sampleSubscription({ id: "sub_well" }));
+    sender.reply = (request) => (request.url.includes("hangs") ? undefined : answer(200));
+    for (let at = 0; at < 3_000; at += 100) {
+      await take(...Array.from({ length: 100 }, (_, one) => sampleEvent(`evt_${at + one}`, { passId: `pass-${one}` })));
+      await pass(100);
+    }
+    await pass(3_000);
+    expect(sender.sentTo("sub_well")).toBe(3_000);
+    expect(done).toHaveLength(3_000);
+    for (const id of hanging) expect(sender.sentTo(id)).toBeLessThanOrEqual(256);
+    expect(engine.isFull()).toBe(false);
+
+    const timedOut = { kind: "failure", reason: "attempt.timeout", message: "", durationMs: 15_000 } as const;
+    for (const resolve of sender.open.splice(0)) resolve(timedOut);
+    await pass(3_000);
+    expect(sender.open.length).toBeLessThanOrEqual(hanging.length * 64);
+  }, 60_000);
+
+  test("a stall of the store leaves nothing paused behind it", async () => {
+    const { engine, store, take, pass } = engineSetup();
+    engine.start();
+    store.put(sampleSubscription());
+    let isPaused = false;
+    engine.onRoom(() => {
+      isPaused = engine.isFull();
+    });
+    await take(sampleEvent("evt_1"));
+    store.flushError = new Error("disk full");
+    await pass(100);
+    await take(sampleEvent("evt_1"));
+    isPaused = engine.isFull();
+    expect(isPaused).toBe(true);
+    store.flushError = undefined;
+    await pass(6_000);
+    expect(isPaused).toBe(false);
+  });
+
+  test("queued work of a lost generation is not spilled either", async () => {
+    const { engine, store, sender, lost, take, pass } = engineSetup();
+    engine.start();
+    const policy = { ...sampleSubscription().policy, maxInFlight: 1 };
+    store.put(sampleSubscription({ policy }));
+    sender.reply = () => undefined;
+    await take(...Array.from({ length: 20 }, (_, at) => sampleEvent(`evt_${at}`)));
+    lost.add(ASSIGNMENT.partition);
+    await pass(2_000);
+    expect([...store.deliveries.values()]).toEqual([]);
+  });
+
+  test("a stored event that can't be read fails by itself, and its neighbours go on", async () => {
+    const { engine, store, sender, take, pass, row } = engineSetup();
+    store.put(sampleSubscription());
+    sender.reply = () => answer(500);
+    const [bad, good] = [sampleEvent("evt_bad"), sampleEvent("evt_good")];
+    await take(bad, good);
+    await pass(100);
+    store.events.set("acme/production/evt_bad", { ...bad.stored, value: Uint8Array.of(255, 255, 255) });
+    sender.reply = () => answer(200);
+    engine.start();
+    await pass(8_000);
+    expect(row(good, "sub_1")?.status).toBe("delivered");
+    expect(row(bad, "sub_1")).toMatchObject({ status: "waiting", attemptCount: 2 });
+    expect(row(bad, "sub_1")?.attempts[1]).toMatchObject({ errorCode: "format.failed" });
+  });
+});

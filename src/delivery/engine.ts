@@ -58,6 +58,7 @@ export interface EngineState {
 const TICK_MS = 100;
 /** A load from which we take ourselves for the limit. */
 const SATURATED = 0.8;
+const RETRY_MS = 1_000;
 const RUN_FAILED_WAIT_MS = 60_000;
 /** A stop waits at least so long for the last flush, whatever it was told. */
 const FLUSH_GRACE_MS = 1_000;
@@ -96,7 +97,7 @@ export class Engine {
       clock,
       log,
     });
-    const placeClaimed = (work: Work) => this.#placeClaimed(work);
+    const placeClaimed = (work: Work, cap: number | undefined) => this.#placeClaimed(work, cap);
     this.#scheduler = new RetryScheduler({
       store,
       index,
@@ -126,6 +127,7 @@ export class Engine {
       this.#plans.size >= PLAN_BATCH ||
       this.#lanes.count >= LIMITS.pendingDeliveries ||
       this.#inHand.eventBytes >= LIMITS.pendingEventBytes ||
+      this.#inHand.slowEventBytes >= LIMITS.slowEventBytes ||
       !this.#recorder.takesMore ||
       this.#lanes.hasFullLane;
     return this.#saidFull;
@@ -153,7 +155,7 @@ export class Engine {
   get state(): EngineState {
     const { unflushed } = this.#recorder;
     const stalled = this.#recorder.stalled || this.#plans.isFailing;
-    return { inFlight: this.#lanes.inFlight, pending: this.#lanes.count, unflushed, stalled };
+    return { inFlight: this.#lanes.inFlight, pending: this.#lanes.total, unflushed, stalled };
   }
 
   /**
@@ -201,27 +203,31 @@ export class Engine {
     else this.#lanes.push(lane, work);
   }
 
-  #placeClaimed(work: Work): void {
+  #placeClaimed(work: Work, cap: number | undefined): void {
     this.#inHand.grip(work);
-    const subscription = this.#deps.index.find(work.event.stored.tenant, work.subscriptionId);
-    const lane = this.#lanes.lane(work.subscriptionId, subscription?.policy.maxInFlight ?? 1);
-    this.#lanes.push(lane, work);
+    this.#lanes.push(this.#lanes.lane(work.subscriptionId, cap), work);
     this.#lanes.pump();
   }
 
   #spill(lane: Lane, work: Work): void {
+    // Another's by now: it is neither sent nor spilled (protocol, rule 2).
+    if (isFromLog(work) && !this.#deps.isFresh(work.assignment)) {
+      this.#giveUp(work);
+      return;
+    }
     lane.behind = true;
     this.#outcomes.spill(work);
   }
 
   // ---- an attempt ----
 
-  async #run(work: Work): Promise<void> {
+  /** Whether the endpoint said anything; true where it wasn't asked. */
+  async #run(work: Work): Promise<boolean> {
     try {
       const subscription = await this.#subscriptionOf(work);
       if (subscription === "stopped") this.#putBack(work);
       else if (work.event.conflicted || !this.#mayStillSend(work, subscription)) this.#giveUp(work);
-      else if (subscription?.state === "enabled") await this.#attempt(work, subscription);
+      else if (subscription?.state === "enabled") return await this.#attempt(work, subscription);
       else this.#setAside(work, subscription);
     } catch (err) {
       // A mistake of ours must not wedge the log or spin: the delivery waits in the store.
@@ -229,6 +235,7 @@ export class Engine {
       const dueAtMs = this.#clock.now() + RUN_FAILED_WAIT_MS;
       this.#outcomes.finish(work, { next: { status: "waiting", dueAtMs, workClass: "retry" } });
     }
+    return true;
   }
 
   /** Half of the slots are free, or the only one is: worth a claim where the store may have work for them. */
@@ -242,16 +249,16 @@ export class Engine {
   async #subscriptionOf(work: Work): Promise<Subscription | undefined | "stopped"> {
     const { index } = this.#deps;
     const { tenant } = work.event.stored;
-    while (!index.holds(tenant)) {
-      if (this.#stopping.signal.aborted) return "stopped";
+    if (index.holds(tenant)) return index.find(tenant, work.subscriptionId);
+    while (!this.#stopping.signal.aborted) {
       try {
-        await index.refresh([tenant]);
+        return (await index.refresh([tenant])).find(tenant, work.subscriptionId);
       } catch (err) {
         this.#deps.log.error("delivery.index_failed", { err });
-        await sleep(this.#clock, SPILL_AFTER_MS, this.#stopping.signal);
+        await sleep(this.#clock, RETRY_MS, this.#stopping.signal);
       }
     }
-    return index.find(tenant, work.subscriptionId);
+    return "stopped";
   }
 
   /** Nothing is to be sent after all: its subscription was deleted, or is disabled. */
@@ -269,10 +276,13 @@ export class Engine {
     return !isFromLog(work) || this.#deps.isFresh(work.assignment);
   }
 
-  async #attempt(work: Work, subscription: Subscription): Promise<void> {
+  async #attempt(work: Work, subscription: Subscription): Promise<boolean> {
     const result = await attempt(this.#deps, work.event, subscription, work.id);
     const nowMs = this.#clock.now();
-    if (result.outcome.kind === "cancelled") return this.#putBack(work);
+    if (result.outcome.kind === "cancelled") {
+      this.#putBack(work);
+      return true;
+    }
     const { next, gone } = decide(result.outcome, subscription.policy, work.runAttempts + 1, nowMs, this.#deps.random);
     this.#deps.log.debug("delivery.attempted", {
       deliveryId: work.id,
@@ -283,6 +293,7 @@ export class Engine {
     });
     this.#outcomes.finish(work, { attempt: result.attempt, next });
     if (gone) await this.#disable(subscription);
+    return result.outcome.kind !== "unreachable";
   }
 
   async #disable(subscription: Subscription): Promise<void> {
@@ -302,7 +313,7 @@ export class Engine {
     const nowMs = this.#clock.monotonic();
     this.#lanes.setSaturated(this.#deps.load.sample() > SATURATED);
     for (const lane of [...this.#lanes.all()]) this.#relieve(lane, nowMs);
-    this.#lanes.pump();
+    this.#onRoom();
     this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick());
   }
 
@@ -315,6 +326,7 @@ export class Engine {
     }
     for (const work of lane.inFlightWorks()) {
       if (nowMs - (work.startedAtMs ?? nowMs) < SPILL_AFTER_MS) break;
+      if (this.#lanes.noteSlow(lane, work)) this.#inHand.noteSlow(work);
       if (isFromLog(work) && work.row === "none" && this.#deps.isFresh(work.assignment)) this.#outcomes.lease(work);
     }
   }
@@ -338,28 +350,32 @@ export class Engine {
 
   /** Records of partitions that are still ours had joined the work that vanished: it is looked up again (rule 1). */
   async #inherit(work: Work, heirs: readonly Waiter[]): Promise<void> {
-    const [heir] = heirs;
     const { tenant } = work.event.stored;
-    try {
-      const stored = await this.#deps.store.knownDeliveries(tenant, [work.id]);
-      const joined = this.#inHand.works.get(work.id);
-      if (stored.has(work.id)) {
-        for (const waiter of heirs) waiter.release();
-      } else if (joined !== undefined) {
-        joined.waiters.push(...heirs);
-      } else if (heir !== undefined) {
-        const next: Work = { ...work, assignment: heir.assignment, waiters: [...heirs], row: "none" };
-        this.#inHand.works.set(work.id, next);
-        this.#inHand.grip(next);
-        const subscription = this.#deps.index.find(tenant, work.subscriptionId);
-        const lane = this.#lanes.lane(work.subscriptionId, subscription?.policy.maxInFlight ?? 1);
-        this.#lanes.push(lane, next);
-        this.#lanes.pump();
+    const [heir] = heirs;
+    while (heir !== undefined && !this.#stopping.signal.aborted) {
+      try {
+        const stored = await this.#deps.store.knownDeliveries(tenant, [work.id]);
+        if (stored.has(work.id)) for (const waiter of heirs) waiter.release();
+        else this.#revive(work, heir, heirs);
+        return;
+      } catch (err) {
+        this.#deps.log.error("delivery.inherit_failed", { err, deliveryId: work.id });
+        await sleep(this.#clock, RETRY_MS, this.#stopping.signal);
       }
-    } catch (err) {
-      // Their offsets stay uncommitted: the records are read again after a restart.
-      this.#deps.log.error("delivery.inherit_failed", { err, deliveryId: work.id });
     }
+  }
+
+  #revive(work: Work, heir: Waiter, heirs: readonly Waiter[]): void {
+    const joined = this.#inHand.works.get(work.id);
+    if (joined !== undefined) {
+      joined.waiters.push(...heirs);
+      return;
+    }
+    const next: Work = { ...work, assignment: heir.assignment, waiters: [...heirs], row: "none" };
+    this.#inHand.works.set(work.id, next);
+    this.#inHand.grip(next);
+    this.#lanes.push(this.#lanes.lane(work.subscriptionId), next);
+    this.#lanes.pump();
   }
 
   /** False where something is still in flight after `limitMs`. */

@@ -65,18 +65,29 @@ export class InHand {
   /** Deliveries from the log whose rows are not durable, by id. */
   readonly works = new Map<string, Work>();
   #bytes = 0;
+  #slowBytes = 0;
 
-  /** Bytes of the events that deliveries in memory hold on to. */
+  /** Bytes of the events that deliveries in memory hold, less those of slow requests; an event of several counts for each. */
   get eventBytes(): number {
-    return this.#bytes;
+    return this.#bytes - this.#slowBytes;
+  }
+
+  /** Bytes that slow requests hold, counted alike. */
+  get slowEventBytes(): number {
+    return this.#slowBytes;
   }
 
   grip(work: Work): void {
-    if (work.event.works++ === 0) this.#bytes += work.event.stored.value.length;
+    this.#bytes += work.event.stored.value.length;
+  }
+
+  noteSlow(work: Work): void {
+    this.#slowBytes += work.event.stored.value.length;
   }
 
   letGo(work: Work): void {
-    if (--work.event.works === 0) this.#bytes -= work.event.stored.value.length;
+    this.#bytes -= work.event.stored.value.length;
+    if (work.isSlow === true) this.#slowBytes -= work.event.stored.value.length;
   }
 }
 

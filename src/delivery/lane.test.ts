@@ -8,7 +8,7 @@ function work(id: string): Work {
   return {
     id,
     subscriptionId: "sub_1",
-    event: { ...sampleEvent(id), rendered: new Map(), conflicted: false, works: 1 },
+    event: { ...sampleEvent(id), rendered: new Map(), conflicted: false },
     workClass: "live",
     createdAtMs: 0,
     runAttempts: 0,
@@ -47,7 +47,7 @@ test("a lane that is quicker than its cap takes what it finishes in a quarter of
     for (let ms = 0; ms < 500; ms++) {
       for (let at = 0; at < count; at++) {
         const started = lane.start(ms);
-        if (started) lane.finish(started, ms);
+        if (started) lane.finish(started, ms, true);
       }
     }
     lane.takeQueued(() => true);
@@ -62,7 +62,7 @@ test("the rate at which work finishes says how long the queue will take", () => 
   const lane = laneOf(400, 10);
   for (let ms = 0; ms < 600; ms += 2) {
     const started = lane.start(ms);
-    if (started) lane.finish(started, ms + 1);
+    if (started) lane.finish(started, ms + 1, true);
   }
   expect(lane.queued).toBe(100);
   expect(lane.expectedWaitMs(600)).toBeGreaterThan(195);
@@ -79,7 +79,7 @@ test("an endpoint that hangs shows it within two windows, whatever it did before
   const lane = laneOf(1_000, 10);
   for (let ms = 0; ms < 600; ms++) {
     const started = lane.start(ms);
-    if (started) lane.finish(started, ms);
+    if (started) lane.finish(started, ms, true);
   }
   for (let at = 0; at < 10; at++) lane.start(600);
   expect(lane.expectedWaitMs(700)).toBeLessThan(1_000);
@@ -98,8 +98,8 @@ test("finishing twice counts once", () => {
   const lane = laneOf(1, 1);
   const started = lane.start(0);
   if (started) {
-    lane.finish(started, 10);
-    lane.finish(started, 10);
+    lane.finish(started, 10, true);
+    lane.finish(started, 10, true);
   }
   expect(lane.inFlight).toBe(0);
   expect(lane.isIdle).toBe(true);
@@ -119,7 +119,7 @@ function play(lane: Lane, { tookMs, perMs }: Endpoint, ms: number): number {
   for (let now = 0; now < ms; now++) {
     for (let done = 0; done < perMs && flying[0] !== undefined && now - flying[0].sinceMs >= tookMs; done++) {
       const first = flying.shift();
-      if (first) lane.finish(first.work, now);
+      if (first) lane.finish(first.work, now, true);
     }
     while (lane.canStart) {
       const started = lane.start(now);
@@ -143,9 +143,48 @@ test("few are in flight while it is looked how long one takes, and all may be wh
   const lane = laneOf(1_000, 64);
   for (let at = 0; at < 64; at++) lane.start(0);
   lane.adapt(5_000, true, 4);
-  for (const busy of [...lane.inFlightWorks()].slice(0, 60)) lane.finish(busy, 5_010);
+  for (const busy of [...lane.inFlightWorks()].slice(0, 60)) lane.finish(busy, 5_010, true);
   expect(lane.inFlight).toBe(4);
   expect(lane.canStart).toBe(false);
   lane.adapt(5_100, false, 4);
   expect(lane.canStart).toBe(true);
+});
+
+test("an endpoint that lets requests time out is tried with a few until it answers", () => {
+  const lane = laneOf(200, 64);
+  const started = Array.from({ length: 64 }, () => lane.start(0)).filter((one) => one !== undefined);
+  for (const one of started) lane.noteSlow(one);
+  for (const one of started) lane.finish(one, 15_000, false);
+  lane.adapt(15_100, false, 4);
+  const probes: Work[] = [];
+  while (lane.canStart) {
+    const probe = lane.start(15_100);
+    if (probe) probes.push(probe);
+  }
+  expect(probes).toHaveLength(8);
+  expect(lane.freeSlots(15_100)).toBe(0);
+  expect(lane.remembers(15_100)).toBe(true);
+  for (const probe of probes) lane.finish(probe, 15_200, true);
+  lane.adapt(15_300, false, 4);
+  expect(lane.remembers(15_300)).toBe(false);
+  let all = 0;
+  while (lane.canStart) if (lane.start(15_300)) all++;
+  expect(all).toBe(64);
+});
+
+test("an endpoint that takes long and answers is not taken for one that hangs", () => {
+  const lane = laneOf(1_000, 64);
+  const flying: Work[] = [];
+  for (let ms = 0; ms < 10_000; ms += 50) {
+    while (lane.canStart) {
+      const one = lane.start(ms);
+      if (one) flying.push(one);
+    }
+    for (const one of flying) if (ms - (one.startedAtMs ?? ms) >= 1_000) lane.noteSlow(one);
+    const oldest = flying.shift();
+    if (oldest && ms >= 2_000) lane.finish(oldest, ms, true);
+    else if (oldest) flying.unshift(oldest);
+    if (ms >= 3_000 && ms % 100 === 0) lane.adapt(ms, false, 4);
+  }
+  expect(lane.inFlight).toBeGreaterThanOrEqual(63);
 });

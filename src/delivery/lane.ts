@@ -5,6 +5,11 @@ import type { Work } from "./work.ts";
 const WINDOW_MS = 250;
 /** Where this process is the limit, an endpoint gets as many requests in flight as its rate asks for, times this. */
 const HEADROOM = 2;
+/** Requests in flight to an endpoint that has ceased to answer: enough to notice when it is well again. */
+const HANGING_IN_FLIGHT = 8;
+const REMEMBERED_MS = 10 * 60_000;
+/** Claims that a lane takes however much waits for it: retries must not starve behind an endless stream. */
+const CLAIMS_RESERVED = 4;
 /** How often it is looked how long a request takes when few are in flight. */
 const PROBE_EVERY_MS = 2_000;
 /** How much work may be fetched ahead from the store: what the lane finishes in this time. */
@@ -28,6 +33,12 @@ export class Lane {
   /** True while the store may have more due work for it than the last claim could take: a free slot is worth a claim. */
   moreDue = false;
   readonly #inFlight = new Set<Work>();
+  /** Of those in flight, how many have taken long. */
+  #slow = 0;
+  /** Claims, queued or in flight. */
+  #claims = 0;
+  /** When a request last took long and got no answer, with none answered since. */
+  #unansweredAtMs: number | undefined;
   #queue: Work[] = [];
   #head = 0;
   /** What finished in the current window, and in the one before it. */
@@ -59,8 +70,12 @@ export class Lane {
    * a moment. A lease lasts many times longer.
    */
   freeSlots(nowMs: number): number {
-    const wanted = Math.max(this.cap, Math.min(LIMITS.laneQueue, this.#ratePerMs(nowMs) * AHEAD_MS));
-    return Math.max(0, Math.floor(wanted) - this.#inFlight.size - this.queued);
+    if (this.#isHanging(nowMs))
+      return Math.max(0, Math.min(this.cap, HANGING_IN_FLIGHT) - this.#inFlight.size - this.queued);
+    const rate = this.#ratePerMs(nowMs);
+    const wanted = Math.max(this.cap, Math.min(LIMITS.laneQueue, rate * AHEAD_MS));
+    const reserved = rate > 0 ? Math.min(this.cap, CLAIMS_RESERVED) - this.#claims : 0;
+    return Math.max(0, reserved, Math.floor(wanted) - this.#inFlight.size - this.queued);
   }
 
   get canStart(): boolean {
@@ -75,6 +90,10 @@ export class Lane {
    * @param fewest in flight, however little is asked for.
    */
   adapt(nowMs: number, saturated: boolean, fewest: number): void {
+    if (this.#isHanging(nowMs)) {
+      this.#limit = HANGING_IN_FLIGHT;
+      return;
+    }
     const probes = saturated && this.#limit > 2 * fewest && nowMs - this.#probedAtMs > PROBE_EVERY_MS;
     if (probes) {
       this.#probedAtMs = nowMs;
@@ -105,7 +124,21 @@ export class Lane {
     return this.#inFlight.values();
   }
 
+  /** That the endpoint did not answer is worth knowing when it is tried again. */
+  remembers(nowMs: number): boolean {
+    return this.#unansweredAtMs !== undefined && nowMs - this.#unansweredAtMs < REMEMBERED_MS;
+  }
+
+  /** The request has taken long already. False where that was known. */
+  noteSlow(work: Work): boolean {
+    if (work.isSlow === true || !this.#inFlight.has(work)) return false;
+    work.isSlow = true;
+    this.#slow++;
+    return true;
+  }
+
   push(work: Work): void {
+    if (work.claim !== undefined) this.#claims++;
     // What happened before it was idle says nothing of now.
     if (this.isIdle) {
       this.#busySinceMs = work.queuedAtMs;
@@ -128,10 +161,15 @@ export class Lane {
     return work;
   }
 
-  finish(work: Work, nowMs: number): void {
+  /** @param answered whether the endpoint said anything, be it no. */
+  finish(work: Work, nowMs: number, answered: boolean): void {
     if (!this.#inFlight.delete(work)) return;
+    if (answered) this.#unansweredAtMs = undefined;
+    else if (work.isSlow === true) this.#unansweredAtMs = nowMs;
+    if (work.isSlow === true) this.#slow--;
+    if (work.claim !== undefined) this.#claims--;
     this.#turnWindow(nowMs);
-    this.#finished++;
+    if (answered || work.isSlow !== true) this.#finished++;
     this.#shortestMs = Math.min(this.#shortestMs, nowMs - (work.startedAtMs ?? nowMs));
   }
 
@@ -142,8 +180,14 @@ export class Lane {
     if (taken.length > 0) {
       this.#queue = waiting.filter((work) => !which(work));
       this.#head = 0;
+      for (const work of taken) if (work.claim !== undefined) this.#claims--;
     }
     return taken;
+  }
+
+  /** Requests take long, and none has been answered of late. */
+  #isHanging(nowMs: number): boolean {
+    return this.remembers(nowMs) || (this.#slow > 0 && this.#ratePerMs(nowMs) === 0);
   }
 
   #ratePerMs(nowMs: number): number {

@@ -6,8 +6,8 @@ import type { Work } from "./work.ts";
 
 export interface LanesDeps {
   readonly clock: Clock;
-  /** Runs one delivery. What it returns ends when the work may leave its lane. */
-  readonly run: (work: Work) => Promise<void>;
+  /** Runs one delivery. Resolves when the work may leave its lane: to whether the endpoint said anything, be it no. */
+  readonly run: (work: Work) => Promise<boolean>;
   /** False while nothing may start: the store doesn't take outcomes, or the process stops. */
   readonly mayStart: () => boolean;
   /** Called when work has left a lane, and what waited for its slot has started. */
@@ -21,6 +21,7 @@ const QUICK_MS = 250;
 /** Over all endpoints: where this process is the limit, 64 beat 32 and 128 (performance.md). */
 const BEST_IN_FLIGHT = 64;
 const FEWEST_IN_FLIGHT = 4;
+const CLAIMS_RESERVED = 64;
 /** As SPILL_AFTER_MS, while this process is the limit. */
 const SATURATED_PATIENCE_MS = 5_000;
 
@@ -32,7 +33,9 @@ export class Lanes {
   /** Lanes whose queues have reached their limit and not fallen to half of it since. */
   readonly #full = new Set<Lane>();
   #saturated = false;
-  #inFlight = 0;
+  /** In flight, less the slow ones. */
+  #quick = 0;
+  #slow = 0;
   #queued = 0;
   #idleListeners: (() => void)[] = [];
 
@@ -40,17 +43,35 @@ export class Lanes {
     this.#deps = deps;
   }
 
-  /** Deliveries in memory that aren't finished. */
+  /** Deliveries in memory that others wait for: those of slow requests have left the log, and are bounded by themselves. */
   get count(): number {
-    return this.#inFlight + this.#queued;
+    return this.#quick + this.#queued;
+  }
+
+  /** All deliveries in memory. */
+  get total(): number {
+    return this.inFlight + this.#queued;
   }
 
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#quick + this.#slow;
   }
 
+  /** How many claims may come: what could start, and a few where the log's work fills memory, or retries would starve. */
   get freeSlots(): number {
-    return Math.max(0, LIMITS.inFlight - this.#inFlight - this.#queued);
+    return this.#mayFly ? Math.max(CLAIMS_RESERVED, LIMITS.inFlight - this.#quick - this.#queued) : 0;
+  }
+
+  /** This request has been in flight for long: it no longer keeps others from starting. */
+  noteSlow(lane: Lane, work: Work): boolean {
+    if (!lane.noteSlow(work)) return false;
+    this.#quick--;
+    this.#slow++;
+    return true;
+  }
+
+  get #mayFly(): boolean {
+    return this.#quick + Math.max(0, this.#slow - LIMITS.slowInFlight) < LIMITS.inFlight;
   }
 
   /**
@@ -92,7 +113,7 @@ export class Lanes {
 
   /** Resolves as soon as nothing is in flight. */
   idle(): Promise<void> {
-    if (this.#inFlight === 0) return Promise.resolve();
+    if (this.inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idleListeners.push(resolve));
   }
 
@@ -100,13 +121,14 @@ export class Lanes {
     return this.#lanes.values();
   }
 
-  lane(subscriptionId: string, cap: number): Lane {
+  /** @param cap the subscription's; left out, where it isn't known, a lane keeps the one it has. */
+  lane(subscriptionId: string, cap?: number): Lane {
     let lane = this.#lanes.get(subscriptionId);
     if (lane === undefined) {
-      lane = new Lane(subscriptionId, cap);
+      lane = new Lane(subscriptionId, cap ?? 1);
       this.#lanes.set(subscriptionId, lane);
     }
-    lane.cap = cap;
+    lane.cap = cap ?? lane.cap;
     return lane;
   }
 
@@ -128,7 +150,7 @@ export class Lanes {
 
   /** Starts what may start, one of each lane at a time. */
   pump(): void {
-    while (this.#inFlight < LIMITS.inFlight && this.#deps.mayStart()) {
+    while (this.#mayFly && this.#deps.mayStart()) {
       const lane = this.#ready.values().next().value;
       if (lane === undefined) return;
       this.#start(lane);
@@ -147,22 +169,24 @@ export class Lanes {
     const work = lane.start(this.#deps.clock.monotonic());
     if (work === undefined) return;
     this.#queued--;
-    this.#inFlight++;
-    void this.#deps.run(work).finally(() => {
-      lane.finish(work, this.#deps.clock.monotonic());
-      this.#inFlight--;
+    this.#quick++;
+    void this.#deps.run(work).then((answered) => {
+      lane.finish(work, this.#deps.clock.monotonic(), answered);
+      if (work.isSlow === true) this.#slow--;
+      else this.#quick--;
       this.#settle(lane);
       this.pump();
       this.#deps.onLeft(lane);
-      if (this.#inFlight === 0) for (const resolve of this.#idleListeners.splice(0)) resolve();
+      if (this.inFlight === 0) for (const resolve of this.#idleListeners.splice(0)) resolve();
     });
   }
 
-  /** Lanes exist while they have work; those that can start something take turns. */
+  /** Lanes exist while they have work, or something to remember; those that can start something take turns. */
   #settle(lane: Lane): void {
     this.#ready.delete(lane);
     if (lane.queued * 2 <= LIMITS.laneQueue) this.#full.delete(lane);
     if (lane.canStart) this.#ready.add(lane);
-    else if (lane.isIdle && !lane.behind) this.#lanes.delete(lane.subscriptionId);
+    else if (lane.isIdle && !lane.behind && !lane.remembers(this.#deps.clock.monotonic()))
+      this.#lanes.delete(lane.subscriptionId);
   }
 }

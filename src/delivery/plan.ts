@@ -7,7 +7,7 @@ import { deliveryId } from "../domain/delivery.ts";
 import type { StoredEvent } from "../domain/event.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
-import type { Match, SubscriptionIndex } from "../matching/subscription-index.ts";
+import type { Match, SubscriptionIndex, SubscriptionView } from "../matching/subscription-index.ts";
 import type { DeliveryStore, KnownEvent } from "./delivery-store.ts";
 import { type Arrival, eventKeyText, type InHand, Ticket } from "./in-hand.ts";
 import type { Recorder } from "./recorder.ts";
@@ -44,20 +44,20 @@ export class Planner {
   async plan(arrivals: readonly Arrival[]): Promise<void> {
     // Before the store is asked: a row that becomes durable meanwhile is missing in the answer and in memory after it.
     const pending = arrivals.map((arrival) => this.#deps.inHand.events.get(eventKeyText(arrival.stored)));
-    const [known] = await Promise.all([
+    const [known, view] = await Promise.all([
       this.#deps.store.knownEvents(arrivals.map((arrival) => arrival.stored)),
       this.#deps.index.refresh(tenantsOf(arrivals)),
     ]);
     const repeated: Candidate[] = [];
     arrivals.forEach((arrival, at) => {
-      const candidates = this.#planOne(arrival, pending[at]?.inHand.stored ?? known[at]);
+      const candidates = this.#planOne(arrival, pending[at]?.inHand.stored ?? known[at], view);
       if (candidates.length > 0) repeated.push(...candidates);
     });
     if (repeated.length > 0) await this.#planRepeated(repeated);
   }
 
   /** Deliveries that may be stored already are returned; the others are placed. */
-  #planOne(arrival: Arrival, known: KnownEvent | undefined): readonly Candidate[] {
+  #planOne(arrival: Arrival, known: KnownEvent | undefined, view: SubscriptionView): readonly Candidate[] {
     const pending = this.#deps.inHand.events.get(eventKeyText(arrival.stored));
     const prior = pending?.inHand.stored ?? known;
     const ticket = new Ticket(arrival);
@@ -69,7 +69,7 @@ export class Planner {
       prior === undefined || prior.loggedAtMs >= arrival.stored.loggedAtMs
         ? arrival.stored
         : { ...arrival.stored, loggedAtMs: prior.loggedAtMs };
-    const event: EventInHand = { stored, event: arrival.event, rendered: new Map(), conflicted: false, works: 0 };
+    const event: EventInHand = { stored, event: arrival.event, rendered: new Map(), conflicted: false };
     if (pending !== undefined) {
       pending.tickets.push(ticket);
       pending.waiters.push(ticket.hold());
@@ -77,7 +77,7 @@ export class Planner {
       this.#recordEvent(event, ticket);
     }
     const candidates: Candidate[] = [];
-    for (const match of this.#deps.index.match(event)) {
+    for (const match of view.match(event)) {
       const id = deliveryId(stored, match.subscription.id);
       const joined = this.#deps.inHand.works.get(id);
       if (joined !== undefined) joined.waiters.push(ticket.hold());

@@ -47,7 +47,10 @@ export class Recorder {
       maxWaitMs: FLUSH_WAIT_MS,
       clock: deps.clock,
       onFailure: (err, rows) => deps.log.error("delivery.flush_failed", { err, rows }),
-      onRecovery: () => deps.log.info("delivery.flush_recovered"),
+      onRecovery: () => {
+        deps.log.info("delivery.flush_recovered");
+        deps.onFlushed();
+      },
     });
   }
 

@@ -1,5 +1,8 @@
 /** Fetches due deliveries from the store under leases and puts them into the lanes, as many as these can start. */
+import { create } from "@bufbuild/protobuf";
+import { PassEventSchema } from "../../gen/passbus/v1/pass_event_pb.js";
 import { decodeStored } from "../domain/decoded-event.ts";
+import type { StoredEvent } from "../domain/event.ts";
 import { type Clock, sleep } from "../kernel/clock.ts";
 import type { Log } from "../kernel/log.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
@@ -17,7 +20,8 @@ export interface RetrySchedulerDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly mayStart: () => boolean;
-  readonly place: (work: Work) => void;
+  /** `cap`: the subscription's, where there is one. */
+  readonly place: (work: Work, cap: number | undefined) => void;
 }
 
 /** Slots of an endpoint that has no lane yet, so whose cap isn't known. */
@@ -108,31 +112,42 @@ export class RetryScheduler {
     const tenants = new Map<string, Tenant>();
     for (const { delivery } of claimed) tenants.set(tenantKey(delivery.tenant), delivery.tenant);
     // What an attempt uses is as new as its claim: a rotation or a corrected URL reaches waiting work.
-    await this.#deps.index.refresh([...tenants.values()]);
+    const view = await this.#deps.index.refresh([...tenants.values()]);
     const events = new Map<string, EventInHand>();
     for (const { delivery, event: stored } of claimed) {
       const key = eventKeyText(stored);
-      let event = events.get(key);
-      if (event === undefined) {
-        event = { ...decodeStored(stored), rendered: new Map(), conflicted: false, works: 0 };
-        events.set(key, event);
-      }
-      this.#deps.place({
-        id: delivery.id,
-        subscriptionId: delivery.subscriptionId,
-        event,
-        workClass: delivery.workClass,
-        createdAtMs: delivery.createdAtMs,
-        runAttempts: delivery.runAttempts,
-        claim: {
-          fence: delivery.fence,
-          run: delivery.run,
-          leaseUntilMs: delivery.leaseUntilMs ?? this.#deps.clock.now() + LEASE_MS,
+      const event = events.get(key) ?? this.#inHand(stored);
+      events.set(key, event);
+      const { id, subscriptionId, workClass, createdAtMs, runAttempts, fence, run } = delivery;
+      const leaseUntilMs = delivery.leaseUntilMs ?? this.#deps.clock.now() + LEASE_MS;
+      const claim = { fence, run, leaseUntilMs };
+      const cap = view.find(delivery.tenant, subscriptionId)?.policy.maxInFlight;
+      this.#deps.place(
+        {
+          id,
+          subscriptionId,
+          event,
+          workClass,
+          createdAtMs,
+          runAttempts,
+          claim,
+          waiters: [],
+          row: "leased",
+          queuedAtMs: 0,
         },
-        waiters: [],
-        row: "leased",
-        queuedAtMs: 0,
-      });
+        cap,
+      );
+    }
+  }
+
+  /** One that can't be read fails by itself, when it is to be rendered; its neighbours go on. */
+  #inHand(stored: StoredEvent): EventInHand {
+    const fresh = { rendered: new Map(), conflicted: false };
+    try {
+      return { ...decodeStored(stored), ...fresh };
+    } catch (err) {
+      this.#deps.log.error("delivery.event_unreadable", { err, eventId: stored.id });
+      return { stored, event: create(PassEventSchema), ...fresh };
     }
   }
 
@@ -142,8 +157,9 @@ export class RetryScheduler {
     for (const { delivery } of result.claimed) {
       counts.set(delivery.subscriptionId, (counts.get(delivery.subscriptionId) ?? 0) + 1);
     }
-    // A claim that met the overall limit says nothing of those that it left out.
-    const isWhole = result.claimed.length < limit;
+    // A claim that met the overall limit, or a limit of size (then what is left is due at once), says nothing of those that it left out.
+    const isWhole =
+      result.claimed.length < limit && (result.nextDueAtMs ?? Number.POSITIVE_INFINITY) > this.#deps.clock.now();
     for (const lane of [...this.#deps.lanes.all()]) {
       const took = counts.get(lane.subscriptionId) ?? 0;
       const usedAll = took >= (slots.get(lane.subscriptionId) ?? DEFAULT_SLOTS);

@@ -57,9 +57,9 @@ export class Sweeper {
     const open = await store.openSubscriptions();
     const tenants = new Map<string, Tenant>(index.tenants().map((tenant) => [tenantKey(tenant), tenant]));
     for (const { tenant } of open) tenants.set(tenantKey(tenant), tenant);
-    await index.refresh([...tenants.values()]);
+    const view = await index.refresh([...tenants.values()]);
     for (const entry of open) {
-      for (const move of movesOf(entry, index.find(entry.tenant, entry.subscriptionId))) await this.#move(entry, move);
+      for (const move of movesOf(entry, view.find(entry.tenant, entry.subscriptionId))) await this.#move(entry, move);
     }
   }
 

@@ -18,8 +18,6 @@ export interface EventInHand extends DecodedEvent {
   readonly rendered: Map<string, Rendered>;
   /** Set when the store has another content under its id: what is left of its work is discarded (protocol, rule 5). */
   conflicted: boolean;
-  /** Its deliveries in memory. */
-  works: number;
 }
 
 /** A record of the log that waits until a delivery's row is durable. */
@@ -68,6 +66,8 @@ export interface Work {
   /** By the monotonic clock. */
   queuedAtMs: number;
   startedAtMs?: number;
+  /** In flight for so long that it no longer counts among those that others wait for. */
+  isSlow?: boolean;
 }
 
 export function isFromLog(work: Work): work is Work & { readonly assignment: WorkAssignment } {

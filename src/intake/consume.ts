@@ -24,6 +24,9 @@ export interface IntakeDeps {
   readonly commitEveryMs?: number;
 }
 
+/** Dead letters in memory, while their store doesn't take them, before the log is read no further. */
+const MAX_DEAD = 1_000;
+
 interface DeadRecord {
   readonly letter: DeadLetter;
   readonly entry: WindowEntry;
@@ -41,7 +44,7 @@ export class Intake implements RecordSink {
 
   constructor(deps: IntakeDeps) {
     this.#deps = deps;
-    deps.taker.onRoom(() => deps.reader.setPaused(deps.taker.isFull()));
+    deps.taker.onRoom(() => this.#noteRoom());
   }
 
   async start(): Promise<void> {
@@ -95,7 +98,15 @@ export class Intake implements RecordSink {
       else events.push(this.#incoming(assignment, record, entry, decoded.event));
     }
     if (events.length > 0) this.#deps.taker.take(events);
-    if (this.#deps.taker.isFull()) this.#deps.reader.setPaused(true);
+    if (this.#isFull()) this.#deps.reader.setPaused(true);
+  }
+
+  #isFull(): boolean {
+    return this.#dead.length >= MAX_DEAD || this.#deps.taker.isFull();
+  }
+
+  #noteRoom(): void {
+    if (!this.#stopping.signal.aborted) this.#deps.reader.setPaused(this.#isFull());
   }
 
   #incoming(
@@ -104,11 +115,17 @@ export class Intake implements RecordSink {
     entry: WindowEntry,
     event: Pick<IncomingEvent, "stored" | "event">,
   ): IncomingEvent {
+    let isSettled = false;
     return {
       ...event,
       assignment,
-      done: () => this.#release(entry),
+      done: () => {
+        isSettled = true;
+        this.#release(entry);
+      },
       conflict: () => {
+        if (isSettled) return;
+        isSettled = true;
         const message = `an event ${event.stored.id} with other content was there first`;
         this.#bury({ letter: { record, reason: "event.conflict", message }, entry });
       },
@@ -117,6 +134,10 @@ export class Intake implements RecordSink {
 
   #release(entry: WindowEntry): void {
     entry.released = true;
+    this.#commitSoon();
+  }
+
+  #commitSoon(): void {
     this.#commitTimer ??= this.#deps.clock.after(this.#deps.commitEveryMs ?? 50, () => {
       this.#commitTimer = undefined;
       void this.#commit();
@@ -136,8 +157,9 @@ export class Intake implements RecordSink {
         await this.#deps.reader.commit(positions);
         for (const position of positions) this.#committed.set(windowKey(position), position.offset);
       } catch (error) {
-        // Nothing is lost: the next release commits a position at least as far.
+        // Nothing is lost: the next try commits a position at least as far.
         this.#deps.log.warn("intake.commit_failed", { err: error });
+        if (!this.#stopping.signal.aborted) this.#commitSoon();
       }
     });
     return this.#committing;
@@ -162,6 +184,7 @@ export class Intake implements RecordSink {
         this.#dead.splice(0, batch.length);
         for (const dead of batch) this.#release(dead.entry);
         failures = 0;
+        this.#noteRoom();
       } catch (error) {
         this.#deps.log.error("intake.dead_letters_failed", { err: error as CodedError, count: batch.length });
         if (this.#stopping.signal.aborted) return;

@@ -1,7 +1,7 @@
 import type { DecodedEvent } from "../domain/event.ts";
 import type { Assignment } from "./event-log.ts";
 
-/** An event on its way from a record of the log to its deliveries. Exactly one of `done` and `conflict` is called, once. */
+/** An event on its way from a record of the log to its deliveries. One of `done` and `conflict` is called; a second call does nothing. */
 export interface IncomingEvent extends DecodedEvent {
   readonly assignment: Assignment;
   /** All that the record asked for is durable: its offset may go. */

@@ -56,8 +56,12 @@ export const LIMITS = {
   pendingEventBytes: 64 * MIB,
   /** Deliveries that wait in memory for one endpoint. */
   laneQueue: 256,
-  /** Requests in flight over all endpoints. */
+  /** Requests in flight over all endpoints, less those that have taken long. */
   inFlight: 1_024,
+  /** Requests in flight that have taken long already: they keep a connection, and nobody waits for them. */
+  slowInFlight: 4_096,
+  /** Bytes of the events that such requests hold. */
+  slowEventBytes: 256 * MIB,
   /** Outcomes not yet durable before no new attempt starts. */
   unflushedRows: 4_096,
 } as const;

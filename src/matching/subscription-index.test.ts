@@ -14,8 +14,8 @@ async function matched(event: DecodedEvent, ...subscriptions: Partial<Subscripti
   const feed = new MemoryStore();
   for (const over of subscriptions) feed.put(sampleSubscription(over));
   const index = new SubscriptionIndex({ feed, typesOf: (format) => formatOf(format)?.types ?? [], skewMs: 1_000 });
-  await index.refresh([event.stored.tenant]);
-  return index.match(event).map((match) => match.subscription.id);
+  const view = await index.refresh([event.stored.tenant]);
+  return view.match(event).map((match) => match.subscription.id);
 }
 
 describe("who gets an event", () => {
@@ -97,7 +97,7 @@ describe("the index", () => {
     expect(index.find(TENANT, "sub_1")).toBeUndefined();
   });
 
-  test("holds as many tenants as it may, those used last, and never fewer than are asked for", async () => {
+  test("holds as many tenants as it may, those used last", async () => {
     const feed = new MemoryStore();
     const index = new SubscriptionIndex({ feed, typesOf: () => [], maxTenants: 2 });
     const tenant = (organisation: string) => ({ organisation, environment: "production" });
@@ -107,7 +107,54 @@ describe("the index", () => {
     await index.refresh([tenant("c")]);
     expect(index.tenants().map(({ organisation }) => organisation)).toEqual(["a", "c"]);
     expect(index.holds(tenant("b"))).toBe(false);
-    await index.refresh([tenant("d"), tenant("e"), tenant("f")]);
-    expect(index.tenants()).toHaveLength(3);
+  });
+
+  test("a view stays whole while others push its tenants out of the index", async () => {
+    const feed = new MemoryStore();
+    const tenants = ["a", "b", "c", "d", "e"].map((organisation) => ({ organisation, environment: "production" }));
+    for (const tenant of tenants) feed.put(sampleSubscription({ id: `sub_${tenant.organisation}`, tenant }));
+    const index = new SubscriptionIndex({ feed, typesOf: (format) => formatOf(format)?.types ?? [], maxTenants: 2 });
+    const views = await Promise.all([index.refresh(tenants), ...tenants.map((tenant) => index.refresh([tenant]))]);
+    expect(index.tenants()).toHaveLength(2);
+    for (const [at, tenant] of tenants.entries()) {
+      for (const view of [views[0], views[at + 1]]) {
+        expect(view?.find(tenant, `sub_${tenant.organisation}`)?.id).toBe(`sub_${tenant.organisation}`);
+        expect(view?.match(sampleEvent("e", { tenant }))).toHaveLength(1);
+      }
+    }
+    for (const tenant of index.tenants()) expect(index.find(tenant, `sub_${tenant.organisation}`)).toBeDefined();
+  });
+
+  test("what was not asked for is a mistake, not an empty answer", async () => {
+    const index = new SubscriptionIndex({ feed: new MemoryStore(), typesOf: () => [] });
+    const view = await index.refresh([]);
+    expect(() => view.match(sampleEvent("e"))).toThrow("was not asked for");
+  });
+
+  test("a load that a newer one overtook is not held", async () => {
+    const feed = new MemoryStore();
+    feed.put(sampleSubscription());
+    const old = await feed.load(TENANT);
+    const slow = Promise.withResolvers<void>();
+    let isSlow = true;
+    const index = new SubscriptionIndex({
+      typesOf: () => [],
+      feed: {
+        versions: (tenants) => feed.versions(tenants),
+        load: async (tenant) => {
+          if (!isSlow) return feed.load(tenant);
+          isSlow = false;
+          await slow.promise;
+          return old;
+        },
+      },
+    });
+    const first = index.refresh([TENANT]);
+    await Promise.resolve();
+    feed.put(sampleSubscription({ version: 2 }));
+    await index.refresh([TENANT]);
+    slow.resolve();
+    await first;
+    expect(index.find(TENANT, "sub_1")?.version).toBe(2);
   });
 });

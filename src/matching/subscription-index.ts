@@ -5,6 +5,7 @@
 import type { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { DecodedEvent } from "../domain/event.ts";
 import type { FormatName, Subscription } from "../domain/subscription.ts";
+import { CodedError } from "../kernel/errors.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { SubscriptionFeed, TenantSubscriptions } from "./subscription-feed.ts";
 
@@ -32,7 +33,13 @@ interface Entry {
   readonly byType: ReadonlyMap<PassEventType, readonly Subscription[]>;
 }
 
-const EMPTY: Entry = { version: 0, byId: new Map(), byType: new Map() };
+/** Some tenants' subscriptions as they were at one moment, whatever the index holds by now. */
+export interface SubscriptionView {
+  /** Undefined where there is no such subscription; throws for a tenant that was not asked for. */
+  find(tenant: Tenant, subscriptionId: string): Subscription | undefined;
+  /** Who gets the event, of those that were there when the log took it (protocol, rules 9 and 10). */
+  match(event: DecodedEvent): readonly Match[];
+}
 
 export class SubscriptionIndex {
   readonly #feed: SubscriptionFeed;
@@ -49,14 +56,30 @@ export class SubscriptionIndex {
     this.#skewMs = deps.skewMs ?? 1_000;
   }
 
-  /** Brings the tenants up to date with the store. Called after events were fetched, so that they meet what was there before them. */
-  async refresh(tenants: readonly Tenant[]): Promise<void> {
-    if (tenants.length === 0) return;
-    const versions = await this.#feed.versions(tenants);
-    const stale = tenants.filter((tenant, at) => this.#entries.get(tenantKey(tenant))?.version !== (versions[at] ?? 0));
-    await Promise.all(stale.map(async (tenant) => this.#put(tenant, await this.#feed.load(tenant))));
-    for (const tenant of tenants) this.#touch(tenantKey(tenant));
-    this.#evict(tenants.length);
+  /**
+   * The tenants as new as the store is. Called after events were fetched, so that they meet what was there before them.
+   * What is answered stays whole, even where the index lets go of a tenant meanwhile.
+   */
+  async refresh(tenants: readonly Tenant[]): Promise<SubscriptionView> {
+    const view = new Map<string, Entry>();
+    if (tenants.length > 0) {
+      const versions = await this.#feed.versions(tenants);
+      await Promise.all(
+        tenants.map(async (tenant, at) => {
+          const key = tenantKey(tenant);
+          const held = this.#entries.get(key);
+          const isCurrent = held !== undefined && held.version >= (versions[at] ?? 0);
+          const entry = isCurrent ? held : this.#entryOf(await this.#feed.load(tenant));
+          view.set(key, entry);
+          this.#hold(key, entry);
+        }),
+      );
+      this.#evict();
+    }
+    return {
+      find: (tenant, subscriptionId) => asked(view, tenant).byId.get(subscriptionId),
+      match: (event) => this.#match(asked(view, event.stored.tenant), event),
+    };
   }
 
   /** Tenants that are held now; a change feed refreshes these. */
@@ -67,20 +90,19 @@ export class SubscriptionIndex {
     });
   }
 
-  /** Whether the tenant is held: if so, what `find` does not find isn't there. */
+  /** Whether the tenant is held: only then what `find` does not find isn't there. */
   holds(tenant: Tenant): boolean {
     return this.#entries.has(tenantKey(tenant));
   }
 
+  /** As of the last refresh. */
   find(tenant: Tenant, subscriptionId: string): Subscription | undefined {
     return this.#entries.get(tenantKey(tenant))?.byId.get(subscriptionId);
   }
 
-  /** Who gets the event, of those that were there when the log took it (protocol, rules 9 and 10). */
-  match(event: DecodedEvent): readonly Match[] {
-    const candidates = this.#entries.get(tenantKey(event.stored.tenant))?.byType.get(event.stored.type) ?? [];
+  #match(entry: Entry, event: DecodedEvent): readonly Match[] {
     const matches: Match[] = [];
-    for (const subscription of candidates) {
+    for (const subscription of entry.byType.get(event.stored.type) ?? []) {
       if (subscription.entityId !== "" && subscription.entityId !== event.stored.entityId) continue;
       if (subscription.protocol !== 0 && subscription.protocol !== event.event.pass?.protocol) continue;
       if (subscription.createdAtMs > event.stored.loggedAtMs + this.#skewMs) continue;
@@ -90,29 +112,35 @@ export class SubscriptionIndex {
     return matches;
   }
 
-  #put(tenant: Tenant, loaded: TenantSubscriptions): void {
+  #entryOf(loaded: TenantSubscriptions): Entry {
     const byType = new Map<PassEventType, Subscription[]>();
     for (const subscription of loaded.subscriptions) {
       const named = subscription.eventTypes.length > 0 ? subscription.eventTypes : this.#typesOf(subscription.format);
       for (const type of named) byType.set(type, [...(byType.get(type) ?? []), subscription]);
     }
     const byId = new Map(loaded.subscriptions.map((subscription) => [subscription.id, subscription]));
-    this.#entries.set(tenantKey(tenant), { version: loaded.version, byId, byType });
+    return { version: loaded.version, byId, byType };
   }
 
-  #touch(key: string): void {
-    const entry = this.#entries.get(key) ?? EMPTY;
+  /** As the one used last. A load that was overtaken by a newer one is not held. */
+  #hold(key: string, entry: Entry): void {
+    const held = this.#entries.get(key);
     this.#entries.delete(key);
-    this.#entries.set(key, entry);
+    this.#entries.set(key, held !== undefined && held.version > entry.version ? held : entry);
   }
 
-  /** The tenants just asked for stay, however many they are. */
-  #evict(inUse: number): void {
+  #evict(): void {
     for (const key of this.#entries.keys()) {
-      if (this.#entries.size <= Math.max(this.#maxTenants, inUse)) return;
+      if (this.#entries.size <= this.#maxTenants) return;
       this.#entries.delete(key);
     }
   }
+}
+
+function asked(view: ReadonlyMap<string, Entry>, tenant: Tenant): Entry {
+  const entry = view.get(tenantKey(tenant));
+  if (entry === undefined) throw new CodedError("internal", `tenant ${tenantKey(tenant)} was not asked for`);
+  return entry;
 }
 
 /** What was accepted while a person had it disabled is dropped where its policy says so, else held while it is disabled. */
