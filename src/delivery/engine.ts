@@ -199,7 +199,9 @@ export class Engine {
       return;
     }
     const lane = this.#lanes.lane(subscription.id, subscription.policy.maxInFlight);
-    if (lane.behind || this.#lanes.isTooSlow(lane)) this.#spill(lane, work);
+    // Behind what waits in the store, unless the lane has room for both: then the older comes with the next claim.
+    const isBehind = lane.behind && lane.queued >= lane.cap;
+    if (isBehind || this.#lanes.isTooSlow(lane)) this.#spill(lane, work);
     else this.#lanes.push(lane, work);
   }
 
@@ -320,8 +322,7 @@ export class Engine {
   #relieve(lane: Lane, nowMs: number): void {
     const oldest = lane.oldestQueued;
     if (oldest !== undefined) {
-      const patienceMs = this.#lanes.patienceMs;
-      const waits = nowMs - oldest.queuedAtMs > patienceMs || lane.expectedWaitMs(nowMs) > patienceMs;
+      const waits = nowMs - oldest.queuedAtMs > this.#lanes.patienceMs || this.#lanes.isTooSlow(lane);
       if (waits) for (const work of this.#lanes.take(lane, isFromLog)) this.#spill(lane, work);
     }
     for (const work of lane.inFlightWorks()) {

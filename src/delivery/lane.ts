@@ -106,9 +106,12 @@ export class Lane {
     this.#limit = isKnown ? Math.max(fewest, HEADROOM * asked) : Number.POSITIVE_INFINITY;
   }
 
-  /** How long the last of the queue will wait, at the rate at which work has been finishing. */
-  expectedWaitMs(nowMs: number): number {
-    if (this.queued === 0 || nowMs - this.#busySinceMs < WINDOW_MS) return 0;
+  /**
+   * How long the last of the queue will wait, at the rate at which work has been finishing. 0 of a lane that has been at
+   * work for less than `graceMs`: nothing is known of it yet.
+   */
+  expectedWaitMs(nowMs: number, graceMs = WINDOW_MS): number {
+    if (this.queued === 0 || nowMs - this.#busySinceMs < graceMs) return 0;
     return this.queued / this.#ratePerMs(nowMs);
   }
 

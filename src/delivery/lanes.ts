@@ -97,14 +97,19 @@ export class Lanes {
   get hasFullLane(): boolean {
     if (this.#full.size === 0) return false;
     const nowMs = this.#deps.clock.monotonic();
-    for (const lane of this.#full) if (lane.expectedWaitMs(nowMs) <= this.#quickMs) return true;
+    for (const lane of this.#full) if (lane.expectedWaitMs(nowMs, this.#graceMs) <= this.#quickMs) return true;
     return false;
   }
 
   /** Whether new work of this lane would wait for longer than it may. A slow endpoint never makes the others wait. */
   isTooSlow(lane: Lane): boolean {
-    const waitMs = lane.expectedWaitMs(this.#deps.clock.monotonic());
+    const waitMs = lane.expectedWaitMs(this.#deps.clock.monotonic(), this.#graceMs);
     return waitMs > this.patienceMs || (this.#full.has(lane) && waitMs > this.#quickMs);
+  }
+
+  /** Where we are the limit, as at every start, an endpoint's first answers come late through no fault of its own. */
+  get #graceMs(): number {
+    return this.#saturated ? SPILL_AFTER_MS : QUICK_MS;
   }
 
   get #quickMs(): number {
