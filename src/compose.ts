@@ -6,7 +6,6 @@
  *
  * The API appends to the log and asks the store over ports of its own; it meets the engine only through them.
  */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { AccessStore } from "./access/access-store.ts";
@@ -22,6 +21,8 @@ import { startSqliteStore } from "./adapters/sqlite/sqlite-store.ts";
 import { type Api, startApi } from "./api/api.ts";
 import type { Readiness } from "./api/readiness.ts";
 import type { Config } from "./config/config.ts";
+import { invalidSetting, listenRefusal, readTlsTexts, type TlsTexts } from "./config/refusals.ts";
+import { SETTINGS } from "./config/settings.ts";
 import { Engine, type EngineState } from "./delivery/engine.ts";
 import { formatOf } from "./formats/registry.ts";
 import { Intake } from "./intake/consume.ts";
@@ -47,6 +48,7 @@ const clock = systemClock;
 const random = systemRandom;
 const ids = idSource(clock, random);
 
+const STARTING: Readiness = { ready: false, reasons: ["starting"] };
 const READY: Readiness = { ready: true, reasons: [] };
 const READINESS_EVERY_MS = 500;
 
@@ -54,10 +56,11 @@ const READINESS_EVERY_MS = 500;
 export interface Passbus {
   /** Where the API answers, without a slash at the end. */
   readonly url: string;
-  /** The admin key that a first start made, to be shown once. */
-  readonly generatedKey?: string;
   state(): PassbusState;
-  /** Lets calls and attempts in flight end, makes everything durable, and ends all threads. */
+  /**
+   * Lets calls and attempts in flight end, makes everything durable, and ends all threads. Every part is ended, whatever
+   * became of another; then the first failure is thrown.
+   */
   stop(): Promise<void>;
   /** Resolves if a part dies that passbus can't go on without. */
   readonly failed: Promise<Error>;
@@ -68,57 +71,85 @@ export interface PassbusState extends EngineState {
   readonly openRecords: number;
 }
 
-/** Starts the API and the engine on the embedded store and log. */
-export async function startPassbus(config: Config, log: Log = jsonLog({ level: config.logLevel })): Promise<Passbus> {
+export interface StartOptions {
+  /** Called with the text of the admin key that a first start makes, to be shown once. Left out, none is made. */
+  readonly showKey?: (key: string) => void;
+  readonly log?: Log;
+}
+
+/**
+ * Starts the API and the engine on the embedded store and log. A start that fails ends what it had begun.
+ *
+ * @throws CodedError `config.invalid` where the API can't listen or its TLS files are wrong; nothing was sent then, and
+ * no key made.
+ */
+export async function startPassbus(
+  config: Config,
+  { showKey, log = jsonLog({ level: config.logLevel }) }: StartOptions = {},
+): Promise<Passbus> {
   refuseSplitRoles(config);
-  const lock = lockDataDirectory(config.dataDir);
-  const threads: CallThread[] = [];
-  const begun = async (thread: Promise<CallThread>) => {
-    threads.push(await thread);
+  const tls = readTlsTexts(config);
+  // Undone in the opposite order.
+  const begun = new AsyncDisposableStack();
+  const failures: Promise<Error>[] = [];
+  const begin = async (starting: Promise<CallThread>) => {
+    const thread = await starting;
+    begun.defer(() => thread.stop());
+    failures.push(thread.failure);
     return thread;
   };
   try {
-    const encryptionKeys = await encryptionKeysOf(config);
     const directory = config.dataDir;
-    const storeThread = await begun(startSqliteStore({ directory, exclusive: true }));
-    const logThread = await begun(startEmbeddedLog({ directory, topic: config.kafkaTopic }));
+    const lock = lockDataDirectory(directory);
+    begun.defer(() => lock.release());
+    const encryptionKeys = await encryptionKeysOf(config);
+    const storeThread = await begin(startSqliteStore({ directory, exclusive: true }));
+    const logThread = await begin(startEmbeddedLog({ directory, topic: config.kafkaTopic }));
     const store = sqliteStore(storeThread.connect());
-    const generatedKey = await firstKey(config, store.access);
-    const worker = startWorker(config, encryptionKeys, store, logThread.connect(), log);
-    await worker.start();
-    const apiThread = await begun(startThread(new URL("./api-thread.ts", import.meta.url), "api", undefined));
+    begun.defer(() => store.close());
+    const worker = makeWorker(config, encryptionKeys, store, logThread.connect(), log);
+    // It is ended after the API, whose last calls may give it work; one that wasn't started has nothing to end.
+    begun.defer(() => worker.stop());
+    const apiThread = await begin(startThread(new URL("./api-thread.ts", import.meta.url), "api", undefined));
     const api = callClient<ApiThreadCalls>(apiThread.connect(), () => new CodedError("internal", "the API is gone"));
     const wake = new MessageChannel();
+    begun.defer(() => wake.port1.close());
+    begun.defer(() => api.call("stop", config.drainTimeoutMs));
+    const ports = { store: storeThread.connect(), log: logThread.connect(), wake: wake.port2 };
+    const start = { config, tls, encryptionKeys, ...ports };
+    const { url } = await api.call("start", start, [ports.store, ports.log, ports.wake]);
+    // Not before the API listens: a start that fails at that has sent nothing.
+    await worker.start();
     wake.port1.on("message", () => worker.wake());
     wake.port1.unref();
-    const ports = { store: storeThread.connect(), log: logThread.connect(), wake: wake.port2 };
-    const start = { config, encryptionKeys, ...ports };
-    const { url } = await api.call("start", start, [ports.store, ports.log, ports.wake]);
-    const stopWatching = watchReadiness(
-      worker,
-      (readiness) => void api.call("setReadiness", readiness).catch(() => {}),
-    );
+    await api.call("setReadiness", READY);
+    begun.defer(watchReadiness(worker, (readiness) => void api.call("setReadiness", readiness).catch(() => {})));
+    if (showKey !== undefined) await makeFirstKey(config, store.access, showKey);
     log.info("passbus.started", { url, version: VERSION, dataDir: directory });
     return {
       url,
-      ...(generatedKey === undefined ? {} : { generatedKey }),
       state: () => worker.state(),
-      failed: Promise.race(threads.map((thread) => thread.failure)),
+      failed: Promise.race(failures),
       async stop() {
-        stopWatching();
-        await api.call("stop", config.drainTimeoutMs);
-        await worker.stop();
-        wake.port1.close();
-        store.close();
-        for (const thread of threads.toReversed()) await thread.stop();
-        lock.release();
+        await endAll(begun);
         log.info("passbus.stopped");
       },
     };
   } catch (error) {
-    for (const thread of threads.toReversed()) await thread.stop().catch(() => {});
-    lock.release();
+    await endAll(begun).catch((err: unknown) => log.error("passbus.stop_failed", { err }));
     throw error;
+  }
+}
+
+/** Each step is taken, whatever another came to; then the first failure is thrown. */
+async function endAll(begun: AsyncDisposableStack): Promise<void> {
+  try {
+    await begun.disposeAsync();
+  } catch (error) {
+    let first: unknown = error;
+    // The latest failure is outermost.
+    while (first instanceof SuppressedError) first = first.suppressed;
+    throw first;
   }
 }
 
@@ -160,7 +191,8 @@ interface Worker {
   stop(): Promise<void>;
 }
 
-function startWorker(
+/** It reads and sends nothing until its start. */
+function makeWorker(
   config: Config,
   encryptionKeys: string,
   store: SqliteStore,
@@ -231,6 +263,7 @@ function subscriptionRules(config: Config, encryptionKeys: string, store: Sqlite
 
 interface ApiStart {
   readonly config: Config;
+  readonly tls: TlsTexts | undefined;
   readonly encryptionKeys: string;
   readonly store: MessagePort;
   readonly log: MessagePort;
@@ -248,7 +281,7 @@ export interface ApiThreadCalls {
 export function apiThreadService(): ThreadService<ApiThreadCalls> {
   let api: Api | undefined;
   let store: SqliteStore | undefined;
-  let readiness = READY;
+  let readiness = STARTING;
   const stop = async (graceMs: number) => {
     await api?.stop(graceMs);
     store?.close();
@@ -270,8 +303,9 @@ export function apiThreadService(): ThreadService<ApiThreadCalls> {
   };
 }
 
-function composeApi(start: ApiStart, store: SqliteStore, readiness: () => Readiness): Promise<Api> {
-  const { config, encryptionKeys, log: logPort, wake } = start;
+/** @throws CodedError `config.invalid` where it can't listen at the address of the settings. */
+async function composeApi(start: ApiStart, store: SqliteStore, readiness: () => Readiness): Promise<Api> {
+  const { config, tls, encryptionKeys, log: logPort, wake } = start;
   const log = jsonLog({ level: config.logLevel, fields: { thread: "api" } });
   const bootstrap =
     config.bootstrapKey === undefined
@@ -279,7 +313,7 @@ function composeApi(start: ApiStart, store: SqliteStore, readiness: () => Readin
       : { text: config.bootstrapKey, organisation: config.bootstrapOrganisation };
   return startApi({
     listen: config.listen,
-    ...tlsOf(config),
+    ...(tls !== undefined && { tls }),
     corsOrigins: config.corsOrigins,
     authenticate: authenticator({ store: store.access, clock, bootstrap }),
     subscriptions: subscriptionRules(config, encryptionKeys, store),
@@ -289,23 +323,19 @@ function composeApi(start: ApiStart, store: SqliteStore, readiness: () => Readin
     wakeWorkers: () => wake.postMessage("due"),
     clock,
     log,
+  }).catch((error: unknown) => {
+    throw listenRefusal(error, config.listen);
   });
-}
-
-function tlsOf(config: Config) {
-  const { tlsCertFile, tlsKeyFile } = config;
-  if (tlsCertFile === undefined || tlsKeyFile === undefined) return {};
-  return { tls: { cert: readFileSync(tlsCertFile, "utf8"), key: readFileSync(tlsKeyFile, "utf8") } };
 }
 
 // ---- first start ----
 
 function refuseSplitRoles(config: Config): void {
   if (config.roles.includes("api") && config.roles.includes("worker")) return;
-  const description = "the embedded deployment is one process with both roles; leave it unset or say api,worker";
-  throw new CodedError("config.invalid", `PASSBUS_ROLES: ${description}`, {
-    violations: [{ field: "PASSBUS_ROLES", description }],
-  });
+  throw invalidSetting(
+    SETTINGS.roles,
+    "the embedded deployment is one process with both roles; leave it unset or say api,worker",
+  );
 }
 
 /** From the settings, or from the data directory's own file, made at the first start. */
@@ -314,11 +344,15 @@ async function encryptionKeysOf(config: Config): Promise<string> {
   return readOrMakeKeyFile(join(config.dataDir, "encryption.key"), () => makeEncryptionKey("k1", random));
 }
 
-/** Without a bootstrap key, and where no key was ever made, nobody could call: the first start makes an admin's. */
-async function firstKey(config: Config, access: AccessStore): Promise<string | undefined> {
-  if (config.bootstrapKey !== undefined || (await access.hasKeys())) return undefined;
+/**
+ * Without a bootstrap key, and where no key was ever made, nobody could call: the first start makes an admin's. It is
+ * shown before it is stored. A process that dies in between has shown a key that isn't valid, and the next start makes
+ * another; the other way round, the only key would be one that nobody has seen.
+ */
+async function makeFirstKey(config: Config, access: AccessStore, show: (key: string) => void): Promise<void> {
+  if (config.bootstrapKey !== undefined || (await access.hasKeys())) return;
   const tenant = { organisation: config.bootstrapOrganisation, environment: DEFAULT_ENVIRONMENT };
   const { record, text } = makeKey(tenant, "admin", { clock, ids, random });
+  show(text);
   await access.insertKey(record);
-  return text;
 }

@@ -8,7 +8,7 @@ import { serveCommand } from "./cli/serve.ts";
 import { openAdminStore, startPassbus } from "./compose.ts";
 
 process.exitCode = await runCli(process.argv.slice(2), [
-  serveCommand((config) => startPassbus(config)),
+  serveCommand((config, showKey) => startPassbus(config, showKey && { showKey })),
   demoCommand((config) => startPassbus(config)),
   publishCommand(),
   keysCommand(openAdminStore),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { testTerminal } from "../../test/support/terminal.ts";
 import { runCli } from "./cli.ts";
-import { type Served, serveCommand } from "./serve.ts";
+import { type Served, type Start, serveCommand } from "./serve.ts";
 
 /** A passbus that a test stops and breaks by hand. */
 function fakePassbus(given: Partial<Served> = {}) {
@@ -58,15 +58,16 @@ describe("passbus serve", () => {
     expect(await exit).toBe(0);
   });
 
-  it("shows a key that the first start made, once", async () => {
+  it("shows a key that the first start makes, once, and before anything else can fail", async () => {
     const terminal = testTerminal({ PASSBUS_BOOTSTRAP_ORGANISATION: "acme" });
-    const { served, letStop } = fakePassbus({ generatedKey: "pb_production_1_2" });
-    const exit = runCli(["serve"], [serveCommand(async () => served)], terminal);
-    terminal.signal("SIGINT");
-    letStop();
-    await exit;
+    const start: Start = async (_config, showKey) => {
+      showKey?.("pb_production_1_2");
+      throw new Error("the key was not stored");
+    };
+    expect(await runCli(["serve"], [serveCommand(start)], terminal)).toBe(1);
     expect(terminal.said.out.split("pb_production_1_2")).toHaveLength(2);
     expect(terminal.said.out).toContain("acme");
+    expect(terminal.said.out).not.toContain("listens");
   });
 
   it("stops and exits with 1 where a part dies", async () => {
@@ -78,6 +79,24 @@ describe("passbus serve", () => {
     letStop();
     expect(await exit).toBe(1);
     expect(terminal.said.err).toContain("the store's thread ended");
+  });
+
+  it("says which part died where the stop of the rest fails for it", async () => {
+    const terminal = testTerminal();
+    const { served, die } = fakePassbus({ stop: () => Promise.reject(new Error("the API is gone")) });
+    const exit = runCli(["serve"], [serveCommand(async () => served)], terminal);
+    die(new Error("the api thread ended"));
+    expect(await exit).toBe(1);
+    expect(terminal.said.err).toBe("passbus: a part of it died: the api thread ended\n");
+  });
+
+  it("exits with 1 where a stop fails", async () => {
+    const terminal = testTerminal();
+    const { served } = fakePassbus({ stop: () => Promise.reject(new Error("the lock is stuck")) });
+    const exit = runCli(["serve"], [serveCommand(async () => served)], terminal);
+    terminal.signal("SIGTERM");
+    expect(await exit).toBe(1);
+    expect(terminal.said.err).toContain("the lock is stuck");
   });
 
   it("does not start with a setting that is wrong", async () => {

@@ -7,14 +7,13 @@ import { type AddCommand, CommandFailed, type Terminal } from "./cli.ts";
 /** A running passbus, as compose.ts starts it. */
 export interface Served {
   readonly url: string;
-  /** The key that a first start made. */
-  readonly generatedKey?: string;
   stop(): Promise<void>;
   /** Resolves if a part dies that passbus can't go on without. */
   readonly failed: Promise<Error>;
 }
 
-export type Start = (config: Config) => Promise<Served>;
+/** `showKey` gets the key that a first start makes, before it is valid. */
+export type Start = (config: Config, showKey?: (key: string) => void) => Promise<Served>;
 
 export function serveCommand(start: Start): AddCommand {
   return (program, terminal) => {
@@ -32,12 +31,13 @@ async function serve(start: Start, terminal: Terminal): Promise<void> {
   }
   const told = stopSignal(terminal);
   try {
-    const passbus = await start(config);
-    greet(passbus, config, terminal);
+    const passbus = await start(config, (key) => greet(key, config, terminal));
+    terminal.out(`passbus ${VERSION} listens at ${passbus.url}\n`);
     const failure = await Promise.race([told.signalled, passbus.failed]);
-    // What is left of it is stopped too, so that what can be made durable is.
-    await passbus.stop();
-    if (failure !== undefined) throw new CommandFailed(`a part of it died: ${failure.message}`);
+    if (failure === undefined) return await passbus.stop();
+    // What is left of it is stopped too, so that what can be made durable is. That the dead part doesn't is no news.
+    await passbus.stop().catch(() => {});
+    throw new CommandFailed(`a part of it died: ${failure.message}`, { cause: failure });
   } finally {
     told.forget();
   }
@@ -56,11 +56,9 @@ function stopSignal(terminal: Terminal): { readonly signalled: Promise<undefined
   return { signalled: promise, forget };
 }
 
-function greet({ url, generatedKey }: Served, config: Config, terminal: Terminal): void {
-  terminal.out(`passbus ${VERSION} listens at ${url}\n`);
-  if (generatedKey === undefined) return;
+function greet(key: string, config: Config, terminal: Terminal): void {
   terminal.out(
-    `\nThere was no key yet, so here is an admin's, for the organisation ${config.bootstrapOrganisation} ` +
-      `and the environment production.\nIt is shown this once:\n\n    ${generatedKey}\n\n`,
+    `There was no key yet, so here is an admin's, for the organisation ${config.bootstrapOrganisation} ` +
+      `and the environment production.\nIt is shown this once:\n\n    ${key}\n\n`,
   );
 }

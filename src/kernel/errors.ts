@@ -40,7 +40,10 @@ export const ERRORS = {
   "log.unavailable": { kind: "unavailable", meaning: "The event log did not take the records." },
   "store.unavailable": { kind: "unavailable", meaning: "The store did not answer." },
   "feature.unavailable": { kind: "unimplemented", meaning: "This version of passbus cannot do it yet." },
-  "config.invalid": { kind: "invalid", meaning: "A setting does not parse." },
+  "config.invalid": {
+    kind: "invalid",
+    meaning: "A setting does not parse, or the machine does not allow what it asks for.",
+  },
   "data_dir.locked": { kind: "precondition", meaning: "Another passbus has this data directory open." },
   "data_dir.newer": { kind: "precondition", meaning: "The data directory was written by a newer passbus." },
   "keyring.unknown_key": { kind: "internal", meaning: "A secret is encrypted under a key that the keyring lacks." },

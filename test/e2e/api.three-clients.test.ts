@@ -57,7 +57,7 @@ beforeAll(async () => {
     PASSBUS_ALLOWED_NETWORKS: "127.0.0.0/8",
     PASSBUS_LOG_LEVEL: "silent",
   });
-  passbus = await startPassbus(config, silentLog);
+  passbus = await startPassbus(config, { log: silentLog });
   otherTenantsKey = await newKey("elsewhere");
 });
 

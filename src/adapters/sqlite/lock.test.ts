@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -43,4 +43,12 @@ test("the store is opened beside the one who holds the lock", async () => {
   const thread = await startSqliteStore({ directory });
   await thread.stop();
   lock.release();
+});
+
+test("what can't be a directory is refused by the setting's name", () => {
+  const file = join(directory, "a-file");
+  writeFileSync(file, "");
+  expect(() => lockDataDirectory(file)).toThrow(
+    expect.objectContaining({ code: "config.invalid", message: expect.stringMatching(/^PASSBUS_DATA_DIR: .*a-file/) }),
+  );
 });

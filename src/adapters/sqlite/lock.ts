@@ -14,12 +14,12 @@ export interface DataDirectoryLock {
 }
 
 /**
- * Takes a data directory for this process; throws `data_dir.locked` where another has it. The lock is SQLite's own on a
+ * Takes a data directory for this process; throws `data_dir.locked` where another has it, `config.invalid` where it
+ * can't be one. The lock is SQLite's own on a
  * small file, which the operating system drops with the process, however it dies. It covers store and log alike.
  */
 export function lockDataDirectory(directory: string): DataDirectoryLock {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const database = new DatabaseSync(join(directory, "lock.db"), { timeout: 0 });
+  const database = openLock(directory);
   if (!tookExclusively(database)) {
     database.close();
     throw new CodedError(
@@ -46,4 +46,20 @@ function tookExclusively(database: DatabaseSync): boolean {
     database.close();
     throw error;
   }
+}
+
+function openLock(directory: string): DatabaseSync {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    return new DatabaseSync(join(directory, "lock.db"), { timeout: 0 });
+  } catch (cause) {
+    throw unusable(directory, cause);
+  }
+}
+
+function unusable(directory: string, cause: unknown): CodedError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const description = `must be a directory that passbus can make and write to; ${directory} is not: ${reason}`;
+  const violations = [{ field: "PASSBUS_DATA_DIR", description }];
+  return new CodedError("config.invalid", `PASSBUS_DATA_DIR: ${description}`, { violations, cause });
 }
