@@ -28,7 +28,8 @@ import { eventually } from "../support/within.ts";
 const EVENTS = numberedEvents(3_000);
 const PASSES = new Set(EVENTS.map(passIdOf));
 const PASS_OF_EVENT = new Map(EVENTS.map((event) => [event.id, passIdOf(event)]));
-const PACE = { batch: 4, everyMs: 20 };
+/** About 110 events a second: what is measured is how it comes back, not how much two cores can do. */
+const PACE = { batch: 4, everyMs: 36 };
 const HEALTHY = 8;
 const SUBSCRIPTIONS = 10;
 /** A kill soon after so many events were accepted, */
