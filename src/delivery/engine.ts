@@ -9,7 +9,7 @@
  * Ports: DeliveryStore (the workers' side of the store), Sender (HTTP), EndpointSwitch.
  */
 import type { Subscription } from "../domain/subscription.ts";
-import { type Clock, sleep } from "../kernel/clock.ts";
+import { type Clock, sleep, waitAtMost } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import type { Load } from "../kernel/load.ts";
 import type { Log } from "../kernel/log.ts";
@@ -173,9 +173,7 @@ export class Engine {
     if (!drained) this.#deps.log.warn("delivery.drain_cut", { inFlight: this.#lanes.inFlight });
     await this.#deps.sender.close();
     await this.#idleWithin(drainMs);
-    const tooLate = new AbortController();
-    await Promise.race([this.#recorder.drain(), sleep(this.#clock, Math.max(drainMs, FLUSH_GRACE_MS), tooLate.signal)]);
-    tooLate.abort();
+    await waitAtMost(this.#clock, Math.max(drainMs, FLUSH_GRACE_MS), this.#recorder.drain());
     this.#recorder.abandon();
   }
 
@@ -381,9 +379,7 @@ export class Engine {
 
   /** False where something is still in flight after `limitMs`. */
   async #idleWithin(limitMs: number): Promise<boolean> {
-    const tooLate = new AbortController();
-    await Promise.race([this.#lanes.idle(), sleep(this.#clock, limitMs, tooLate.signal)]);
-    tooLate.abort();
+    await waitAtMost(this.#clock, limitMs, this.#lanes.idle());
     return this.#lanes.inFlight === 0;
   }
 }

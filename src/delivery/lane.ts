@@ -115,10 +115,6 @@ export class Lane {
     return this.queued / this.#ratePerMs(nowMs);
   }
 
-  get oldestInFlight(): Work | undefined {
-    return this.#inFlight.values().next().value;
-  }
-
   get oldestQueued(): Work | undefined {
     return this.#queue[this.#head];
   }

@@ -16,14 +16,28 @@ export interface LanesDeps {
 
 /** How long something may wait in memory, or be in flight, before it leaves the log for the store (design, section 1). */
 export const SPILL_AFTER_MS = 1_000;
-/** How long the log may wait for a lane whose queue is full. */
-const QUICK_MS = 250;
+
+interface Patience {
+  /** How long work may wait in memory. */
+  readonly waitMs: number;
+  /** How long the log may wait for a lane whose queue is full. */
+  readonly fullMs: number;
+  /** How long nothing is thought of a lane that has just begun. */
+  readonly graceMs: number;
+}
+
+const CALM: Patience = { waitMs: SPILL_AFTER_MS, fullMs: 250, graceMs: 250 };
+/**
+ * Where we ourselves are the limit, sending work through the store would only cost more: then the log waits rather, as
+ * long as the lane gets on. And an endpoint's first answers come late, as at every start, through no fault of its own.
+ */
+const SATURATED: Patience = { waitMs: 5_000, fullMs: 5_000, graceMs: SPILL_AFTER_MS };
+
 /** Over all endpoints: where this process is the limit, 64 beat 32 and 128 (performance.md). */
 const BEST_IN_FLIGHT = 64;
 const FEWEST_IN_FLIGHT = 4;
+/** Over all endpoints, however much of the log's work fills memory. */
 const CLAIMS_RESERVED = 64;
-/** As SPILL_AFTER_MS, while this process is the limit. */
-const SATURATED_PATIENCE_MS = 5_000;
 
 export class Lanes {
   readonly #deps: LanesDeps;
@@ -32,7 +46,7 @@ export class Lanes {
   readonly #ready = new Set<Lane>();
   /** Lanes whose queues have reached their limit and not fallen to half of it since. */
   readonly #full = new Set<Lane>();
-  #saturated = false;
+  #patience = CALM;
   /** In flight, less the slow ones. */
   #quick = 0;
   #slow = 0;
@@ -74,17 +88,14 @@ export class Lanes {
     return this.#quick + Math.max(0, this.#slow - LIMITS.slowInFlight) < LIMITS.inFlight;
   }
 
-  /**
-   * How long work may wait in memory. Where we ourselves are the limit, sending it through the store would only cost
-   * more: then the log waits rather, as long as the lane gets on.
-   */
+  /** How long work may wait in memory. */
   get patienceMs(): number {
-    return this.#saturated ? SATURATED_PATIENCE_MS : SPILL_AFTER_MS;
+    return this.#patience.waitMs;
   }
 
   /** To be said every now and then: whether it is this process that is the limit, and not the endpoints. */
   setSaturated(saturated: boolean): void {
-    this.#saturated = saturated;
+    this.#patience = saturated ? SATURATED : CALM;
     const nowMs = this.#deps.clock.monotonic();
     const fewest = Math.max(FEWEST_IN_FLIGHT, Math.ceil(BEST_IN_FLIGHT / this.#lanes.size));
     for (const lane of [...this.#lanes.values()]) {
@@ -96,24 +107,17 @@ export class Lanes {
   /** A full lane that gets on quickly: better to read on a little later than to send its work through the store. */
   get hasFullLane(): boolean {
     if (this.#full.size === 0) return false;
+    const { fullMs, graceMs } = this.#patience;
     const nowMs = this.#deps.clock.monotonic();
-    for (const lane of this.#full) if (lane.expectedWaitMs(nowMs, this.#graceMs) <= this.#quickMs) return true;
+    for (const lane of this.#full) if (lane.expectedWaitMs(nowMs, graceMs) <= fullMs) return true;
     return false;
   }
 
   /** Whether new work of this lane would wait for longer than it may. A slow endpoint never makes the others wait. */
   isTooSlow(lane: Lane): boolean {
-    const waitMs = lane.expectedWaitMs(this.#deps.clock.monotonic(), this.#graceMs);
-    return waitMs > this.patienceMs || (this.#full.has(lane) && waitMs > this.#quickMs);
-  }
-
-  /** Where we are the limit, as at every start, an endpoint's first answers come late through no fault of its own. */
-  get #graceMs(): number {
-    return this.#saturated ? SPILL_AFTER_MS : QUICK_MS;
-  }
-
-  get #quickMs(): number {
-    return this.#saturated ? SATURATED_PATIENCE_MS : QUICK_MS;
+    const { waitMs, fullMs, graceMs } = this.#patience;
+    const expectedMs = lane.expectedWaitMs(this.#deps.clock.monotonic(), graceMs);
+    return expectedMs > waitMs || (this.#full.has(lane) && expectedMs > fullMs);
   }
 
   /** Resolves as soon as nothing is in flight. */

@@ -33,3 +33,10 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     signal?.addEventListener("abort", done, { once: true });
   });
 }
+
+/** Waits for `promise`, but for no longer than `limitMs`. Whether it came in time is for the caller to look at. */
+export async function waitAtMost(clock: Clock, limitMs: number, promise: Promise<void>): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([promise, sleep(clock, limitMs, over.signal)]);
+  over.abort();
+}
