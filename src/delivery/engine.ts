@@ -370,7 +370,7 @@ export class Engine {
       joined.waiters.push(...heirs);
       return;
     }
-    const next: Work = { ...work, assignment: heir.assignment, waiters: [...heirs], row: "none" };
+    const next: Work = { ...work, assignment: heir.assignment, waiters: [...heirs], row: "none", isSlow: false };
     this.#inHand.works.set(work.id, next);
     this.#inHand.grip(next);
     this.#lanes.push(this.#lanes.lane(work.subscriptionId), next);
