@@ -16,6 +16,7 @@ const common: TestProjectInlineConfiguration["test"] = {
 export default defineConfig({
   test: {
     reporters: ["default", new SummaryReporter()],
+    globalSetup: "test/support/services/setup.ts",
     projects: [
       {
         test: {

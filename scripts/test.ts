@@ -21,8 +21,14 @@ function vitest(summaryFile: string, args: readonly string[]): Promise<number | 
       stdio: "inherit",
       env: { ...process.env, [summaryVariable]: summaryFile },
     });
+    // A run that is ended from outside ends vitest too, and with it the servers that vitest started.
+    const forward = (signal: NodeJS.Signals) => child.kill(signal);
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, forward);
     child.once("error", reject);
-    child.once("exit", (code, signal) => resolve(signal ?? code ?? 1));
+    child.once("exit", (code, signal) => {
+      for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, forward);
+      resolve(signal ?? code ?? 1);
+    });
   });
 }
 

@@ -1,6 +1,6 @@
 /** Vitest's side of the summary: counts what ran and hands it to scripts/test.ts, or prints it itself. */
 import { writeFileSync } from "node:fs";
-import type { Reporter, SerializedError, TestModule } from "vitest/node";
+import type { Reporter, SerializedError, TestModule, Vitest } from "vitest/node";
 import { type SuiteSummary, type Summary, summaryLines, summaryVariable } from "./summary.ts";
 
 function firstLine(error: SerializedError): string {
@@ -26,6 +26,12 @@ function summarise(module: TestModule): SuiteSummary {
 }
 
 export class SummaryReporter implements Reporter {
+  #vitest: Vitest | undefined;
+
+  onInit(vitest: Vitest): void {
+    this.#vitest = vitest;
+  }
+
   onTestRunEnd(
     modules: ReadonlyArray<TestModule>,
     unhandled: ReadonlyArray<SerializedError>,
@@ -33,7 +39,8 @@ export class SummaryReporter implements Reporter {
   ): void {
     const errors = unhandled.map((error) => `unhandled: ${firstLine(error)}`);
     if (reason === "interrupted") errors.push("the run was interrupted");
-    const summary: Summary = { suites: modules.map(summarise), checks: [], errors };
+    const services = this.#vitest?.getRootProject().getProvidedContext().servicesUsed ?? [];
+    const summary: Summary = { suites: modules.map(summarise), checks: [], errors, services };
     const file = process.env[summaryVariable];
     if (file !== undefined) writeFileSync(file, JSON.stringify(summary));
     // After vitest's own summary, which the default reporter writes in this same turn.

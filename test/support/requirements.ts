@@ -17,6 +17,8 @@ const known = {
   mongodb: "no server was found",
   browser: "no Chromium was found",
   grpcurl: "no grpcurl on PATH; .ci/run installs it",
+  kcat: "no kcat on PATH; .ci/run installs it",
+  python: "no python3 with PassKit's package was found",
 } as const;
 
 export type RequirementName = keyof typeof known;
@@ -46,18 +48,30 @@ export function required(value: string | undefined = process.env[variable]): Req
     });
 }
 
+/** Is the thing there? Where a probe knows more exactly than "no" why it isn't, it says so. */
+export type Probe = () => boolean | { readonly missing: string };
+
 /** Asks `probe` whether the thing is there; throws if it is not and this run requires it. */
-export function requirement(name: RequirementName, probe: () => boolean): Requirement {
+export function requirement(name: RequirementName, probe: Probe): Requirement {
   const mustBe = required().includes(name);
-  const present = probe();
+  const answer = probe();
+  const present = answer === true;
+  // The note in the title ends at the first bracket, and the title at the line's end.
+  const why = (typeof answer === "object" ? answer.missing : known[name]).replaceAll(/[\]\s]+/gu, " ").trim();
   if (!present && mustBe) {
-    throw new Error(`${name} is required by ${variable} and is missing: ${known[name]}`);
+    throw new Error(`${name} is required by ${variable} and is missing: ${why}`);
   }
   return {
     name,
     present,
-    title: (suite) => (present ? suite : `${suite} [needs ${name}: ${known[name]}]`),
+    title: (suite) => (present ? suite : `${suite} [needs ${name}: ${why}]`),
   };
+}
+
+/** For a suite that needs several things: its title names the first that is missing. */
+export function allOf(...requirements: readonly Requirement[]): Pick<Requirement, "present" | "title"> {
+  const missing = requirements.find(({ present }) => !present);
+  return { present: missing === undefined, title: (suite) => missing?.title(suite) ?? suite };
 }
 
 /** The note that `title` leaves on a suite which was skipped, from a test's full name. */

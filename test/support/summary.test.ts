@@ -14,6 +14,12 @@ describe("a requirement", () => {
     expect(missingThing("the page > loads")).toBeUndefined();
   });
 
+  it("says why, where the probe knows it, and keeps its note whole", () => {
+    const probe = () => ({ missing: "java [17] is not\non PATH" });
+    const title = `${requirement("kafka", probe).title("order")} > one`;
+    expect(missingThing(title)).toEqual({ suite: "order", missing: "kafka: java [17 is not on PATH" });
+  });
+
   it("refuses a name that no suite can mean", () => {
     expect(required("kafka, grpcurl")).toEqual(["kafka", "grpcurl"]);
     expect(required("")).toEqual([]);
@@ -46,6 +52,11 @@ describe("the summary", () => {
     const lines = summaryLines({ suites, checks, errors: [] });
     expect(lines).toContain("  SKIPPED (1) a.test.ts > order: needs kafka: no broker was found");
     expect(lines).toContain("  SKIPPED (1) a.test.ts > alone: no reason given");
+  });
+
+  it("says which servers the suites ran against", () => {
+    const lines = summaryLines({ ...emptySummary(), services: ["kafka: Apache Kafka 9"] });
+    expect(lines).toContain("  server: kafka: Apache Kafka 9");
   });
 
   it("says nothing of skips where everything ran", () => {

@@ -18,6 +18,8 @@ export interface CheckSummary {
 export interface Summary {
   suites: readonly SuiteSummary[];
   checks: readonly CheckSummary[];
+  /** The servers that the suites ran against. */
+  services?: readonly string[];
   /** What failed and belongs to no suite: an unhandled rejection, a run that broke down. */
   errors: string[];
 }
@@ -63,6 +65,7 @@ export function summaryLines(summary: Summary): string[] {
   const suites = [...summary.suites].sort((a, b) => (a.file < b.file ? -1 : 1));
   const lines = ["", "What ran:"];
   lines.push(...summary.checks.map((check) => `  check: ${check.name} ${check.ok ? "ok" : "FAILED"}`));
+  lines.push(...(summary.services ?? []).map((service) => `  server: ${service}`));
   lines.push(...suites.map(suiteLine));
   const failures = [
     ...suites.flatMap((suite) => suite.failed.map((name) => `${suite.file} > ${name}`)),
