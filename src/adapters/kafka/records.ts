@@ -1,0 +1,60 @@
+import { isUtf8 } from "node:buffer";
+import type { IHeaders, KafkaMessage } from "kafkajs";
+import type { LogRecord } from "../../intake/event-log.ts";
+
+/** A message of kafkajs as the port has it. Its bytes are views on what the broker answered; nothing is copied. */
+export function logRecord(topic: string, partition: number, message: KafkaMessage): LogRecord {
+  return {
+    topic,
+    partition,
+    offset: Number(message.offset),
+    appendedAtMs: saneTime(Number(message.timestamp)),
+    key: message.key,
+    value: message.value,
+    ...readHeaders(message.headers),
+  };
+}
+
+/**
+ * On a topic of CreateTime a timestamp is what its producer said: none (-1), or one in microseconds, would be years away,
+ * and every subscription younger than the event, or no time that can be written down.
+ */
+function saneTime(timestampMs: number): number {
+  const nowMs = Date.now();
+  return timestampMs >= 0 && timestampMs <= nowMs + SKEW_MS ? timestampMs : nowMs;
+}
+
+/** A broker's clock may be ahead of ours. */
+const SKEW_MS = 24 * 3_600_000;
+
+const NO_HEADERS: Pick<LogRecord, "headers"> = { headers: Object.freeze({}) };
+const NO_BYTES = Buffer.alloc(0);
+
+/**
+ * Of a name that stands twice the first counts. Between different names kafkajs keeps no order, and a header without a
+ * value reads as one with an empty one.
+ */
+export function readHeaders(headers: IHeaders | undefined): Pick<LogRecord, "headers" | "rawHeaders"> {
+  if (headers === undefined) return NO_HEADERS;
+  const texts: [string, string][] = [];
+  const raw: [string, Uint8Array][] = [];
+  let sayable = true;
+  for (const name of Object.keys(headers)) {
+    const values = bytesOf(headers[name]);
+    for (const value of values) raw.push([name, value]);
+    const [first] = values;
+    if (first === undefined) continue;
+    sayable &&= values.length === 1 && isUtf8(first);
+    texts.push([name, first.toString()]);
+  }
+  if (raw.length === 0) return NO_HEADERS;
+  // Not by assignment: a header may be called __proto__.
+  const found = { headers: Object.fromEntries(texts) };
+  return sayable ? found : { ...found, rawHeaders: raw };
+}
+
+/** kafkajs mistakes what every object has for an earlier value where a header is called `constructor`: that is no bytes. */
+function bytesOf(value: IHeaders[string] | null): readonly Buffer[] {
+  const values: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return values.flatMap((each) => (Buffer.isBuffer(each) ? [each] : each === null ? [NO_BYTES] : []));
+}
