@@ -1,7 +1,7 @@
 /** The pages of docs/ that are written from the sources' own tables, so that they can't say anything else. */
 import { Code } from "@connectrpc/connect";
 import { connectError } from "../src/api/errors.ts";
-import { SETTINGS, type Setting, UNAVAILABLE_SETTINGS } from "../src/config/settings.ts";
+import { SETTINGS, type Setting } from "../src/config/settings.ts";
 import { CodedError, ERRORS, type ErrorCode } from "../src/kernel/errors.ts";
 
 export interface Page {
@@ -32,8 +32,6 @@ variable that begins with \`PASSBUS_\` and is not listed here is warned of. The 
 | variable | default | what it is | it must be |
 |---|---|---|---|
 ${rows.map(settingRow).join("\n")}
-
-${UNAVAILABLE_SETTINGS.map((name) => `\`${name}\``).join(" and ")} belong to the distributed deployment, which this version does not have: set, they stop the start.
 `;
 }
 

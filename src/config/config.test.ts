@@ -15,6 +15,43 @@ function failure(environment: Record<string, string>): CodedError {
   throw new Error("the configuration was accepted");
 }
 
+/** Each other than its default. */
+const EVERY_SETTING = {
+  PASSBUS_LISTEN: "[::]:0",
+  PASSBUS_DATA_DIR: " /var/lib/passbus ",
+  PASSBUS_ROLES: "worker",
+  PASSBUS_BOOTSTRAP_KEY: "a-bootstrap-key!",
+  PASSBUS_BOOTSTRAP_ORGANISATION: "acme",
+  PASSBUS_ALLOWED_NETWORKS: "10.0.0.0/8, fd00::/8,127.0.0.1",
+  PASSBUS_ALLOW_HTTP: "true",
+  PASSBUS_ENCRYPTION_KEYS: `b:${KEY_B},a:${KEY_A}`,
+  PASSBUS_SIGNING_SEEDS: `s2:${KEY_A},s1:${KEY_B}`,
+  PASSBUS_CORS_ORIGINS: "https://a.example,http://localhost:5173",
+  PASSBUS_LOG_LEVEL: "debug",
+  PASSBUS_TLS_CERT_FILE: "cert.pem",
+  PASSBUS_TLS_KEY_FILE: "key.pem",
+  PASSBUS_KAFKA_TOPIC: "passes",
+  PASSBUS_KAFKA_BROKERS: "kafka-1:9092, [::1]:9093",
+  PASSBUS_MONGODB_URI: "mongodb://mongo-1,mongo-2/bus",
+  PASSBUS_KAFKA_GROUP: "passbus-eu",
+  PASSBUS_KAFKA_TENANTS: "passes=*,acme=acme/test",
+  PASSBUS_KAFKA_DEAD_TOPIC: "passes.dead",
+  PASSBUS_KAFKA_CLIENT_ID: "worker-1",
+  PASSBUS_KAFKA_TLS: "true",
+  PASSBUS_KAFKA_TLS_CA_FILE: "ca.pem",
+  PASSBUS_KAFKA_TLS_CERT_FILE: "kafka.pem",
+  PASSBUS_KAFKA_TLS_KEY_FILE: "kafka-key.pem",
+  PASSBUS_KAFKA_SASL_MECHANISM: "scram-sha-512",
+  PASSBUS_KAFKA_SASL_USERNAME: "passbus",
+  PASSBUS_KAFKA_SASL_PASSWORD: "hidden",
+  PASSBUS_KAFKA_PARTITIONS: "24",
+  PASSBUS_KAFKA_REPLICATION: "2",
+  PASSBUS_EVENT_RETENTION: "90d",
+  PASSBUS_DELIVERY_RETENTION: "36h",
+  PASSBUS_DRAIN_TIMEOUT: "500ms",
+  PASSBUS_KEY: "pb_production_0123456789",
+};
+
 describe("readConfig", () => {
   test("an empty environment has the defaults of the design", () => {
     expect(readConfig({})).toEqual({
@@ -26,34 +63,36 @@ describe("readConfig", () => {
       allowedNetworks: [],
       allowHttp: false,
       encryptionKeys: undefined,
+      signingSeeds: undefined,
       corsOrigins: [],
       logLevel: "info",
       tlsCertFile: undefined,
       tlsKeyFile: undefined,
       kafkaTopic: "pass.events",
+      kafkaBrokers: undefined,
+      mongodbUri: undefined,
+      kafkaGroup: "passbus",
+      kafkaTenants: [{}],
+      kafkaDeadTopic: "pass.events.dead",
+      kafkaClientId: "passbus",
+      kafkaTls: false,
+      kafkaTlsCaFile: undefined,
+      kafkaTlsCertFile: undefined,
+      kafkaTlsKeyFile: undefined,
+      kafkaSaslMechanism: undefined,
+      kafkaSaslUsername: undefined,
+      kafkaSaslPassword: undefined,
+      kafkaPartitions: 12,
+      kafkaReplication: undefined,
+      eventRetentionMs: 30 * 86_400_000,
+      deliveryRetentionMs: 30 * 86_400_000,
       drainTimeoutMs: 10_000,
       clientKey: undefined,
     });
   });
 
   test("reads every setting", () => {
-    const config = readConfig({
-      PASSBUS_LISTEN: "[::]:0",
-      PASSBUS_DATA_DIR: " /var/lib/passbus ",
-      PASSBUS_ROLES: "worker",
-      PASSBUS_BOOTSTRAP_KEY: "a-bootstrap-key!",
-      PASSBUS_BOOTSTRAP_ORGANISATION: "acme",
-      PASSBUS_ALLOWED_NETWORKS: "10.0.0.0/8, fd00::/8,127.0.0.1",
-      PASSBUS_ALLOW_HTTP: "true",
-      PASSBUS_ENCRYPTION_KEYS: `b:${KEY_B},a:${KEY_A}`,
-      PASSBUS_CORS_ORIGINS: "https://a.example,http://localhost:5173",
-      PASSBUS_LOG_LEVEL: "debug",
-      PASSBUS_TLS_CERT_FILE: "cert.pem",
-      PASSBUS_TLS_KEY_FILE: "key.pem",
-      PASSBUS_KAFKA_TOPIC: "passes",
-      PASSBUS_DRAIN_TIMEOUT: "500ms",
-      PASSBUS_KEY: "pb_production_0123456789",
-    });
+    const config = readConfig(EVERY_SETTING);
     expect(config).toEqual({
       listen: { host: "::", port: 0 },
       dataDir: "/var/lib/passbus",
@@ -63,11 +102,29 @@ describe("readConfig", () => {
       allowedNetworks: ["10.0.0.0/8", "fd00::/8", "127.0.0.1"],
       allowHttp: true,
       encryptionKeys: `b:${KEY_B},a:${KEY_A}`,
+      signingSeeds: `s2:${KEY_A},s1:${KEY_B}`,
       corsOrigins: ["https://a.example", "http://localhost:5173"],
       logLevel: "debug",
       tlsCertFile: "cert.pem",
       tlsKeyFile: "key.pem",
       kafkaTopic: "passes",
+      kafkaBrokers: ["kafka-1:9092", "[::1]:9093"],
+      mongodbUri: "mongodb://mongo-1,mongo-2/bus",
+      kafkaGroup: "passbus-eu",
+      kafkaTenants: [{ topic: "passes" }, { topic: "acme", organisation: "acme", environment: "test" }],
+      kafkaDeadTopic: "passes.dead",
+      kafkaClientId: "worker-1",
+      kafkaTls: true,
+      kafkaTlsCaFile: "ca.pem",
+      kafkaTlsCertFile: "kafka.pem",
+      kafkaTlsKeyFile: "kafka-key.pem",
+      kafkaSaslMechanism: "scram-sha-512",
+      kafkaSaslUsername: "passbus",
+      kafkaSaslPassword: "hidden",
+      kafkaPartitions: 24,
+      kafkaReplication: 2,
+      eventRetentionMs: 90 * 86_400_000,
+      deliveryRetentionMs: 36 * 3_600_000,
       drainTimeoutMs: 500,
       clientKey: "pb_production_0123456789",
     });
@@ -97,6 +154,10 @@ describe("readConfig", () => {
     ["PASSBUS_LOG_LEVEL", "verbose"],
     ["PASSBUS_KAFKA_TOPIC", "a b"],
     ["PASSBUS_KAFKA_TOPIC", ".."],
+    ["PASSBUS_KAFKA_BROKERS", "kafka-1"],
+    ["PASSBUS_KAFKA_TENANTS", "acme=acme"],
+    ["PASSBUS_KAFKA_PARTITIONS", "0"],
+    ["PASSBUS_DELIVERY_RETENTION", "5m"],
     ["PASSBUS_DRAIN_TIMEOUT", "10"],
     ["PASSBUS_DRAIN_TIMEOUT", "25h"],
   ])("%s=%s stops the start with the name, the value and what would be right", (variable, value) => {
@@ -114,6 +175,8 @@ describe("readConfig", () => {
     ["PASSBUS_ENCRYPTION_KEYS", `a:${KEY_A.slice(0, 40)}`],
     ["PASSBUS_ENCRYPTION_KEYS", `a:${KEY_A},a:${KEY_B}`],
     ["PASSBUS_ENCRYPTION_KEYS", KEY_A],
+    ["PASSBUS_SIGNING_SEEDS", KEY_A],
+    ["PASSBUS_SIGNING_SEEDS", [1, 2, 3, 4, 5].map((at) => `s${at}:${KEY_A}`).join(",")],
   ])("a wrong %s (%s) is never shown", (variable, value) => {
     const { message } = failure({ [variable]: value });
     expect(message).toContain(variable);
@@ -127,8 +190,33 @@ describe("readConfig", () => {
     expect(error.violations.map((violation) => violation.field)).toEqual(["PASSBUS_LISTEN", "PASSBUS_LOG_LEVEL"]);
   });
 
-  test.each(["PASSBUS_MONGODB_URI", "PASSBUS_KAFKA_BROKERS"])("%s stops the start of this version", (variable) => {
-    expect(failure({ [variable]: "somewhere:1" }).message).toContain(`${variable}: this version of passbus has the`);
+  const distributed = {
+    PASSBUS_KAFKA_BROKERS: "kafka-1:9092",
+    PASSBUS_MONGODB_URI: "mongodb://user:hidden@mongo/bus",
+    PASSBUS_ENCRYPTION_KEYS: `a:${KEY_A}`,
+  };
+
+  test("with brokers and a store the deployment is the distributed one, in one role or both", () => {
+    expect(readConfig({ ...distributed, PASSBUS_ROLES: "worker" }).kafkaBrokers).toEqual(["kafka-1:9092"]);
+    expect(failure({ PASSBUS_ROLES: "worker" }).violations[0]?.field).toBe("PASSBUS_ROLES");
+  });
+
+  test.each([
+    ["PASSBUS_KAFKA_BROKERS", { PASSBUS_MONGODB_URI: "mongodb://m" }],
+    ["PASSBUS_MONGODB_URI", { PASSBUS_KAFKA_BROKERS: "k:1" }],
+    ["PASSBUS_ENCRYPTION_KEYS", { ...distributed, PASSBUS_ENCRYPTION_KEYS: "" }],
+    ["PASSBUS_KAFKA_TENANTS", { ...distributed, PASSBUS_KAFKA_TENANTS: "acme=acme/production" }],
+    ["PASSBUS_KAFKA_DEAD_TOPIC", { ...distributed, PASSBUS_KAFKA_DEAD_TOPIC: "pass.events" }],
+    ["PASSBUS_KAFKA_SASL_PASSWORD", { PASSBUS_KAFKA_SASL_MECHANISM: "plain", PASSBUS_KAFKA_SASL_USERNAME: "u" }],
+    ["PASSBUS_KAFKA_TLS_KEY_FILE", { PASSBUS_KAFKA_TLS_CERT_FILE: "c" }],
+    ["PASSBUS_KAFKA_TLS", { ...distributed, PASSBUS_KAFKA_TLS_CA_FILE: "ca.pem" }],
+  ])("%s is asked for by the others", (variable, environment) => {
+    expect(failure(environment).violations.map(({ field }) => field)).toContain(variable);
+  });
+
+  test("a connection string that is none never shows its password", () => {
+    const { message } = failure({ ...distributed, PASSBUS_MONGODB_URI: "postgres://user:hidden@mongo/bus" });
+    expect(message).not.toContain("hidden");
   });
 
   test("a certificate without its key, and a key without its certificate, stop the start", () => {

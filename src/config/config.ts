@@ -4,8 +4,9 @@
  * A variable that is set to nothing counts as not set, so that `PASSBUS_X=` in a compose file is harmless.
  */
 import { CodedError, type FieldViolation } from "../kernel/errors.ts";
-import { SETTINGS, type Setting, UNAVAILABLE_SETTINGS } from "./settings.ts";
+import { SETTINGS, type Setting } from "./settings.ts";
 import type { Shape } from "./shapes.ts";
+import { violationsTogether } from "./together.ts";
 
 type Settings = typeof SETTINGS;
 
@@ -35,19 +36,7 @@ export function readConfig(environment: Environment = process.env): Config {
   const values: Record<string, unknown> = {};
   const rows: ReadonlyArray<readonly [string, Setting<unknown>]> = Object.entries(SETTINGS);
   for (const [name, row] of rows) values[name] = readSetting(row, environment, wrong);
-  for (const variable of UNAVAILABLE_SETTINGS) {
-    if (!isSet(environment[variable])) continue;
-    const description = "this version of passbus has the embedded deployment only; leave it unset";
-    wrong.push({ field: variable, description });
-  }
-  if ((values.tlsCertFile === undefined) !== (values.tlsKeyFile === undefined)) {
-    const missing = values.tlsCertFile === undefined ? SETTINGS.tlsCertFile : SETTINGS.tlsKeyFile;
-    const present = values.tlsCertFile === undefined ? SETTINGS.tlsKeyFile : SETTINGS.tlsCertFile;
-    wrong.push({
-      field: missing.variable,
-      description: `must be set too where ${present.variable} is`,
-    });
-  }
+  if (wrong.length === 0) wrong.push(...violationsTogether(values as Partial<Config>));
   if (wrong.length > 0) {
     const message = wrong.map((violation) => `${violation.field}: ${violation.description}`).join("\n");
     throw new CodedError("config.invalid", message, { violations: wrong });
@@ -86,9 +75,8 @@ function looks(text: string, row: Setting<unknown>): string {
 /** Variables that begin with PASSBUS_ and that nothing reads: most likely a slip of the pen. */
 export function unknownSettings(environment: Environment = process.env): readonly UnknownSetting[] {
   const known: readonly string[] = Object.values(SETTINGS).map((row) => row.variable);
-  const refused: readonly string[] = UNAVAILABLE_SETTINGS;
   return Object.keys(environment)
-    .filter((name) => name.startsWith("PASSBUS_") && !known.includes(name) && !refused.includes(name))
+    .filter((name) => name.startsWith("PASSBUS_") && !known.includes(name))
     .sort()
     .map((variable) => ({ variable, nearest: nearest(variable, known) }));
 }

@@ -29,15 +29,48 @@ export function invalidSetting({ variable }: Row, description: string, options: 
  */
 export function readTlsTexts({ tlsCertFile, tlsKeyFile }: Config): TlsTexts | undefined {
   if (tlsCertFile === undefined || tlsKeyFile === undefined) return undefined;
-  const cert = readText(SETTINGS.tlsCertFile, tlsCertFile);
-  const key = readText(SETTINGS.tlsKeyFile, tlsKeyFile);
-  const certificate = "must name a certificate chain in PEM";
-  accept({ cert }, SETTINGS.tlsCertFile, `${certificate}; ${quoted(tlsCertFile)} is none`);
-  const privateKey = "must name a private key in PEM without a passphrase";
-  accept({ key }, SETTINGS.tlsKeyFile, `${privateKey}; ${quoted(tlsKeyFile)} is none`);
-  const theirs = `must name the private key of ${SETTINGS.tlsCertFile.variable}`;
-  accept({ cert, key }, SETTINGS.tlsKeyFile, `${theirs}; ${quoted(tlsKeyFile)} is another's`);
+  return readPair([SETTINGS.tlsCertFile, tlsCertFile], [SETTINGS.tlsKeyFile, tlsKeyFile]);
+}
+
+type NamedFile = readonly [row: Row, path: string];
+
+function readPair([certRow, certFile]: NamedFile, [keyRow, keyFile]: NamedFile): TlsTexts {
+  const cert = readText(certRow, certFile);
+  const key = readText(keyRow, keyFile);
+  accept({ cert }, certRow, `must name a certificate chain in PEM; ${quoted(certFile)} is none`);
+  accept({ key }, keyRow, `must name a private key in PEM without a passphrase; ${quoted(keyFile)} is none`);
+  const theirs = `must name the private key of ${certRow.variable}`;
+  accept({ cert, key }, keyRow, `${theirs}; ${quoted(keyFile)} is another's`);
   return { cert, key };
+}
+
+/** The PEM texts that the brokers are reached with; all absent where the system's authorities do. */
+export interface KafkaTlsTexts {
+  readonly caText?: string;
+  readonly certText?: string;
+  readonly keyText?: string;
+}
+
+/**
+ * Undefined where the brokers are reached without TLS.
+ *
+ * @throws CodedError `config.invalid` as `readTlsTexts` does.
+ */
+export function readKafkaTlsTexts(config: Config): KafkaTlsTexts | undefined {
+  if (!config.kafkaTls) return undefined;
+  const { kafkaTlsCaFile: caFile, kafkaTlsCertFile: certFile, kafkaTlsKeyFile: keyFile } = config;
+  const ca = caFile === undefined ? undefined : readText(SETTINGS.kafkaTlsCaFile, caFile);
+  if (ca !== undefined && !ca.includes("-----BEGIN CERTIFICATE-----")) {
+    throw invalidSetting(SETTINGS.kafkaTlsCaFile, `must name certificates in PEM; ${quoted(String(caFile))} has none`);
+  }
+  const pair =
+    certFile === undefined || keyFile === undefined
+      ? undefined
+      : readPair([SETTINGS.kafkaTlsCertFile, certFile], [SETTINGS.kafkaTlsKeyFile, keyFile]);
+  return {
+    ...(ca !== undefined && { caText: ca }),
+    ...(pair !== undefined && { certText: pair.cert, keyText: pair.key }),
+  };
 }
 
 function readText(row: Row, path: string): string {

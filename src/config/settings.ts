@@ -3,18 +3,27 @@
  * docs/config.md is written from it.
  */
 import {
+  anyText,
   bearerKey,
+  brokers,
   durationMs,
   encryptionKeys,
+  kafkaName,
   listenAddress,
   logLevel,
+  mongodbUri,
   networks,
   origins,
   path,
   processRoles,
+  retentionMs,
   type Shape,
+  saslMechanism,
+  signingSeeds,
+  tenantBindings,
   tenantName,
   topicName,
+  wholeNumber,
   yesOrNo,
 } from "./shapes.ts";
 
@@ -58,7 +67,8 @@ export const SETTINGS = {
     variable: "PASSBUS_ROLES",
     shape: processRoles,
     fallback: "api,worker",
-    about: "What this process does: `api` answers calls, `worker` delivers webhooks.",
+    about:
+      "What this process does: `api` answers calls, `worker` delivers webhooks. The embedded deployment is one process with both.",
   }),
   bootstrapKey: optional({
     variable: "PASSBUS_BOOTSTRAP_KEY",
@@ -89,7 +99,14 @@ export const SETTINGS = {
     variable: "PASSBUS_ENCRYPTION_KEYS",
     shape: encryptionKeys,
     about:
-      "The keys that secrets are encrypted under at rest, the newest first: it encrypts, all decrypt. Without it, the embedded deployment keeps a key in its data directory.",
+      "The keys that secrets are encrypted under at rest, the newest first: it encrypts, all decrypt. Without it, the embedded deployment keeps a key in its data directory; the distributed one needs it.",
+    secret: true,
+  }),
+  signingSeeds: optional({
+    variable: "PASSBUS_SIGNING_SEEDS",
+    shape: signingSeeds,
+    about:
+      "The seeds that the ed25519 keys of `v1a` signatures are made from, the newest first: each of them signs and is published at /.well-known/jwks.json. Without it, the embedded deployment keeps a seed in its data directory; in the distributed one no subscription can ask for such signatures.",
     secret: true,
   }),
   corsOrigins: setting({
@@ -118,7 +135,108 @@ export const SETTINGS = {
     variable: "PASSBUS_KAFKA_TOPIC",
     shape: topicName,
     fallback: "pass.events",
-    about: "The name of the event log, which dead letters name as their origin.",
+    about:
+      "The topic that is the event log. The embedded log bears the name too: dead letters name it as their origin.",
+  }),
+  kafkaBrokers: optional({
+    variable: "PASSBUS_KAFKA_BROKERS",
+    shape: brokers,
+    about:
+      "The Kafka brokers to begin with. Goes with PASSBUS_MONGODB_URI: with both the deployment is the distributed one.",
+  }),
+  mongodbUri: optional({
+    variable: "PASSBUS_MONGODB_URI",
+    shape: mongodbUri,
+    about:
+      "Where MongoDB is: a replica set or a sharded cluster. Its path names the database (`passbus` without one); credentials and TLS stand in it as MongoDB's documentation says.",
+    secret: true,
+  }),
+  kafkaGroup: setting({
+    variable: "PASSBUS_KAFKA_GROUP",
+    shape: kafkaName,
+    fallback: "passbus",
+    about: "The consumer group of the workers.",
+  }),
+  kafkaTenants: setting({
+    variable: "PASSBUS_KAFKA_TENANTS",
+    shape: tenantBindings,
+    fallback: "*",
+    about:
+      "Which topic may speak for which organisation and environment. Every topic that it names is read beside PASSBUS_KAFKA_TOPIC, which it must then name too. A record that doesn't say belongs to its topic's first entry.",
+  }),
+  kafkaDeadTopic: setting({
+    variable: "PASSBUS_KAFKA_DEAD_TOPIC",
+    shape: topicName,
+    fallback: "pass.events.dead",
+    about: "The topic that gets each record which could not become an event, as it came, with the reason.",
+  }),
+  kafkaClientId: setting({
+    variable: "PASSBUS_KAFKA_CLIENT_ID",
+    shape: kafkaName,
+    fallback: "passbus",
+    about: "How this process names itself to the brokers, for their logs and quotas.",
+  }),
+  kafkaTls: setting({
+    variable: "PASSBUS_KAFKA_TLS",
+    shape: yesOrNo,
+    fallback: "false",
+    about: "Whether the brokers are reached over TLS, their certificates checked.",
+  }),
+  kafkaTlsCaFile: optional({
+    variable: "PASSBUS_KAFKA_TLS_CA_FILE",
+    shape: path,
+    about: "The authorities (PEM) that the brokers' certificates are checked against, instead of the system's.",
+  }),
+  kafkaTlsCertFile: optional({
+    variable: "PASSBUS_KAFKA_TLS_CERT_FILE",
+    shape: path,
+    about: "The certificate chain (PEM) that passbus shows to the brokers. Goes with PASSBUS_KAFKA_TLS_KEY_FILE.",
+  }),
+  kafkaTlsKeyFile: optional({
+    variable: "PASSBUS_KAFKA_TLS_KEY_FILE",
+    shape: path,
+    about: "The private key (PEM) of PASSBUS_KAFKA_TLS_CERT_FILE.",
+  }),
+  kafkaSaslMechanism: optional({
+    variable: "PASSBUS_KAFKA_SASL_MECHANISM",
+    shape: saslMechanism,
+    about: "How passbus logs in at the brokers. Goes with the user's name and password.",
+  }),
+  kafkaSaslUsername: optional({
+    variable: "PASSBUS_KAFKA_SASL_USERNAME",
+    shape: anyText,
+    about: "The user's name.",
+  }),
+  kafkaSaslPassword: optional({
+    variable: "PASSBUS_KAFKA_SASL_PASSWORD",
+    shape: anyText,
+    about: "The user's password.",
+    secret: true,
+  }),
+  kafkaPartitions: setting({
+    variable: "PASSBUS_KAFKA_PARTITIONS",
+    shape: wholeNumber(1, 10_000),
+    fallback: "12",
+    about:
+      "How many partitions `passbus init` gives a topic that it makes. It bounds the number of workers that have work.",
+  }),
+  kafkaReplication: optional({
+    variable: "PASSBUS_KAFKA_REPLICATION",
+    shape: wholeNumber(1, 15),
+    about:
+      "How many replicas `passbus init` gives a topic that it makes. Without it: 3, or as many as there are brokers.",
+  }),
+  eventRetentionMs: setting({
+    variable: "PASSBUS_EVENT_RETENTION",
+    shape: retentionMs,
+    fallback: "30d",
+    about: "How long an event is kept whose deliveries are all finished. So far in the distributed deployment alone.",
+  }),
+  deliveryRetentionMs: setting({
+    variable: "PASSBUS_DELIVERY_RETENTION",
+    shape: retentionMs,
+    fallback: "30d",
+    about: "How long a delivery is kept after it was finished. So far in the distributed deployment alone.",
   }),
   drainTimeoutMs: setting({
     variable: "PASSBUS_DRAIN_TIMEOUT",
@@ -133,6 +251,3 @@ export const SETTINGS = {
     secret: true,
   }),
 } as const;
-
-/** Settings of deployments that this version does not have: set, they stop the start rather than be passed over. */
-export const UNAVAILABLE_SETTINGS = ["PASSBUS_MONGODB_URI", "PASSBUS_KAFKA_BROKERS"] as const;

@@ -6,6 +6,7 @@ import { isIP } from "node:net";
 import { networkSet } from "../kernel/addresses.ts";
 import { LOG_LEVELS, type LogLevel } from "../kernel/log.ts";
 import { isTenantName } from "../kernel/tenant.ts";
+import { isTopicName, readTenantBinding, type TenantBinding } from "../kernel/tenant-binding.ts";
 
 /** One shape of value: what it looks like, and how it is read. */
 export interface Shape<T> {
@@ -102,14 +103,27 @@ export const yesOrNo: Shape<boolean> = {
   read: (text) => (text === "true" ? true : text === "false" ? false : undefined),
 };
 
+const KEY_LIST =
+  "id:base64 of 32 bytes, the newest first, each id once (1 to 32 letters, digits, dashes and underscores); `openssl rand -base64 32` makes one";
+
 /** Stays text: signing/keyring.ts reads it, and nothing else ought to see the keys. */
 export const encryptionKeys: Shape<string> = {
-  is: "a comma list of id:base64 of 32 bytes, the newest first, each id once (1 to 32 letters, digits, dashes and underscores); `openssl rand -base64 32` makes one",
-  read(text) {
-    const ids = unique(readList(text, idOfEncryptionKey), (id) => id);
-    return ids === undefined ? undefined : text;
-  },
+  is: `a comma list of ${KEY_LIST}`,
+  read: (text) => (idsOfKeys(text) === undefined ? undefined : text),
 };
+
+/** As many as signing/ed25519.ts takes: each costs every webhook a signature. */
+const MAX_SIGNING_SEEDS = 4;
+
+/** Stays text, as the encryption keys. */
+export const signingSeeds: Shape<string> = {
+  is: `a comma list of at most ${MAX_SIGNING_SEEDS} ${KEY_LIST}`,
+  read: (text) => ((idsOfKeys(text)?.length ?? Number.POSITIVE_INFINITY) > MAX_SIGNING_SEEDS ? undefined : text),
+};
+
+function idsOfKeys(text: string): readonly string[] | undefined {
+  return unique(readList(text, idOfEncryptionKey), (id) => id);
+}
 
 function idOfEncryptionKey(item: string): string | undefined {
   const [, id, base64 = ""] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/]{43}=)$/.exec(item) ?? [];
@@ -130,7 +144,57 @@ export const logLevel: Shape<LogLevel> = oneOf(LOG_LEVELS);
 /** A name that Kafka takes too, so that moving to it changes no setting. */
 export const topicName: Shape<string> = {
   is: "1 to 249 letters, digits, dots, underscores and dashes",
-  read: (text) => (/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/.test(text) ? text : undefined),
+  read: (text) => (isTopicName(text) ? text : undefined),
+};
+
+export const tenantBindings: Shape<readonly TenantBinding[]> = {
+  is: "a comma list of topic=organisation/environment, where both or the environment may be *, or * alone for any topic and tenant",
+  read: (text) => readList(text, readTenantBinding),
+};
+
+/** Stays text: the driver reads it, and nothing else ought to see the password in it. */
+export const mongodbUri: Shape<string> = {
+  is: "a MongoDB connection string that begins with mongodb:// or mongodb+srv://",
+  read: (text) => (/^mongodb(\+srv)?:\/\/[^\s/]+/.test(text) ? text : undefined),
+};
+
+export const brokers: Shape<readonly string[]> = {
+  is: "a comma list of host:port, for example kafka-1:9092,kafka-2:9092",
+  read: (text) =>
+    readList(text, (item) => (/^(?:\[[0-9A-Fa-f:.]+\]|[^:[\]\s/@]+):\d{1,5}$/.test(item) ? item : undefined)),
+};
+
+/** A consumer group, or whatever else is named to Kafka. */
+export const kafkaName: Shape<string> = {
+  is: "1 to 249 visible ASCII characters without blanks",
+  read: (text) => (/^[\x21-\x7e]{1,249}$/.test(text) ? text : undefined),
+};
+
+export const SASL_MECHANISMS = ["plain", "scram-sha-256", "scram-sha-512"] as const;
+export type SaslMechanism = (typeof SASL_MECHANISMS)[number];
+export const saslMechanism: Shape<SaslMechanism> = oneOf(SASL_MECHANISMS);
+
+export const anyText: Shape<string> = { is: "a text", read: (text) => text };
+
+export function wholeNumber(least: number, most: number): Shape<number> {
+  return {
+    is: `a whole number from ${least} to ${most}`,
+    read: (text) =>
+      /^\d{1,9}$/.test(text) && Number(text) >= least && Number(text) <= most ? Number(text) : undefined,
+  };
+}
+
+const DAY_MS = 86_400_000;
+
+/** How long finished work is kept, in milliseconds. */
+export const retentionMs: Shape<number> = {
+  is: "a whole number of days or hours from 1h to 3650d, for example 30d",
+  read(text) {
+    const [, digits, unit] = /^(\d{1,6})([dh])$/.exec(text) ?? [];
+    if (digits === undefined) return undefined;
+    const value = Number(digits) * (unit === "d" ? DAY_MS : UNIT_MS.h);
+    return value >= UNIT_MS.h && value <= 3_650 * DAY_MS ? value : undefined;
+  },
 };
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
