@@ -16,7 +16,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   access: words,
   intake: words,
   telemetry: words,
-  subscriptions: [...words, "formats", "signing"],
+  subscriptions: [...words, "formats", "signing", "matching"],
   delivery: [...words, "formats", "signing", "matching"],
   // An adapter reaches the rooms whose ports it serves, and never another adapter.
   "adapters/sqlite": [...words, "access", "delivery", "intake", "matching", "subscriptions"],
@@ -26,11 +26,11 @@ const table: Readonly<Record<string, readonly string[]>> = {
   "adapters/http": [...words, "delivery", "subscriptions"],
   "adapters/key-file": ["kernel"],
   api: [...words, ...rooms, "config"],
-  cli: [...words, ...rooms, "config", "api", "compose.ts"],
+  cli: [...words, ...rooms, "config", "api", "compose"],
   dashboard: ["gen"],
-  "main.ts": ["kernel", "config", "telemetry", "cli", "compose.ts"],
-  "api-thread.ts": ["kernel", "compose.ts"],
-  "compose.ts": ["*"],
+  "main.ts": ["kernel", "config", "telemetry", "cli", "compose"],
+  "api-thread.ts": ["kernel", "compose"],
+  compose: ["*"],
 };
 
 /** The room that a file of the repository belongs to, or undefined for a place that is none. */

@@ -1,0 +1,131 @@
+/** The embedded deployment: the store and the log on `node:sqlite`, in a thread each, in one process. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { embeddedLogReader, embeddedLogWriter, startEmbeddedLog } from "../adapters/embedded-log/embedded-log.ts";
+import { readOrMakeKeyFile } from "../adapters/key-file/key-file.ts";
+import { sqliteStore } from "../adapters/sqlite/client.ts";
+import { lockDataDirectory } from "../adapters/sqlite/lock.ts";
+import { STORE_FILE } from "../adapters/sqlite/schema.ts";
+import { startSqliteStore } from "../adapters/sqlite/sqlite-store.ts";
+import type { Config } from "../config/config.ts";
+import { tenantRule } from "../intake/tenants.ts";
+import type { Preparation, PreparationStep } from "../kernel/preparation.ts";
+import type { CallThread } from "../kernel/thread-call.ts";
+import { makeEncryptionKey } from "../signing/keyring.ts";
+import { type ApiEnds, type ApiPass, type Deployment, random, type Stores } from "./parts.ts";
+
+const ENCRYPTION_KEY_FILE = "encryption.key";
+const SIGNING_KEY_FILE = "signing.key";
+
+/** Opens the data directory for this process alone. What is opened is closed by `begun`, in the opposite order. */
+export async function openEmbedded(config: Config, begun: AsyncDisposableStack): Promise<Deployment> {
+  const failures: Promise<Error>[] = [];
+  const begin = async (starting: Promise<CallThread>) => {
+    const thread = await starting;
+    begun.defer(() => thread.stop());
+    failures.push(thread.failure);
+    return thread;
+  };
+  const directory = config.dataDir;
+  const lock = lockDataDirectory(directory);
+  begun.defer(() => lock.release());
+  const keyTexts = { encryptionKeys: await encryptionKeysOf(config), signingSeeds: await signingSeedsOf(config) };
+  const storeThread = await begin(startSqliteStore({ directory, exclusive: true }));
+  const logThread = await begin(startEmbeddedLog({ directory, topic: config.kafkaTopic }));
+  const stores = sqliteStore(storeThread.connect());
+  begun.defer(() => stores.close());
+  return {
+    stores,
+    keyTexts,
+    fields: { deployment: "embedded", dataDir: directory },
+    failures,
+    workerEnds: () => ({
+      stores,
+      reader: embeddedLogReader(logThread.connect()),
+      deadLetters: stores.deadLetters,
+      tenants: ownTenants(config),
+      isOwnLog: true,
+    }),
+    apiPass() {
+      const pass: ApiPass = { kind: "embedded", store: storeThread.connect(), log: logThread.connect() };
+      return { pass, transfer: [pass.store, pass.log] };
+    },
+  };
+}
+
+export function openEmbeddedApiEnds(pass: Extract<ApiPass, { kind: "embedded" }>, config: Config): ApiEnds {
+  const stores = sqliteStore(pass.store);
+  const writer = embeddedLogWriter(pass.log);
+  return {
+    stores,
+    writer,
+    tenants: ownTenants(config),
+    // The main thread watches the store and the log.
+    problems: () => [],
+    async close() {
+      writer.close();
+      stores.close();
+    },
+  };
+}
+
+/** Only the API writes to the embedded log, under the principal's tenant: its topic may speak for anyone. */
+function ownTenants(config: Config) {
+  return tenantRule([{}], config.bootstrapOrganisation);
+}
+
+/** The store without the rest, which may run beside a server. */
+export async function openEmbeddedStores(config: Config): Promise<{ readonly stores: Stores; close(): Promise<void> }> {
+  const thread = await startSqliteStore({ directory: config.dataDir });
+  const stores = sqliteStore(thread.connect());
+  return {
+    stores,
+    async close() {
+      stores.close();
+      await thread.stop();
+    },
+  };
+}
+
+/** From the settings, or from the data directory's own file, made at the first start. */
+async function encryptionKeysOf(config: Config): Promise<string> {
+  if (config.encryptionKeys !== undefined) return config.encryptionKeys;
+  return readOrMakeKeyFile(join(config.dataDir, ENCRYPTION_KEY_FILE), () => makeEncryptionKey("k1", random));
+}
+
+async function signingSeedsOf(config: Config): Promise<string> {
+  if (config.signingSeeds !== undefined) return config.signingSeeds;
+  return readOrMakeKeyFile(join(config.dataDir, SIGNING_KEY_FILE), () => makeEncryptionKey("s1", random));
+}
+
+/** The data directory: `serve` makes it too, since nobody else has to be asked for it. */
+export function embeddedPreparation(config: Config): Preparation {
+  return {
+    async survey() {
+      const files: PreparationStep[] = [
+        {
+          what: `the store ${join(config.dataDir, STORE_FILE)}`,
+          state: existsSync(join(config.dataDir, STORE_FILE)) ? "present" : "missing",
+          make: async () => (await openEmbeddedStores(config)).close(),
+        },
+      ];
+      if (config.encryptionKeys === undefined) {
+        files.push(keyFileStep("the encryption key", join(config.dataDir, ENCRYPTION_KEY_FILE), encryptionKeysOf));
+      }
+      if (config.signingSeeds === undefined) {
+        files.push(keyFileStep("the signing seed", join(config.dataDir, SIGNING_KEY_FILE), signingSeedsOf));
+      }
+      return files;
+    },
+  };
+
+  function keyFileStep(name: string, path: string, make: (config: Config) => Promise<string>): PreparationStep {
+    return {
+      what: `${name} ${path}`,
+      state: existsSync(path) ? "present" : "missing",
+      make: async () => {
+        await make(config);
+      },
+    };
+  }
+}
