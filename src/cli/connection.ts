@@ -1,0 +1,40 @@
+/** How a command reaches a running passbus: `--url` and `--key`, and a connection that ends with the command. */
+import type { Interceptor, Transport } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import type { Command } from "commander";
+import { CommandFailed, EXIT, type Terminal } from "./cli.ts";
+
+export interface ConnectionOptions {
+  readonly url: string;
+  readonly key?: string;
+}
+
+export function addConnectionOptions(command: Command): Command {
+  return command
+    .option("--url <url>", "where passbus listens", "http://127.0.0.1:8080")
+    .option("--key <key>", "an API key; better in PASSBUS_KEY, since other processes can see arguments");
+}
+
+/** Runs `use` with a connection whose calls carry the key, and ends the connection. */
+export async function connected<T>(
+  options: ConnectionOptions,
+  terminal: Terminal,
+  use: (transport: Transport) => Promise<T>,
+): Promise<T> {
+  const key = options.key ?? terminal.settings().clientKey;
+  if (key === undefined)
+    throw new CommandFailed("needs a key: set PASSBUS_KEY, or say --key", { exitCode: EXIT.usage });
+  if (!/^https?:\/\//.test(options.url))
+    throw new CommandFailed("--url: must begin with http:// or https://", { exitCode: EXIT.usage });
+  const withKey: Interceptor = (next) => (request) => {
+    request.header.set("authorization", `Bearer ${key}`);
+    return next(request);
+  };
+  const sessionManager = new Http2SessionManager(options.url);
+  try {
+    return await use(createGrpcTransport({ baseUrl: options.url, sessionManager, interceptors: [withKey] }));
+  } finally {
+    // An idle connection would keep the process.
+    sessionManager.abort();
+  }
+}
