@@ -1,6 +1,7 @@
 /** passbus itself, whole, in a process of its own: what `passbus serve` starts, and a way to ask what it used. */
 import { readFileSync } from "node:fs";
-import { type Passbus, type PassbusState, startPassbus } from "../src/compose.ts";
+import { type Passbus, startPassbus } from "../src/compose/compose.ts";
+import type { WorkerState } from "../src/compose/worker.ts";
 import { readConfig } from "../src/config/config.ts";
 import { serveBench } from "./process-call.ts";
 
@@ -11,7 +12,7 @@ export interface PassbusUse {
   readonly mainThreadCpuMs: number;
   /** The most memory that the process ever had resident. */
   readonly peakBytes: number;
-  readonly state: PassbusState;
+  readonly state: WorkerState;
 }
 
 export interface PassbusCalls {
@@ -41,14 +42,15 @@ serveBench<PassbusCalls>(
       return { url: passbus.url };
     },
     use() {
-      if (passbus === undefined) throw new Error("start comes first");
+      const state = passbus?.state();
+      if (state === undefined) throw new Error("start comes first");
       const all = process.cpuUsage();
       const main = process.threadCpuUsage();
       return {
         cpuMs: (all.user + all.system) / 1_000,
         mainThreadCpuMs: (main.user + main.system) / 1_000,
         peakBytes: peakBytes(),
-        state: passbus.state(),
+        state,
       };
     },
   },

@@ -1,7 +1,7 @@
 /** What a run found, for people and as JSON. */
 import { cpus } from "node:os";
 import { median, ratiosToNeighbours } from "./figures.ts";
-import { ONE, type Shape, TEN } from "./stage.ts";
+import { ONE, type Shape, type Stage, TEN } from "./stage.ts";
 import type { Latency, PassbusWindow, Window } from "./windows.ts";
 import { BARE_CONCURRENCY, PER_SECOND } from "./windows.ts";
 
@@ -16,11 +16,14 @@ export interface ShapeResult {
   readonly goal: number;
   readonly cpuSecondsPer1000: number;
   readonly mainThreadCpuSecondsPer1000: number;
+  readonly mainThreadBusy: number;
+  readonly machineBusy: number;
   readonly acceptedPerSecond: number;
   readonly recordedAfterMs: number;
 }
 
 export interface BenchResult {
+  readonly deployment: Stage["deployment"];
   readonly machine: string;
   /** Of the minute before: what else the machine did. */
   readonly loadBefore: number;
@@ -59,6 +62,8 @@ export function shapeResults(order: readonly (Window | PassbusWindow)[]): ShapeR
         goal: shape.goal,
         cpuSecondsPer1000: of((window) => window.cpuSecondsPer1000),
         mainThreadCpuSecondsPer1000: of((window) => window.mainThreadCpuSecondsPer1000),
+        mainThreadBusy: of((window) => window.mainThreadBusy),
+        machineBusy: of((window) => window.machineBusy),
         acceptedPerSecond: of((window) => window.acceptedPerSecond),
         recordedAfterMs: of((window) => window.recordedAfterMs),
       },
@@ -102,6 +107,7 @@ export function resultLines(result: BenchResult): string[] {
     return `${shape.title}: ${shape.ratio.toFixed(2)} of bare undici (${spread}); goal ${shape.goal.toFixed(1)} ${verdict}`;
   });
   return [
+    `passbus, ${result.deployment}`,
     `${result.machine}; load before ${result.loadBefore.toFixed(1)}; medians of ${result.rounds} rounds; bodies of ${whole.format(result.bodyBytes)} bytes`,
     "",
     ...columns(table),
@@ -112,6 +118,31 @@ export function resultLines(result: BenchResult): string[] {
     "",
     ...ratios,
   ];
+}
+
+/** Issue 4, "Must show" 5. */
+export const MOST_CPU_RATIO = 1.5;
+
+/** What a process that is not passbus costs passbus: below this its main thread waits for others. */
+const BUSY = 0.8;
+
+/** What the distributed deployment costs over the embedded one of the same run, and what its rate was bound by. */
+export function comparisonLines(embedded: BenchResult, distributed: BenchResult): readonly string[] {
+  const percent = (share: number) => `${Math.round(share * 100)} %`;
+  return distributed.shapes.flatMap((shape) => {
+    const beside = embedded.shapes.find(({ name }) => name === shape.name);
+    if (beside === undefined) return [];
+    const ratio = shape.cpuSecondsPer1000 / beside.cpuSecondsPer1000;
+    const verdict = ratio <= MOST_CPU_RATIO ? "met" : "MISSED";
+    const bound =
+      shape.mainThreadBusy >= BUSY
+        ? "passbus was the limit"
+        : "the broker, the store, the sink or the machine were the limit, not passbus";
+    return [
+      `${shape.title}: ${ratio.toFixed(2)} times the CPU of the embedded deployment; goal ${MOST_CPU_RATIO} ${verdict}`,
+      `  its main thread was busy ${percent(shape.mainThreadBusy)} of the time, the machine ${percent(shape.machineBusy)}: ${bound}`,
+    ];
+  });
 }
 
 function latencyLines(latency: Latency): string[] {

@@ -7,7 +7,8 @@ import { Webhook } from "standardwebhooks";
 import { median } from "./figures.ts";
 import { type BenchOptions, readOptions, USAGE } from "./options.ts";
 import { whereTimeWent } from "./profile.ts";
-import { type BenchResult, machine, resultLines, shapeResults } from "./report.ts";
+import { type BenchResult, comparisonLines, machine, resultLines, shapeResults } from "./report.ts";
+import { startServers } from "./servers.ts";
 import type { Received } from "./sink.ts";
 import { ONE, type Shape, type Stage, startStage, TEN } from "./stage.ts";
 import {
@@ -69,42 +70,74 @@ async function latencyOf(stage: Stage, options: BenchOptions): Promise<Latency> 
   return latencyWindow(stage, options.latencyEvents, options.patienceMs);
 }
 
-/** Bare, 1 → 1, bare, 1 → 10, bare, …: each window of passbus stands between two bare ones. */
-async function rounds(stage: Stage, shapes: readonly Shape[], like: Received, options: BenchOptions) {
-  const order: (Window | PassbusWindow)[] = [];
+/** A deployment under measurement, and what it did so far. */
+interface Measured {
+  readonly stage: Stage;
+  /** A webhook of its, for bare undici. */
+  readonly like: Received;
+  /** All windows, in the order in which they ran. */
+  readonly order: (Window | PassbusWindow)[];
+}
+
+/** Bare, 1 → 1, bare, 1 → 10: each window of passbus stands between two bare ones. */
+async function round({ stage, like, order }: Measured, shapes: readonly Shape[], options: BenchOptions): Promise<void> {
+  for (const shape of shapes) {
+    order.push(await said(bareWindow(stage, like, options.events * 2, options.patienceMs)));
+    order.push(await said(passbusWindow(stage, shape, eventsOf(shape, options), options.patienceMs)));
+  }
+}
+
+async function said<T extends Window | PassbusWindow>(window: Promise<T>): Promise<T> {
+  sayWindow(await window);
+  return window;
+}
+
+/** Each deployment has its turn in each round. */
+async function rounds(measured: readonly Measured[], shapes: readonly Shape[], options: BenchOptions): Promise<void> {
+  if (shapes.length === 0) return;
   let roundMs = 0;
-  const measured = async (window: Promise<Window | PassbusWindow>) => {
-    order.push(await window);
-    sayWindow(await window);
-  };
-  const bare = () => measured(bareWindow(stage, like, options.events * 2, options.patienceMs));
-  for (let round = 1; round <= options.rounds && shapes.length > 0; round += 1) {
-    if (round > LEAST_ROUNDS && performance.now() + roundMs > options.budgetMs - latencyMs(options)) break;
-    say(`round ${round} of ${options.rounds}`);
+  for (let number = 1; number <= options.rounds; number += 1) {
+    if (number > LEAST_ROUNDS && performance.now() + roundMs > options.budgetMs - latencyMs(options)) break;
     const beganMs = performance.now();
-    for (const shape of shapes) {
-      await bare();
-      await measured(passbusWindow(stage, shape, eventsOf(shape, options), options.patienceMs));
+    for (const one of measured) {
+      say(`round ${number} of ${options.rounds}, ${one.stage.deployment}`);
+      await round(one, shapes, options);
     }
     roundMs = performance.now() - beganMs;
   }
-  if (shapes.length > 0) await bare();
-  return order;
+  for (const { stage, like, order } of measured) {
+    order.push(await said(bareWindow(stage, like, options.events * 2, options.patienceMs)));
+  }
 }
 
-async function measure(stage: Stage, options: BenchOptions): Promise<BenchResult> {
+async function measure(stages: readonly Stage[], options: BenchOptions): Promise<readonly BenchResult[]> {
   const shapes = [ONE, TEN].filter((shape) => options.parts.includes(shape.name));
   const [load = 0] = loadavg();
   if (load > BUSY_LOAD) say(`the machine is busy (load ${load.toFixed(1)}): compare nothing with other runs`);
-  say("warming up");
-  const like = await warmUp(stage, shapes, options);
-  const order = await rounds(stage, shapes, like, options);
-  if (options.parts.includes("latency")) say(`latency at ${PER_SECOND} a second`);
+  const measured: Measured[] = [];
+  for (const stage of stages) {
+    say(`warming up, ${stage.deployment}`);
+    measured.push({ stage, like: await warmUp(stage, shapes, options), order: [] });
+  }
+  await rounds(measured, shapes, options);
+  const results: BenchResult[] = [];
+  for (const one of measured) results.push(await resultOf(one, shapes, load, options));
+  return results;
+}
+
+async function resultOf(
+  { stage, like, order }: Measured,
+  shapes: readonly Shape[],
+  load: number,
+  options: BenchOptions,
+): Promise<BenchResult> {
+  if (options.parts.includes("latency")) say(`latency at ${PER_SECOND} a second, ${stage.deployment}`);
   const latency = options.parts.includes("latency") ? await latencyOf(stage, options) : undefined;
   const { peakBytes } = await stage.passbus.call("use", undefined);
   const { repeats } = await stage.sink.call("counts", undefined);
   const bare = order.filter((window) => window.name === "bare");
   return {
+    deployment: stage.deployment,
     machine: machine(),
     loadBefore: load,
     rounds: order.filter((window) => window.name === shapes[0]?.name).length,
@@ -138,23 +171,41 @@ async function main(args: readonly string[]): Promise<number> {
   stopped.promise.catch(() => {});
   const stop = () => stopped.reject(new Stopped("stopped"));
   process.once("SIGINT", stop).once("SIGTERM", stop);
-  const stage = await startStage(options);
-  let result: BenchResult;
+  const servers = options.distributed ? await startServers() : undefined;
+  for (const name of servers?.names ?? []) say(name);
+  const stages = [await startStage(options)];
+  if (servers !== undefined) stages.push(await startStage(options, servers.settings));
+  let results: readonly BenchResult[];
   try {
     const whole = async () => {
-      await stage.setUp();
-      return measure(stage, options);
+      for (const stage of stages) await stage.setUp();
+      return measure(stages, options);
     };
-    result = await Promise.race([whole(), stopped.promise]);
+    results = await Promise.race([whole(), stopped.promise]);
   } finally {
-    await stage.close();
+    for (const stage of stages) await stage.close();
+    await servers?.stop();
   }
-  const { pid } = stage.passbus;
-  if (options.profileFolder !== undefined && pid !== undefined) {
-    for (const line of whereTimeWent(options.profileFolder, pid)) say(line);
+  for (const { passbus } of stages) {
+    if (options.profileFolder === undefined || passbus.pid === undefined) continue;
+    for (const line of whereTimeWent(options.profileFolder, passbus.pid)) say(line);
   }
-  console.log(options.json ? JSON.stringify(result, undefined, 2) : resultLines(result).join("\n"));
-  return options.strict && result.shapes.some((shape) => shape.ratio < shape.goal) ? 2 : 0;
+  print(results, servers?.names ?? [], options);
+  const shapes = results[0]?.shapes ?? [];
+  return options.strict && shapes.some((shape) => shape.ratio < shape.goal) ? 2 : 0;
+}
+
+function print(results: readonly BenchResult[], servers: readonly string[], { json }: BenchOptions): void {
+  const [embedded, distributed] = results;
+  if (embedded === undefined) return;
+  if (json) {
+    console.log(
+      JSON.stringify(distributed === undefined ? embedded : { embedded, distributed, servers }, undefined, 2),
+    );
+    return;
+  }
+  const compared = distributed === undefined ? [] : ["", ...servers, "", ...comparisonLines(embedded, distributed)];
+  console.log([...results.flatMap((result) => [...resultLines(result), ""]), ...compared].join("\n").trimEnd());
 }
 
 try {

@@ -42,15 +42,20 @@ export class Stage {
   sinkOrigin = "";
   /** Of the one endpoint of `ONE`, once it is set up. */
   secret = "";
+  readonly deployment: "embedded" | "distributed";
   readonly #options: BenchOptions;
   readonly #dataDir: string;
+  readonly #settings: Readonly<Record<string, string>>;
 
-  constructor(options: BenchOptions, dataDir: string) {
+  /** `settings`: of the distributed deployment; left out, it is the embedded one. */
+  constructor(options: BenchOptions, dataDir: string, settings?: Readonly<Record<string, string>>) {
     const { profileFolder } = options;
     const profile = profileFolder === undefined ? "" : `--cpu-prof "--cpu-prof-dir=${resolve(profileFolder)}"`;
     this.passbus = new BenchProcess("passbus", new URL("./passbus-process.ts", import.meta.url), profile);
     this.#options = options;
     this.#dataDir = dataDir;
+    this.deployment = settings === undefined ? "embedded" : "distributed";
+    this.#settings = settings ?? {};
   }
 
   /** Starts what runs in the processes, and subscribes the endpoints. */
@@ -66,6 +71,7 @@ export class Stage {
       PASSBUS_ALLOWED_NETWORKS: "127.0.0.0/8",
       PASSBUS_ALLOW_HTTP: "true",
       PASSBUS_LOG_LEVEL: "warn",
+      ...this.#settings,
     });
     await this.publisher.call("connect", { url, key });
     const [secret] = await subscribe(url, key, this.sinkOrigin, ONE, maxInFlight);
@@ -82,8 +88,8 @@ export class Stage {
   }
 }
 
-export async function startStage(options: BenchOptions): Promise<Stage> {
-  return new Stage(options, await mkdtemp(join(tmpdir(), "passbus-bench-")));
+export async function startStage(options: BenchOptions, settings?: Readonly<Record<string, string>>): Promise<Stage> {
+  return new Stage(options, await mkdtemp(join(tmpdir(), "passbus-bench-")), settings);
 }
 
 /** Answers the secrets. */

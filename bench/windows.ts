@@ -3,6 +3,7 @@
  * webhook; the next one begins when passbus has recorded everything. Bare windows begin and end alike.
  */
 
+import { cpus } from "node:os";
 import { percentile } from "./figures.ts";
 import type { PassbusUse } from "./passbus-process.ts";
 import { within } from "./process-call.ts";
@@ -26,6 +27,9 @@ export interface Window {
 
 export interface PassbusWindow extends Window {
   readonly mainThreadCpuSecondsPer1000: number;
+  /** How much of the window, until all was recorded, the main thread was busy, and all of the machine's cores were; 0 to 1. */
+  readonly mainThreadBusy: number;
+  readonly machineBusy: number;
   /** Events a second until the last call was answered. */
   readonly acceptedPerSecond: number;
   /** From the last webhook's receipt until all outcomes are durable. */
@@ -87,6 +91,7 @@ export async function passbusWindow(
   await stage.publisher.call("prepare", plan);
   await stage.sink.call("expect", { count: deliveries, keepTimes: false });
   const before = await idle(stage, patienceMs);
+  const [beganMs, machineBefore] = [performance.now(), machineTimes()];
   const [published, reached] = await Promise.all([
     stage.publisher.call("publish", { callsInFlight: CALLS_IN_FLIGHT }),
     received(stage, shape.name, deliveries, patienceMs),
@@ -94,6 +99,7 @@ export async function passbusWindow(
   const reportedMs = performance.now();
   const after = await idle(stage, patienceMs);
   const recordedAfterMs = performance.now() - reportedMs;
+  const machineAfter = machineTimes();
   if (published.accepted !== events) throw new Error(`${published.accepted} of ${events} events were accepted`);
   return {
     name: shape.name,
@@ -101,9 +107,22 @@ export async function passbusWindow(
     perSecond: (deliveries * 1_000) / (reached.lastMs - published.startMs),
     cpuSecondsPer1000: (after.cpuMs - before.cpuMs) / deliveries,
     mainThreadCpuSecondsPer1000: (after.mainThreadCpuMs - before.mainThreadCpuMs) / deliveries,
+    mainThreadBusy: (after.mainThreadCpuMs - before.mainThreadCpuMs) / (performance.now() - beganMs),
+    machineBusy: 1 - (machineAfter.idle - machineBefore.idle) / (machineAfter.all - machineBefore.all),
     acceptedPerSecond: (events * 1_000) / (published.answeredMs - published.startMs),
     recordedAfterMs,
   };
+}
+
+/** Milliseconds of all cores since the machine's start. */
+function machineTimes(): { readonly idle: number; readonly all: number } {
+  let idle = 0;
+  let all = 0;
+  for (const { times } of cpus()) {
+    idle += times.idle;
+    all += times.user + times.nice + times.sys + times.idle + times.irq;
+  }
+  return { idle, all };
 }
 
 /** Sends what passbus sent: `like` is a webhook of its. */
