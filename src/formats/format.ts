@@ -4,7 +4,7 @@
  */
 import type { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { DecodedEvent } from "../domain/event.ts";
-import type { FormatName, FormatOptions } from "../domain/subscription.ts";
+import type { FormatName, FormatOptions, ProtocolEvents, Subscription } from "../domain/subscription.ts";
 
 /** One event in one format, ready to be signed. */
 export interface Rendered {
@@ -16,14 +16,29 @@ export interface Rendered {
   readonly bodySha256: string;
 }
 
+/** What a rendering depends on besides the event. */
+export type RenderOptions = FormatOptions & ProtocolEvents;
+
+/** What of a subscription its webhooks' bodies depend on. */
+export function renderOptions({ formatOptions, membershipEvents, couponEvents }: Subscription): RenderOptions {
+  if (membershipEvents === undefined && couponEvents === undefined) return formatOptions;
+  return { ...formatOptions, membershipEvents: membershipEvents ?? [], couponEvents: couponEvents ?? [] };
+}
+
 export interface Format {
   readonly name: FormatName;
   /** The types that the format can say. */
   readonly types: readonly PassEventType[];
+  /** It can say the events of a pass's protocol, so a subscription may name them. */
+  readonly saysProtocolEvents?: true;
+  /** Its endpoints get all of `types`: a subscription can't choose among them. */
+  readonly alwaysAllTypes?: true;
   /** Equal keys render equally: what of the options the format reads, as one string. */
-  renderKey(options: FormatOptions): string;
-  /** `event` must be of a type that the format can say. */
-  render(event: DecodedEvent, options: FormatOptions): Rendered;
+  renderKey(options: RenderOptions): string;
+  /** `event` must be of a type that the format can say, or carry a protocol event that the options name. */
+  render(event: DecodedEvent, options: RenderOptions): Rendered;
   /** The vendor's own signature header over the body, keyed with the secret's text; absent where there is none. */
   readonly bodySignatureHeader?: string;
+  /** It sends the static `authorization` that the subscriber stored. */
+  readonly sendsAuthorization?: true;
 }

@@ -6,7 +6,8 @@
 import { ActionMethod } from "../../gen/io/integrations_pb.js";
 import type { Metadata, MetaLocation, Pass, Person, UTM } from "../../gen/io/pass_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
-import { CodedError } from "../kernel/errors.ts";
+import type { FieldMapping, FormatOptions } from "../domain/subscription.ts";
+import { nameOf } from "./event-data.ts";
 import type { Format, Rendered } from "./format.ts";
 import {
   goObject,
@@ -18,6 +19,7 @@ import {
   stringsMember,
   timestampMember,
 } from "./go-json.ts";
+import { protocolKey, protocolRow } from "./passkit-protocol-events.ts";
 import { jsonBody } from "./rendered.ts";
 
 interface Row {
@@ -40,20 +42,25 @@ export const passkit: Format = {
   name: "PASSKIT",
   types: [...ROWS.keys()],
   bodySignatureHeader: "x-passkit-signature",
-  renderKey: (options) => `${options.passkitUninstalledName} ${options.passkitMethod}`,
+  saysProtocolEvents: true,
+  renderKey(options) {
+    const { passkitUninstalledName, passkitMethod, passkitFieldMapping: mapping } = options;
+    const mapped = mapping === undefined ? "" : JSON.stringify(mapping);
+    return `${passkitUninstalledName} ${passkitMethod} ${protocolKey(options)} ${mapped}`;
+  },
   render({ event }, options) {
-    const row = ROWS.get(event.type);
-    if (row === undefined) {
-      throw new CodedError("format.failed", `PASSKIT cannot say ${PassEventType[event.type]}`);
-    }
-    const named =
-      event.type === PassEventType.UNINSTALLED && options.passkitUninstalledName === "enum"
-        ? "PASS_EVENT_UNINSTALLED"
-        : row.event;
-    const members = stringMember("event", named) + messageMember("pass", event.pass, passMembers);
-    return jsonBody(methodOf(options.passkitMethod) ?? row.method, goObject(members));
+    const row = protocolRow(event, options) ?? typeRow(event.type, options);
+    const { passkitMethod, passkitFieldMapping: mapping } = options;
+    const pass = messageMember("pass", event.pass, (each) => passMembers(each, mapping));
+    return jsonBody(methodOf(passkitMethod) ?? row.method, goObject(stringMember("event", row.event) + pass));
   },
 };
+
+function typeRow(type: PassEventType, { passkitUninstalledName }: FormatOptions): Row {
+  const row = nameOf(ROWS, type, "PASSKIT");
+  const byEnum = type === PassEventType.UNINSTALLED && passkitUninstalledName === "enum";
+  return byEnum ? { ...row, event: "PASS_EVENT_UNINSTALLED" } : row;
+}
 
 /** METHOD_NONE, and a number that this version does not know: the event's own. */
 function methodOf(method: ActionMethod): Rendered["method"] | undefined {
@@ -69,14 +76,25 @@ function methodOf(method: ActionMethod): Rendered["method"] | undefined {
   }
 }
 
-function passMembers(pass: Pass): string {
+/** The entry that the mapping names, under the name that it gives. Own entries alone: `constructor` is a name like any. */
+function mapped(data: Pass["recordData"], mapping: FieldMapping | undefined): Pass["recordData"] {
+  if (mapping === undefined) return data;
+  const { sourceFieldUniqueName: source, destinationFieldKey: destination, isRequired } = mapping;
+  if (!Object.hasOwn(data, source)) {
+    return isRequired && !Object.hasOwn(data, destination) ? { ...data, [destination]: "" } : data;
+  }
+  const others = Object.entries(data).filter(([name]) => name !== source);
+  return Object.fromEntries([...others, [destination, data[source] ?? ""]]);
+}
+
+function passMembers(pass: Pass, mapping: FieldMapping | undefined): string {
   return (
     stringMember("id", pass.id) +
     stringMember("classId", pass.classId) +
     numberMember("protocol", pass.protocol) +
     messageMember("personDetails", pass.personDetails, personMembers) +
     messageMember("metadata", pass.metadata, metadataMembers) +
-    mapMember("recordData", pass.recordData) +
+    mapMember("recordData", mapped(pass.recordData, mapping)) +
     stringMember("externalId", pass.externalId)
   );
 }

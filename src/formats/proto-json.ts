@@ -152,17 +152,25 @@ const SPECIAL: Readonly<Record<string, WriteValue>> = {
 const FIRST_SECOND = Date.parse("0001-01-01T00:00:00Z") / 1_000;
 const LAST_SECOND = Date.parse("9999-12-31T23:59:59Z") / 1_000;
 
-/** With as many digits of the second as it has: none, 3, 6 or 9. */
+/** RFC 3339, with as many digits of the second as it has: none, 3, 6 or 9. Throws as `dateTime` does. */
 export function rfc3339(time: Timestamp): string {
-  const seconds = Number(time.seconds);
-  if (seconds < FIRST_SECOND || seconds > LAST_SECOND) {
-    throw new CodedError("format.failed", "a time is outside the years 1 to 9999, which JSON cannot say");
-  }
-  const whole = wholeSecond(seconds);
+  const whole = dateTime(time);
   if (time.nanos === 0) return `${whole}Z`;
   const digits = String(time.nanos).padStart(9, "0");
   const kept = digits.endsWith("000000") ? 3 : digits.endsWith("000") ? 6 : 9;
   return `${whole}.${digits.slice(0, kept)}Z`;
+}
+
+/**
+ * RFC 3339 in UTC up to the whole second, without the offset: `2020-12-22T13:41:58`.
+ * @throws CodedError `format.failed` outside the years 1 to 9999.
+ */
+export function dateTime({ seconds }: Timestamp): string {
+  const count = Number(seconds);
+  if (count < FIRST_SECOND || count > LAST_SECOND) {
+    throw new CodedError("format.failed", "a time is outside the years 1 to 9999, which JSON cannot say");
+  }
+  return wholeSecond(count);
 }
 
 /** Times of one event, and of events in a row, are often of one second, and `toISOString` is dear. */

@@ -1,14 +1,22 @@
 import type { FormatName } from "../domain/subscription.ts";
+import { cloudevents } from "./cloudevents.ts";
+import { ethpass } from "./ethpass.ts";
 import type { Format } from "./format.ts";
+import { passentry } from "./passentry.ts";
 import { passkit } from "./passkit.ts";
 import { standard } from "./standard.ts";
 
-/** The formats that this version can write. To add one: a file beside this, and a line here. */
-export const FORMATS: readonly Format[] = [standard, passkit];
+/** To add one: a file beside this, and a line here. */
+const BY_NAME: Readonly<Record<FormatName, Format>> = {
+  STANDARD: standard,
+  PASSKIT: passkit,
+  PASSENTRY: passentry,
+  ETHPASS: ethpass,
+  CLOUDEVENTS: cloudevents,
+};
 
-const byName: ReadonlyMap<FormatName, Format> = new Map(FORMATS.map((format) => [format.name, format]));
+export const FORMATS: readonly Format[] = Object.values(BY_NAME);
 
-/** Undefined for a format of the API that this version cannot write yet. */
-export function formatOf(name: FormatName): Format | undefined {
-  return byName.get(name);
+export function formatOf(name: FormatName): Format {
+  return BY_NAME[name];
 }

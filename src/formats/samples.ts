@@ -15,8 +15,9 @@ const FILES: ReadonlyMap<PassEventType, string> = new Map([
 
 /**
  * A built-in event of the type, for previews, test sends and the demo; undefined for a type that this version does not
- * know. The first four are those of seed 003, "scanned" is seed 002's, the other two go on from seed 003's. The id,
- * organisation and environment are the caller's to fill in.
+ * know. The passes of the first four are those of seed 003, "scanned" is seed 002's, the other two go on from seed
+ * 003's; what the other dialects say beside is from seeds 001 and 002. The id, organisation and environment are the
+ * caller's to fill in.
  */
 export function sampleEvent(type: PassEventType): PassEvent | undefined {
   const name = FILES.get(type);

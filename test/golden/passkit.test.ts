@@ -1,21 +1,11 @@
 /** PassKit's documented samples (seed 003), as files, byte for byte up to the white space that the page shows. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { passkit } from "../../src/formats/passkit.ts";
 import { sampleEvent } from "../../src/formats/samples.ts";
 import { decodedEvent, plainOptions } from "../support/events.ts";
 import { passFromGo } from "../support/go-pass.ts";
-
-/** Takes out white space between tokens. Not by JSON.parse, which would lose escapes, number forms and key order. */
-function compact(json: string): string {
-  return json.replace(/("(?:[^"\\]|\\.)*")|\s+/g, (_match, text: string | undefined) => text ?? "");
-}
-
-function golden(name: string): string {
-  return compact(readFileSync(join(import.meta.dirname, "passkit", `${name}.json`), "utf8"));
-}
+import { compact, golden } from "../support/golden.ts";
 
 const samples: readonly (readonly [name: string, type: PassEventType, method: string])[] = [
   ["created", PassEventType.CREATED, "POST"],
@@ -26,7 +16,7 @@ const samples: readonly (readonly [name: string, type: PassEventType, method: st
 
 describe("PassKit's documented webhooks", () => {
   it.each(samples)("%s", (name, type, method) => {
-    const expected = golden(name);
+    const expected = golden(`passkit/${name}.json`);
     const { pass } = JSON.parse(expected);
     const rendered = passkit.render(decodedEvent({ type, pass: passFromGo(pass) }), plainOptions);
     expect(rendered.body.toString()).toBe(expected);
@@ -37,7 +27,7 @@ describe("PassKit's documented webhooks", () => {
   it.each(samples)("%s, from the built-in sample", (name, type) => {
     const event = sampleEvent(type);
     if (event === undefined) throw new Error("no sample");
-    expect(passkit.render(decodedEvent(event), plainOptions).body.toString()).toBe(golden(name));
+    expect(passkit.render(decodedEvent(event), plainOptions).body.toString()).toBe(golden(`passkit/${name}.json`));
   });
 });
 
