@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { CouponEventId, MembershipEventId } from "../../gen/io/integrations_pb.js";
 import { PassProtocol } from "../../gen/io/pass_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { MemoryStore } from "../../test/support/memory-store.ts";
@@ -45,6 +46,36 @@ describe("who gets an event", () => {
       { id: "coupons", protocol: PassProtocol.SINGLE_USE_COUPON },
     ];
     expect(await matched(event, ...subscriptions)).toEqual(["any", "members"]);
+  });
+
+  test("protocol events, beside the types, or alone where no type is named", async () => {
+    const named: Partial<Subscription>[] = [
+      { id: "everything" },
+      { id: "redeemed", couponEvents: [CouponEventId.COUPON_EVENT_REDEEMED] },
+      { id: "redeemed and created", couponEvents: [2, 1], eventTypes: [PassEventType.CREATED] },
+      { id: "redeemed and scanned", couponEvents: [2], eventTypes: [PassEventType.SCANNED] },
+      { id: "deleted", couponEvents: [CouponEventId.COUPON_EVENT_DELETED] },
+      { id: "updated members", membershipEvents: [MembershipEventId.MEMBER_EVENT_UPDATED] },
+      { id: "passkit's", format: "PASSKIT", couponEvents: [2] },
+    ];
+    const redeemed = sampleEvent("e", { type: PassEventType.SCANNED });
+    redeemed.event.protocolEvent = { case: "couponEvent", value: CouponEventId.COUPON_EVENT_REDEEMED };
+    const all = ["everything", "redeemed and scanned", "redeemed", "redeemed and created", "passkit's"];
+    expect(await matched(redeemed, ...named)).toEqual(all);
+    expect(await matched(sampleEvent("e"), ...named)).toEqual(["everything"]);
+    const created = sampleEvent("e", { type: PassEventType.CREATED });
+    expect(await matched(created, ...named)).toEqual(["everything", "redeemed and created"]);
+  });
+
+  test("protocol events of another entity or protocol stay out", async () => {
+    const redeemed = sampleEvent("e");
+    redeemed.event.protocolEvent = { case: "couponEvent", value: CouponEventId.COUPON_EVENT_REDEEMED };
+    const wanting = { couponEvents: [CouponEventId.COUPON_EVENT_REDEEMED] };
+    const others = [
+      { ...wanting, id: "other", entityId: "class-2" },
+      { ...wanting, id: "members", protocol: PassProtocol.MEMBERSHIP },
+    ];
+    expect(await matched(redeemed, ...others)).toEqual([]);
   });
 
   test("organisations and environments never meet", async () => {

@@ -2,12 +2,14 @@
  * Which subscriptions want an event. Subscriptions are held per tenant, on demand, as long as the tenant is among the
  * ones used last; `refresh` makes them as new as the store is.
  */
-import type { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import type { PassEvent, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { DecodedEvent } from "../domain/event.ts";
 import type { FormatName, Subscription } from "../domain/subscription.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
+import type { FilteredEvent } from "./filter.ts";
 import type { SubscriptionFeed, TenantSubscriptions } from "./subscription-feed.ts";
+import { type FilterFailed, type PlannedFilters, SubscriptionFilters } from "./subscription-filters.ts";
 
 /** What becomes of an event at a subscription that wants it. */
 export interface Match {
@@ -16,21 +18,29 @@ export interface Match {
   readonly disposition: "send" | "hold";
 }
 
+/** How much younger than an event a subscription may be, by clocks that differ, and still get it. */
+export const CLOCK_SKEW_MS = 1_000;
+
 export interface SubscriptionIndexDeps {
   readonly feed: SubscriptionFeed;
   /** The types that a format can say. */
   readonly typesOf: (format: FormatName) => readonly PassEventType[];
   /** Tenants held at the same time. */
   readonly maxTenants?: number;
-  /** How much younger than an event a subscription may be, by clocks that differ, and still get it. */
+  /** `CLOCK_SKEW_MS`, if left out. */
   readonly skewMs?: number;
+  /** Told of filters that fail; their events go on (filter-failures.ts writes it to the log). */
+  readonly filterFailed?: FilterFailed;
 }
 
 interface Entry {
   readonly version: number;
+  readonly filters: PlannedFilters;
   readonly byId: ReadonlyMap<string, Subscription>;
   /** By event type; what a subscription does not list by type is listed under each that its format can say. */
   readonly byType: ReadonlyMap<PassEventType, readonly Subscription[]>;
+  /** By the protocol events that they name. */
+  readonly byProtocolEvent: ReadonlyMap<string, readonly Subscription[]>;
 }
 
 /** Some tenants' subscriptions as they were at one moment, whatever the index holds by now. */
@@ -46,6 +56,7 @@ export class SubscriptionIndex {
   readonly #typesOf: SubscriptionIndexDeps["typesOf"];
   readonly #maxTenants: number;
   readonly #skewMs: number;
+  readonly #filters: SubscriptionFilters;
   /** In the order of their last use. */
   readonly #entries = new Map<string, Entry>();
 
@@ -53,7 +64,8 @@ export class SubscriptionIndex {
     this.#feed = deps.feed;
     this.#typesOf = deps.typesOf;
     this.#maxTenants = deps.maxTenants ?? 1_000;
-    this.#skewMs = deps.skewMs ?? 1_000;
+    this.#skewMs = deps.skewMs ?? CLOCK_SKEW_MS;
+    this.#filters = new SubscriptionFilters(deps.filterFailed ?? (() => {}));
   }
 
   /**
@@ -69,7 +81,7 @@ export class SubscriptionIndex {
           const key = tenantKey(tenant);
           const held = this.#entries.get(key);
           const isCurrent = held !== undefined && held.version >= (versions[at] ?? 0);
-          const entry = isCurrent ? held : this.#entryOf(await this.#feed.load(tenant));
+          const entry = isCurrent ? held : this.#entryOf(await this.#feed.load(tenant), held?.filters);
           view.set(key, entry);
           this.#hold(key, entry);
         }),
@@ -102,24 +114,30 @@ export class SubscriptionIndex {
 
   #match(entry: Entry, event: DecodedEvent): readonly Match[] {
     const matches: Match[] = [];
-    for (const subscription of entry.byType.get(event.stored.type) ?? []) {
-      if (subscription.entityId !== "" && subscription.entityId !== event.stored.entityId) continue;
-      if (subscription.protocol !== 0 && subscription.protocol !== event.event.pass?.protocol) continue;
-      if (subscription.createdAtMs > event.stored.loggedAtMs + this.#skewMs) continue;
-      const disposition = dispositionOf(subscription, event.stored.loggedAtMs);
-      if (disposition !== "drop") matches.push({ subscription, disposition });
+    let readable: FilteredEvent | undefined;
+    for (const subscription of candidates(entry, event)) {
+      const disposition = judge(subscription, event, this.#skewMs);
+      if (disposition !== "send" && disposition !== "hold") continue;
+      if (subscription.filter !== undefined) {
+        readable ??= this.#filters.read(event);
+        if (!this.#filters.lets(entry.filters, subscription, event, readable)) continue;
+      }
+      matches.push({ subscription, disposition });
     }
     return matches;
   }
 
-  #entryOf(loaded: TenantSubscriptions): Entry {
+  #entryOf(loaded: TenantSubscriptions, heldFilters: PlannedFilters | undefined): Entry {
     const byType = new Map<PassEventType, Subscription[]>();
+    const byProtocolEvent = new Map<string, Subscription[]>();
     for (const subscription of loaded.subscriptions) {
-      const named = subscription.eventTypes.length > 0 ? subscription.eventTypes : this.#typesOf(subscription.format);
-      for (const type of named) byType.set(type, [...(byType.get(type) ?? []), subscription]);
+      const { types, protocolEvents } = wantedBy(subscription, this.#typesOf);
+      for (const key of protocolEvents) addTo(byProtocolEvent, key, subscription);
+      for (const type of types) addTo(byType, type, subscription);
     }
     const byId = new Map(loaded.subscriptions.map((subscription) => [subscription.id, subscription]));
-    return { version: loaded.version, byId, byType };
+    const filters = this.#filters.plan(loaded.subscriptions, heldFilters);
+    return { version: loaded.version, filters, byId, byType, byProtocolEvent };
   }
 
   /** As the one used last. A load that was overtaken by a newer one is not held. */
@@ -135,6 +153,51 @@ export class SubscriptionIndex {
       this.#entries.delete(key);
     }
   }
+}
+
+function addTo<Key>(map: Map<Key, Subscription[]>, key: Key, subscription: Subscription): void {
+  const there = map.get(key);
+  if (there === undefined) map.set(key, [subscription]);
+  else there.push(subscription);
+}
+
+/** Those that its type or its protocol event concerns, each once. */
+function candidates(entry: Entry, { stored, event }: DecodedEvent): Iterable<Subscription> {
+  const byType = entry.byType.get(stored.type) ?? [];
+  const key = protocolEventKey(event.protocolEvent);
+  const byName = key === undefined ? undefined : entry.byProtocolEvent.get(key);
+  return byName === undefined ? byType : new Set([...byType, ...byName]);
+}
+
+/** What a subscription asks for, whatever the rest of it says. */
+export interface Wanted {
+  readonly types: readonly PassEventType[];
+  /** As `protocolEventKey` writes an event's. */
+  readonly protocolEvents: readonly string[];
+}
+
+export function wantedBy(subscription: Subscription, typesOf: SubscriptionIndexDeps["typesOf"]): Wanted {
+  const protocolEvents = protocolEventKeys(subscription);
+  const all = protocolEvents.length > 0 ? [] : typesOf(subscription.format);
+  return { types: subscription.eventTypes.length > 0 ? subscription.eventTypes : all, protocolEvents };
+}
+
+/** What becomes of an event that a subscription asks for, before its filter is asked; the last four: nothing. */
+export type Judgement = "send" | "hold" | "otherEntity" | "otherProtocol" | "younger" | "drop";
+
+export function judge(subscription: Subscription, { stored, event }: DecodedEvent, skewMs: number): Judgement {
+  if (subscription.entityId !== "" && subscription.entityId !== stored.entityId) return "otherEntity";
+  if (subscription.protocol !== 0 && subscription.protocol !== event.pass?.protocol) return "otherProtocol";
+  if (subscription.createdAtMs > stored.loggedAtMs + skewMs) return "younger";
+  return dispositionOf(subscription, stored.loggedAtMs);
+}
+
+export function protocolEventKey({ case: kind, value }: PassEvent["protocolEvent"]): string | undefined {
+  return kind === undefined ? undefined : `${kind}/${value}`;
+}
+
+function protocolEventKeys({ membershipEvents = [], couponEvents = [] }: Subscription): readonly string[] {
+  return [...membershipEvents.map((id) => `membershipEvent/${id}`), ...couponEvents.map((id) => `couponEvent/${id}`)];
 }
 
 function asked(view: ReadonlyMap<string, Entry>, tenant: Tenant): Entry {

@@ -1,0 +1,42 @@
+import type { PassEvent } from "../../gen/passbus/v1/pass_event_pb.js";
+import type { Subscription as SubscriptionMessage } from "../../gen/passbus/v1/subscription_pb.js";
+import { EVENT_TYPES } from "../domain/event.ts";
+import type { FormatName } from "../domain/subscription.ts";
+import { formatOf } from "../formats/registry.ts";
+import { sampleEvent } from "../formats/samples.ts";
+import { filterFlaw } from "../matching/filter.ts";
+import type { Violations } from "./violations.ts";
+
+/** The filter as it stands, tried on the sample of each type that it may meet; one that is empty is absent. */
+export function readEventFilter(
+  message: SubscriptionMessage,
+  format: FormatName,
+  wrong: Violations,
+): { readonly filter?: string } {
+  if (message.filter === "") return {};
+  const flaw = filterFlaw(message.filter, samplesFor(message, format));
+  if (flaw !== undefined) wrong.add("filter", flaw);
+  return { filter: message.filter };
+}
+
+function samplesFor(message: SubscriptionMessage, format: FormatName): readonly PassEvent[] {
+  // An event of a protocol comes with a type of any sort.
+  const named = message.membershipEvents.length + message.couponEvents.length > 0;
+  const all = named ? EVENT_TYPES : formatOf(format).types;
+  const types = named || message.eventTypes.length === 0 ? all : message.eventTypes;
+  return types.flatMap((type) => {
+    const sample = sampleEvent(type);
+    return sample === undefined ? [] : [asMatched(sample, message.entityId)];
+  });
+}
+
+/** With what passbus fills in before an event is matched. */
+function asMatched(sample: PassEvent, entityId: string): PassEvent {
+  return {
+    ...sample,
+    id: "evt_sample",
+    organisationId: "organisation",
+    environment: "production",
+    entityId: entityId === "" ? (sample.pass?.classId ?? "") : entityId,
+  };
+}
