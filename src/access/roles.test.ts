@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
+import { Integrations } from "../../gen/io/integrations_pb.js";
 import { AccessService, Role as WireRole } from "../../gen/passbus/v1/access_service_pb.js";
 import { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
@@ -11,6 +12,7 @@ import type { Role } from "./access-store.ts";
 import { isOpenToAnyone, isRole, METHOD_ACCESS, mayCall, ROLES } from "./roles.ts";
 
 const ours: readonly DescService[] = [
+  Integrations,
   AccessService,
   DeliveryService,
   EventService,
@@ -65,7 +67,7 @@ describe("the table of roles", () => {
   });
 
   test("a viewer only reads", () => {
-    const reading = /^(Get|List|Tail|Explain|Watch)/;
+    const reading = /^(Get|List|Tail|Explain|Watch)/i;
     expect(allowed("viewer").filter((method) => !reading.test(method))).toEqual([]);
     expect(allowed("viewer")).toContain("ListDeliveries");
   });

@@ -58,6 +58,21 @@ export const METHOD_ACCESS: ReadonlyMap<string, Access> = new Map<string, Access
   ["passbus.v1.InspectorService/ListBinRequests", READ],
   ["passbus.v1.InspectorService/WatchBin", READ],
 
+  ["io.Integrations/createSinkSubscription", SUBSCRIBE],
+  // Without the signing secret for those who may not update.
+  ["io.Integrations/getSinkSubscription", READ],
+  ["io.Integrations/listSinkSubscriptions", READ],
+  ["io.Integrations/listSinkSubscriptionsDeprecated", READ],
+  ["io.Integrations/updateSinkSubscription", SUBSCRIBE],
+  ["io.Integrations/deleteSinkSubscription", SUBSCRIBE],
+  ["io.Integrations/getSampleSubscriptionEvent", READ],
+  // Answered with what to use instead.
+  ["io.Integrations/createIntegrations", SUBSCRIBE],
+  ["io.Integrations/getIntegrations", READ],
+  ["io.Integrations/updateIntegrations", SUBSCRIBE],
+  ["io.Integrations/deleteIntegrations", SUBSCRIBE],
+  ["io.Integrations/callDynamicApi", SUBSCRIBE],
+
   ["passbus.v1.AccessService/CreateKey", KEYS],
   ["passbus.v1.AccessService/ListKeys", KEYS],
   ["passbus.v1.AccessService/RevokeKey", KEYS],
@@ -65,6 +80,7 @@ export const METHOD_ACCESS: ReadonlyMap<string, Access> = new Map<string, Access
   ["passbus.v1.AccessService/ListPortalSessions", OPERATE],
   ["passbus.v1.AccessService/RevokePortalSession", OPERATE],
   ["passbus.v1.AccessService/SetLimits", OPERATE],
+  ["passbus.v1.AccessService/GetLimits", READ],
   ["passbus.v1.AccessService/ListAuditRecords", OPERATE],
 ]);
 

@@ -3,7 +3,7 @@
  * they), the body's limits, the deadline, and then its service, which turns messages into the rooms' types and back.
  * Nothing is reached without a key but health, reflection and the probes.
  */
-import { createConnectRouter } from "@connectrpc/connect";
+import { type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.js";
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
@@ -15,41 +15,69 @@ import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { InspectorService } from "../../gen/passbus/v1/inspector_service_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import type { Authenticate } from "../access/authenticate.ts";
+import type { ChangeFeed } from "../delivery/change-feed.ts";
 import type { DeliveryLog } from "../delivery/delivery-store.ts";
+import type { TestSendDeps } from "../delivery/test-send.ts";
+import { watches } from "../delivery/watch.ts";
+import type { DeadLetterStore } from "../intake/dead-letters.ts";
 import type { Publisher } from "../intake/publish.ts";
+import type { PublishStream } from "../intake/publish-stream.ts";
+import type { Redriver } from "../intake/redrive.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import type { Log } from "../kernel/log.ts";
+import type { SubscriptionFeed } from "../matching/subscription-feed.ts";
+import type { EndpointChallenge } from "../subscriptions/endpoint-challenge.ts";
+import type { LimitStore } from "../subscriptions/limit-store.ts";
 import type { SubscriptionService as Subscriptions } from "../subscriptions/subscription-service.ts";
+import { accessService } from "./access-service.ts";
 import { serveCalls } from "./calls.ts";
 import { crossOrigin } from "./cors.ts";
 import { deliveryService } from "./delivery-service.ts";
 import { eventService } from "./event-service.ts";
 import { requestGate } from "./gate.ts";
 import { healthService } from "./health.ts";
+import { type IntegrationCalls, integrationsService } from "./integrations.ts";
 import { codedErrors, deadlines } from "./interceptors.ts";
 import { forgetJson } from "./json-body.ts";
+import type { PublicKeys } from "./key-set.ts";
 import { type ListenAddress, openPort, type TlsFiles } from "./port.ts";
 import { probes } from "./probes.ts";
 import type { ReadReadiness } from "./readiness.ts";
 import { reflectionService } from "./reflection.ts";
+import { Streams } from "./streams.ts";
 import { type SubscriptionCalls, subscriptionService } from "./subscription-service.ts";
 
-/** What the API needs of the rooms. */
-export interface ApiDeps {
+/** What the port needs, whatever is served on it. */
+export interface PortDeps {
   readonly listen: ListenAddress;
   readonly tls?: TlsFiles;
   /** Origins whose pages may call from a browser; `*` is any. */
   readonly corsOrigins: readonly string[];
-  readonly authenticate: Authenticate;
-  readonly subscriptions: Pick<Subscriptions, SubscriptionCalls>;
-  readonly publisher: Publisher;
-  readonly deliveryLog: DeliveryLog;
   readonly readiness: ReadReadiness;
-  /** Tells the workers that something is due now. */
-  readonly wakeWorkers: () => void;
   readonly clock: Clock;
   readonly log: Log;
+}
+
+/** What the API needs of the rooms. */
+export interface ApiDeps extends PortDeps {
+  readonly authenticate: Authenticate;
+  readonly subscriptions: Pick<Subscriptions, SubscriptionCalls | IntegrationCalls>;
+  readonly publisher: Publisher;
+  readonly publishStream: PublishStream;
+  readonly deliveryLog: DeliveryLog;
+  readonly changes: ChangeFeed;
+  readonly feed: Pick<SubscriptionFeed, "load">;
+  readonly deadLetters: Pick<DeadLetterStore, "list">;
+  readonly redriver: Redriver;
+  readonly limits: LimitStore;
+  /** What test sends and previews are made with. */
+  readonly webhooks: TestSendDeps;
+  readonly challenge: EndpointChallenge;
+  /** Those of v1a signatures. */
+  readonly publicKeys: PublicKeys;
+  /** Tells the workers that something is due now. */
+  readonly wakeWorkers: () => void;
 }
 
 export interface Api {
@@ -62,7 +90,7 @@ export interface Api {
 }
 
 /** Served, and listed by reflection. */
-const SERVED = [SubscriptionService, EventService, DeliveryService] as const;
+const SERVED = [SubscriptionService, EventService, DeliveryService, AccessService, Integrations] as const;
 
 /**
  * Smaller answers go out as they are. Packing the answer to a batch of 100 events (3 KB) took 7 % of the API's time;
@@ -70,14 +98,28 @@ const SERVED = [SubscriptionService, EventService, DeliveryService] as const;
  */
 const COMPRESSED_FROM_BYTES = 16 * 1_024;
 
-export async function startApi(deps: ApiDeps): Promise<Api> {
+export function startApi(deps: ApiDeps): Promise<Api> {
+  return startPort(deps, (readiness, stopping) => apiRouter(deps, readiness, stopping), deps.publicKeys);
+}
+
+/** For a process without the role `api`: health and the probes, and no calls. */
+export function startProbes(deps: PortDeps): Promise<Api> {
+  const { clock } = deps;
+  return startPort(deps, (readiness, stopping) =>
+    createConnectRouter().service(Health, healthService({ readiness, clock, services: [], stopping })),
+  );
+}
+
+type MakeRouter = (readiness: ReadReadiness, stopping: AbortSignal) => ConnectRouter;
+
+async function startPort(deps: PortDeps, makeRouter: MakeRouter, publicKeys?: PublicKeys): Promise<Api> {
   const { clock, log } = deps;
   const stopping = new AbortController();
   const readiness: ReadReadiness = () =>
     stopping.signal.aborted ? { ready: false, reasons: ["stopping"] } : deps.readiness();
-  const router = apiRouter(deps, readiness, stopping.signal);
+  const router = makeRouter(readiness, stopping.signal);
   const handleOrigin = crossOrigin(deps.corsOrigins);
-  const serve = serveCalls({ router, clock, log, otherwise: probes(readiness) });
+  const serve = serveCalls({ router, clock, log, otherwise: probes(readiness, publicKeys) });
   const port = await openPort({
     listen: deps.listen,
     ...(deps.tls !== undefined && { tls: deps.tls }),
@@ -99,6 +141,11 @@ export async function startApi(deps: ApiDeps): Promise<Api> {
 function apiRouter(deps: ApiDeps, readiness: ReadReadiness, stopping: AbortSignal) {
   const { clock, log } = deps;
   const services = SERVED.map((service) => service.typeName);
+  const streamed = {
+    ...deps,
+    streams: new Streams({ authenticate: deps.authenticate, clock, stopping }),
+    watches: watches(deps.changes, clock),
+  };
   return (
     createConnectRouter({
       acceptCompression: [compressionGzip, compressionBrotli],
@@ -112,17 +159,17 @@ function apiRouter(deps: ApiDeps, readiness: ReadReadiness, stopping: AbortSigna
       interceptors: [forgetJson, codedErrors(log), deadlines(clock)],
     })
       .service(SubscriptionService, subscriptionService(deps))
-      .service(EventService, eventService(deps))
-      .service(DeliveryService, deliveryService(deps))
+      .service(EventService, eventService(streamed))
+      .service(DeliveryService, deliveryService(streamed))
+      .service(AccessService, accessService(deps))
+      .service(Integrations, integrationsService(deps))
       .service(Health, healthService({ readiness, clock, services, stopping }))
       .service(
         ServerReflection,
         reflectionService([...SERVED, Health, ServerReflection], [file_google_rpc_error_details]),
       )
       // Defined, and answered with UNIMPLEMENTED.
-      .service(AccessService, {})
       .service(InspectorService, {})
-      .service(Integrations, {})
   );
 }
 

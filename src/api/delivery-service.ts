@@ -5,24 +5,28 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { type DeliverySchema, DeliveryStatus as WireStatus } from "../../gen/passbus/v1/delivery_pb.js";
 import type { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
 import type { DeliveryFilter, DeliveryLog } from "../delivery/delivery-store.ts";
+import type { Watches } from "../delivery/watch.ts";
 import type { Attempt, Delivery, DeliveryStatus } from "../domain/delivery.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { pageRequest, tokenFromCursor } from "../kernel/page.ts";
 import { given, knownEnum, notFound, requiredId, timeRange } from "./fields.ts";
 import { principalOf } from "./gate.ts";
+import type { Streams } from "./streams.ts";
 
 export interface DeliveryServiceDeps {
   readonly deliveryLog: Pick<DeliveryLog, "getDelivery" | "listDeliveries" | "retry">;
+  readonly watches: Pick<Watches, "deliveries">;
+  readonly streams: Streams;
   readonly clock: Clock;
   /** Tells the workers that something is due now. */
   readonly wakeWorkers: () => void;
 }
 
-type Served = "getDelivery" | "listDeliveries" | "retryDelivery";
+type Served = "getDelivery" | "listDeliveries" | "retryDelivery" | "watchDeliveries";
 
 export function deliveryService(deps: DeliveryServiceDeps): Pick<ServiceImpl<typeof DeliveryService>, Served> {
-  const { deliveryLog, clock, wakeWorkers } = deps;
+  const { deliveryLog, watches, streams, clock, wakeWorkers } = deps;
   return {
     async getDelivery({ id }, context) {
       const { tenant } = principalOf(context);
@@ -61,6 +65,21 @@ export function deliveryService(deps: DeliveryServiceDeps): Pick<ServiceImpl<typ
       wakeWorkers();
       return { delivery: deliveryMessage(retried) };
     },
+
+    async *watchDeliveries(request, context) {
+      const { tenant } = principalOf(context);
+      const subscriptionId = given(request.subscriptionId);
+      const status = STATUS_NAMES[knownEnum(WireStatus, request.status, "status")];
+      const accepts = (delivery: Delivery) =>
+        (subscriptionId === undefined || delivery.subscriptionId === subscriptionId) &&
+        (status === undefined || delivery.status === status);
+      for await (const told of streams.run(context, (signal) => watches.deliveries({ tenant, accepts, signal }))) {
+        yield {
+          ...(told.item !== undefined && { delivery: deliveryMessage(told.item) }),
+          skipped: BigInt(told.skipped),
+        };
+      }
+    },
   };
 }
 
@@ -97,7 +116,8 @@ function deliveryMessage(delivery: Delivery): MessageInitShape<typeof DeliverySc
 
 type AttemptInit = NonNullable<MessageInitShape<typeof DeliverySchema>["attempts"]>[number];
 
-function attemptMessage(attempt: Attempt): AttemptInit {
+/** An attempt as the API shows it. */
+export function attemptMessage(attempt: Attempt): AttemptInit {
   const { request } = attempt;
   return {
     id: attempt.id,

@@ -29,7 +29,7 @@ function detailsOf(code: ErrorCode, violations: readonly FieldViolation[]): Deta
 }
 
 /** The words for the caller. What broke inside passbus is for the log, not for the wire. */
-function messageOf(error: CodedError): string {
+export function messageOf(error: CodedError): string {
   if (error.kind === "internal" || error.kind === "unavailable") return ERRORS[error.code].meaning;
   return error.message;
 }

@@ -1,29 +1,42 @@
 /** passbus.v1.EventService: events in, and the log of them. */
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { type EventService, PublishFailureSchema } from "../../gen/passbus/v1/event_service_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { DeliveryLog, EventFilter } from "../delivery/delivery-store.ts";
-import { decodeStored } from "../domain/decoded-event.ts";
-import type { StoredEvent } from "../domain/event.ts";
 import type { Publisher } from "../intake/publish.ts";
 import { CodedError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
 import { pageRequest, tokenFromCursor } from "../kernel/page.ts";
+import { type DeadLetterCallsDeps, deadLetterCalls } from "./dead-letter-calls.ts";
 import { connectError } from "./errors.ts";
+import { eventMessage } from "./event-message.ts";
+import { type EventStreamsDeps, eventStreams } from "./event-streams.ts";
+import { type ExplainCallsDeps, explainCalls } from "./explain-calls.ts";
 import { given, knownEnum, notFound, requiredId, timeRange } from "./fields.ts";
 import { principalOf } from "./gate.ts";
 
-export interface EventServiceDeps {
+export interface EventServiceDeps extends DeadLetterCallsDeps, EventStreamsDeps, ExplainCallsDeps {
   readonly publisher: Publisher;
-  readonly deliveryLog: Pick<DeliveryLog, "getEvent" | "listEvents">;
+  readonly deliveryLog: Pick<DeliveryLog, "getEvent" | "listEvents" | "getDelivery" | "listDeliveries">;
   readonly log: Log;
 }
 
-type Served = "publishEvents" | "getEvent" | "listEvents";
+type Served =
+  | "publishEvents"
+  | "publishEventStream"
+  | "getEvent"
+  | "listEvents"
+  | "tailEvents"
+  | "explainEvent"
+  | "listDeadLetters"
+  | "redriveDeadLetters";
 
 export function eventService(deps: EventServiceDeps): Pick<ServiceImpl<typeof EventService>, Served> {
   return {
+    ...deadLetterCalls(deps),
+    ...eventStreams(deps),
+    ...explainCalls(deps),
+
     async publishEvents({ events }, context) {
       const { tenant } = principalOf(context);
       const { kind, outcomes, reason } = await deps.publisher.publish(tenant, events);
@@ -53,8 +66,4 @@ export function eventService(deps: EventServiceDeps): Pick<ServiceImpl<typeof Ev
       return { events: page.items.map(eventMessage), nextPageToken: tokenFromCursor(page.next) };
     },
   };
-}
-
-function eventMessage(stored: StoredEvent) {
-  return { event: decodeStored(stored).event, acceptedAt: timestampFromMs(stored.loggedAtMs) };
 }

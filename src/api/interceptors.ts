@@ -8,13 +8,26 @@ import { outgoingError } from "./errors.ts";
 /** Whatever a handler throws leaves as a ConnectError; what is passbus's own fault is logged and stays unsaid. */
 export function codedErrors(log: Log): Interceptor {
   return (next) => async (request) => {
-    try {
-      return await next(request);
-    } catch (reason) {
+    const coded = (reason: unknown) => {
       const method = `${request.service.typeName}/${request.method.name}`;
-      throw outgoingError(reason, (cause) => log.error("api.call_failed", { method, err: cause }));
+      return outgoingError(reason, (cause) => log.error("api.call_failed", { method, err: cause }));
+    };
+    try {
+      const response = await next(request);
+      return response.stream ? { ...response, message: codedMessages(response.message, coded) } : response;
+    } catch (reason) {
+      throw coded(reason);
     }
   };
+}
+
+/** A stream's handler runs while its messages are read, long after the call of it has returned. */
+async function* codedMessages<T>(messages: AsyncIterable<T>, coded: (reason: unknown) => Error): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (reason) {
+    throw coded(reason);
+  }
 }
 
 /** A unary call is answered by its deadline, the caller's or ours, also where the work behind it goes on. */

@@ -36,6 +36,8 @@ describe("reflection", () => {
     expect(answer.value.service.map(({ name }) => name)).toEqual([
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
+      "io.Integrations",
+      "passbus.v1.AccessService",
       "passbus.v1.DeliveryService",
       "passbus.v1.EventService",
       "passbus.v1.SubscriptionService",

@@ -1,18 +1,28 @@
 /** passbus.v1.SubscriptionService: who wants to hear what, where. The rules are in the room of the same name. */
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
+import type { DeliveryLog } from "../delivery/delivery-store.ts";
+import type { TestSendDeps } from "../delivery/test-send.ts";
+import type { Subscription } from "../domain/subscription.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { tokenFromCursor } from "../kernel/page.ts";
+import type { EndpointChallenge } from "../subscriptions/endpoint-challenge.ts";
 import { subscriptionMessage } from "../subscriptions/message.ts";
 import type { SubscriptionService as Subscriptions } from "../subscriptions/subscription-service.ts";
+import { DirectSlots } from "./direct-slots.ts";
 import { requiredId } from "./fields.ts";
 import { principalOf } from "./gate.ts";
+import { webhookCalls } from "./webhook-calls.ts";
 
 /** What people do with subscriptions; `disable` is the engine's. */
-export type SubscriptionCalls = "create" | "get" | "list" | "update" | "delete" | "rotateSecret";
+export type SubscriptionCalls = "create" | "get" | "list" | "update" | "delete" | "rotateSecret" | "draft";
 
 export interface SubscriptionServiceDeps {
   readonly subscriptions: Pick<Subscriptions, SubscriptionCalls>;
+  readonly deliveryLog: Pick<DeliveryLog, "getEvent">;
+  readonly webhooks: TestSendDeps;
+  /** Asked of an endpoint before it has a subscription, where its owner wants that. */
+  readonly challenge: EndpointChallenge;
   readonly clock: Clock;
 }
 
@@ -22,16 +32,23 @@ type Served =
   | "listSubscriptions"
   | "updateSubscription"
   | "deleteSubscription"
-  | "rotateSecret";
+  | "rotateSecret"
+  | "testSubscription"
+  | "previewPayload";
 
 export function subscriptionService(
   deps: SubscriptionServiceDeps,
 ): Pick<ServiceImpl<typeof SubscriptionService>, Served> {
-  const { subscriptions, clock } = deps;
+  const { subscriptions, challenge, clock } = deps;
+  const slots = new DirectSlots();
+  const prove = (subscription: Subscription) => slots.run(() => challenge(subscription));
   return {
-    async createSubscription(request, context) {
+    ...webhookCalls({ ...deps, slots }),
+
+    async createSubscription({ subscription: draft, verifyEndpoint }, context) {
       const { tenant } = principalOf(context);
-      const { subscription, secret } = await subscriptions.create(tenant, request.subscription);
+      const made = await subscriptions.create(tenant, draft, undefined, verifyEndpoint ? prove : undefined);
+      const { subscription, secret } = made;
       return { subscription: subscriptionMessage(subscription, clock.now()), secret };
     },
 

@@ -1,8 +1,9 @@
 /**
  * The command line: `passbus <command>`. Each command is a file that adds itself to the program; main.ts lists them and
  * hands in what they start. A command that ends well exits with 0, one that failed with 1, a wrong usage or setting
- * with 2, and one that was told twice to stop as its signal says (128 + its number).
+ * with 2, and one that was told twice to stop, or whose output nobody reads on, as its signal says (128 + its number).
  */
+import { constants } from "node:os";
 import { Command, CommanderError } from "commander";
 import { type Config, readConfig } from "../config/config.ts";
 import { CodedError } from "../kernel/errors.ts";
@@ -76,11 +77,20 @@ function explain(error: unknown, terminal: Terminal): number {
   return EXIT.failed;
 }
 
+/** Whoever read the output, `head` say, has had enough: it ends as SIGPIPE would end it, which Node ignores. */
+function endUnread(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(128 + constants.signals.SIGPIPE);
+}
+
 const processTerminal: Terminal = {
   get input() {
     return process.stdin;
   },
-  out: (text) => process.stdout.write(text),
+  out(text) {
+    if (!process.stdout.listeners("error").includes(endUnread)) process.stdout.on("error", endUnread);
+    process.stdout.write(text);
+  },
   err: (text) => process.stderr.write(text),
   settings: () => readConfig(),
   onSignal(handle) {

@@ -2,7 +2,6 @@
 import { createReadStream } from "node:fs";
 import { fromJsonString } from "@bufbuild/protobuf";
 import { ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { InvalidArgumentError } from "commander";
 import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { EventService, PublishFailureSchema } from "../../gen/passbus/v1/event_service_pb.js";
@@ -11,11 +10,10 @@ import { systemClock } from "../kernel/clock.ts";
 import { idSource } from "../kernel/ids.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { systemRandom } from "../kernel/random.ts";
-import { type AddCommand, CommandFailed, EXIT, type Terminal } from "./cli.ts";
+import { type AddCommand, CommandFailed, type Terminal } from "./cli.ts";
+import { addConnectionOptions, type ConnectionOptions, connected } from "./connection.ts";
 
-interface PublishOptions {
-  readonly url: string;
-  readonly key?: string;
+interface PublishOptions extends ConnectionOptions {
   readonly batch: number;
 }
 
@@ -24,12 +22,11 @@ const BATCH_CHARACTERS = LIMITS.requestBytes / 2;
 
 export function publishCommand(): AddCommand {
   return (program, terminal) => {
-    program
+    const command = program
       .command("publish")
       .description("publish events, one PassEvent in JSON a line, from a file or the standard input")
-      .argument("[file]", "- or nothing: the standard input")
-      .option("--url <url>", "where passbus listens", "http://127.0.0.1:8080")
-      .option("--key <key>", "an API key; better in PASSBUS_KEY, since other processes can see arguments")
+      .argument("[file]", "- or nothing: the standard input");
+    addConnectionOptions(command)
       .option("--batch <events>", `events a request, 1 to ${LIMITS.publishBatch}`, batchSize, 100)
       .action((file: string | undefined, options: PublishOptions) => publish(file, options, terminal));
   };
@@ -52,31 +49,23 @@ interface Progress {
 }
 
 async function publish(file: string | undefined, options: PublishOptions, terminal: Terminal): Promise<void> {
-  const key = options.key ?? terminal.settings().clientKey;
-  if (key === undefined)
-    throw new CommandFailed("needs a key: set PASSBUS_KEY, or say --key", { exitCode: EXIT.usage });
-  if (!/^https?:\/\//.test(options.url))
-    throw new CommandFailed("--url: must begin with http:// or https://", { exitCode: EXIT.usage });
-  const input = file === undefined || file === "-" ? terminal.input : createReadStream(file);
   const progress: Progress = { events: 0 };
-  const sessionManager = new Http2SessionManager(options.url);
-  try {
-    const client = createClient(EventService, createGrpcTransport({ baseUrl: options.url, sessionManager }));
-    const headers = { authorization: `Bearer ${key}` };
-    for await (const lines of batches(input, options.batch)) {
-      const events = lines.map(parseEvent);
-      await client.publishEvents({ events }, { headers }).catch((error) => {
-        throw new CommandFailed(failureText(error, lines, events));
-      });
-      progress.events += events.length;
+  await connected(options, terminal, async (transport) => {
+    const client = createClient(EventService, transport);
+    const input = file === undefined || file === "-" ? terminal.input : createReadStream(file);
+    try {
+      for await (const lines of batches(input, options.batch)) {
+        const events = lines.map(parseEvent);
+        await client.publishEvents({ events }).catch((error) => {
+          throw new CommandFailed(failureText(error, lines, events));
+        });
+        progress.events += events.length;
+      }
+    } catch (error) {
+      if (error instanceof CommandFailed) terminal.err(`${published(progress)} before this:\n`);
+      throw isFileError(error) ? new CommandFailed(`can't read ${file}: ${error.message}`) : error;
     }
-  } catch (error) {
-    if (error instanceof CommandFailed) terminal.err(`${published(progress)} before this:\n`);
-    throw isFileError(error) ? new CommandFailed(`can't read ${file}: ${error.message}`) : error;
-  } finally {
-    // An idle connection would keep the process.
-    sessionManager.abort();
-  }
+  });
   terminal.err(`${published(progress)}\n`);
 }
 

@@ -2,7 +2,7 @@
 import type { Attempt, AttemptRequest } from "../domain/delivery.ts";
 import type { Outcome } from "../domain/outcome.ts";
 import type { Subscription } from "../domain/subscription.ts";
-import type { Format, Rendered } from "../formats/format.ts";
+import { type Format, type Rendered, renderOptions } from "../formats/format.ts";
 import { formatOf } from "../formats/registry.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
@@ -25,18 +25,22 @@ export interface AttemptResult {
   readonly attempt: Attempt;
 }
 
-/** Sends one event to one subscription. Never rejects: what goes wrong on our side is an outcome too. */
+/**
+ * Sends one event to one subscription. Never rejects: what goes wrong on our side is an outcome too. `marks` are headers
+ * that say what sort of delivery it is.
+ */
 export async function attempt(
-  deps: AttemptDeps,
+  deps: Omit<AttemptDeps, "sender"> & { readonly sender: Pick<Sender, "send"> },
   event: EventInHand,
   subscription: Subscription,
   deliveryId: string,
+  marks: Readonly<Record<string, string>> = {},
 ): Promise<AttemptResult> {
   const startedAtMs = deps.clock.now();
   const id = deps.ids.next("att");
-  let sent: { readonly rendered: Rendered; readonly request: OutboundRequest };
+  let sent: Prepared;
   try {
-    sent = prepare(deps, event, subscription, deliveryId, startedAtMs);
+    sent = prepare(deps, event, subscription, deliveryId, startedAtMs, marks);
   } catch (error) {
     const coded =
       error instanceof CodedError ? error : new CodedError("format.failed", messageOf(error), { cause: error });
@@ -48,20 +52,28 @@ export async function attempt(
   return { outcome, attempt: { id, startedAtMs, ...recordOf(sent.request, sent.rendered, exchange, outcome) } };
 }
 
-function prepare(
-  deps: AttemptDeps,
+/** A webhook as it would leave. */
+interface Prepared {
+  readonly rendered: Rendered;
+  readonly request: OutboundRequest;
+}
+
+/** Renders and signs. @throws CodedError `format.failed`, or as the signer does. */
+export function prepare(
+  deps: Pick<AttemptDeps, "signer" | "userAgent">,
   event: EventInHand,
   subscription: Subscription,
   deliveryId: string,
   nowMs: number,
-): { readonly rendered: Rendered; readonly request: OutboundRequest } {
+  marks: Readonly<Record<string, string>> = {},
+): Prepared {
   const format = formatOf(subscription.format);
-  if (format === undefined) throw new CodedError("format.failed", `format ${subscription.format} is not there`);
   const rendered = renderOnce(format, event, subscription);
   const headers = {
     ...subscription.headers,
     "user-agent": deps.userAgent,
     ...rendered.headers,
+    ...marks,
     ...deps.signer.sign(subscription, format, deliveryId, nowMs, rendered.body),
   };
   const { url, policy } = subscription;
@@ -70,10 +82,11 @@ function prepare(
 }
 
 function renderOnce(format: Format, event: EventInHand, subscription: Subscription): Rendered {
-  const key = `${format.name}/${format.renderKey(subscription.formatOptions)}`;
+  const options = renderOptions(subscription);
+  const key = `${format.name}/${format.renderKey(options)}`;
   let rendered = event.rendered.get(key);
   if (rendered === undefined) {
-    rendered = format.render(event, subscription.formatOptions);
+    rendered = format.render(event, options);
     event.rendered.set(key, rendered);
   }
   return rendered;
@@ -97,12 +110,16 @@ function recordOf(
   };
 }
 
-/** Values that hold neither a secret nor what could be one. */
-const SAFE_VALUES = new Set(["content-type", "user-agent", "webhook-id", "webhook-timestamp"]);
+/** Values that hold neither a secret nor what could be one; CloudEvents' attributes are none either. */
+const SAFE_VALUES = new Set(["content-type", "user-agent", "webhook-id", "webhook-timestamp", "webhook-test"]);
+
+function isSafe(name: string): boolean {
+  return SAFE_VALUES.has(name) || name.startsWith("ce-");
+}
 
 function requestRecord(request: OutboundRequest, rendered: Rendered): AttemptRequest {
   const headers: Record<string, string> = {};
-  for (const name in request.headers) headers[name] = SAFE_VALUES.has(name) ? (request.headers[name] ?? "") : "";
+  for (const name in request.headers) headers[name] = isSafe(name) ? (request.headers[name] ?? "") : "";
   return {
     method: request.method,
     url: request.url,

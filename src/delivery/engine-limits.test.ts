@@ -22,7 +22,7 @@ describe("partitions and stops", () => {
     store.put(sampleSubscription({ policy: { ...sampleSubscription().policy, maxInFlight: 1 } }));
     sender.reply = () => undefined;
     await take(sampleEvent("evt_0"), sampleEvent("evt_1"));
-    engine.take([arrival(sampleEvent("evt_1"), { partition: 1, generation: 1 })]);
+    engine.take([arrival(sampleEvent("evt_1"), { topic: "pass.events", partition: 1, generation: 1 })]);
     await settled();
     lost.add(ASSIGNMENT.partition);
     engine.drop([ASSIGNMENT]);
@@ -49,6 +49,46 @@ describe("partitions and stops", () => {
     expect(row(first, "sub_1")?.status).toBe("delivered");
     expect(row(second, "sub_1")).toBeUndefined();
     expect(done).toEqual(["evt_1"]);
+  });
+
+  test("a stop leaves the log as soon as nothing of it is open, however long a slow request takes", async () => {
+    const { engine, store, sender, take, pass, done } = engineSetup();
+    engine.start();
+    store.put(sampleSubscription());
+    sender.reply = () => undefined;
+    await take(sampleEvent("evt_1"));
+    let left = false;
+    const stopped = engine.stop(5_000, async () => {
+      left = true;
+    });
+    await pass(800);
+    expect(left).toBe(false);
+    // Past a second it is under a lease, and its record is done with.
+    await pass(700);
+    expect(done).toEqual(["evt_1"]);
+    expect(left).toBe(true);
+    expect(engine.state.inFlight).toBe(1);
+    await pass(15_000);
+    await stopped;
+  });
+
+  test("a stop whose last flush never comes leaves the log all the same, at the end", async () => {
+    const { engine, store, sender, take, pass, done } = engineSetup();
+    engine.start();
+    store.put(sampleSubscription());
+    sender.reply = () => answer(200);
+    store.flushError = new Error("disk full");
+    await take(sampleEvent("evt_1"));
+    let left = false;
+    const stopped = engine.stop(500, async () => {
+      left = true;
+    });
+    await pass(400);
+    expect(left).toBe(false);
+    await pass(10_000);
+    await stopped;
+    expect(left).toBe(true);
+    expect(done).toEqual([]);
   });
 
   test("a stop cuts what hangs: from the log it stays there, leased work is due again", async () => {

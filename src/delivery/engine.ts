@@ -74,6 +74,7 @@ export class Engine {
   readonly #scheduler: RetryScheduler;
   readonly #sweeper: Sweeper;
   readonly #stopping = new AbortController();
+  readonly #logFree = Promise.withResolvers<void>();
   #saidFull = false;
   #cancelTick: (() => void) | undefined;
   #roomListener: () => void = () => {};
@@ -161,20 +162,28 @@ export class Engine {
   /**
    * Starts nothing more, lets what is in flight end for `drainMs`, cuts the rest, and makes every outcome durable.
    * What was queued and came from the log stays there.
+   *
+   * @param leaveLog called as soon as nothing from the log is open any more: others may have the partitions then,
+   * however long slow requests, which have left the log, still take. At the latest it is called at the end.
    */
-  async stop(drainMs: number): Promise<void> {
+  async stop(drainMs: number, leaveLog: () => Promise<void> = async () => {}): Promise<void> {
     this.#stopping.abort();
-    this.#cancelTick?.();
+    const left = this.#logFree.promise.then(leaveLog);
+    left.catch(() => {});
     await Promise.all([this.#scheduler.stop(), this.#sweeper.stop(), this.#plans.settled()]);
     for (const lane of [...this.#lanes.all()]) {
       for (const work of this.#lanes.take(lane, () => true)) this.#putBack(work);
     }
+    this.#noteLogFree();
     const drained = await this.#idleWithin(drainMs);
     if (!drained) this.#deps.log.warn("delivery.drain_cut", { inFlight: this.#lanes.inFlight });
     await this.#deps.sender.close();
     await this.#idleWithin(drainMs);
+    this.#cancelTick?.();
     await waitAtMost(this.#clock, Math.max(drainMs, FLUSH_GRACE_MS), this.#recorder.drain());
     this.#recorder.abandon();
+    this.#logFree.resolve();
+    await left;
   }
 
   /** What waits may start, be planned, or be read. */
@@ -314,6 +323,7 @@ export class Engine {
     this.#lanes.setSaturated(this.#deps.load.sample() > SATURATED);
     for (const lane of [...this.#lanes.all()]) this.#relieve(lane, nowMs);
     this.#onRoom();
+    this.#noteLogFree();
     this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick());
   }
 
@@ -375,6 +385,10 @@ export class Engine {
     this.#inHand.grip(next);
     this.#lanes.push(this.#lanes.lane(work.subscriptionId), next);
     this.#lanes.pump();
+  }
+
+  #noteLogFree(): void {
+    if (this.#stopping.signal.aborted && this.#inHand.isEmpty) this.#logFree.resolve();
   }
 
   /** False where something is still in flight after `limitMs`. */

@@ -77,6 +77,11 @@ export class InHand {
     return this.#slowBytes;
   }
 
+  /** Nothing of the log is open: every row that its records asked for is durable. */
+  get isEmpty(): boolean {
+    return this.events.size === 0 && this.works.size === 0;
+  }
+
   grip(work: Work): void {
     this.#bytes += work.event.stored.value.length;
   }

@@ -12,7 +12,7 @@ function work(id: string): Work {
     workClass: "live",
     createdAtMs: 0,
     runAttempts: 0,
-    assignment: { partition: 0, generation: 1 },
+    assignment: { topic: "pass.events", partition: 0, generation: 1 },
     waiters: [],
     row: "none",
     queuedAtMs: 0,

@@ -36,3 +36,25 @@ export interface Sender {
   /** Cuts what is in flight and closes all connections. */
   close(): Promise<void>;
 }
+
+/** How long each phase of a request took, in milliseconds with fractions. Absent: not reached, or there was none. */
+export interface RequestPhases {
+  /** Resolving the host's name. */
+  readonly dnsMs?: number;
+  /** The TCP connection. */
+  readonly connectMs?: number;
+  /** The TLS handshake. */
+  readonly tlsMs?: number;
+  /** From the request's first byte to the response's. */
+  readonly firstByteMs?: number;
+  /** From the beginning to the response's last byte, or to the failure. */
+  readonly totalMs: number;
+}
+
+/** Sends single requests, each over a connection of its own, and says where the time went. The guard holds here too. */
+export interface DirectSender {
+  /** Never rejects: what goes wrong is a failure. */
+  send(request: OutboundRequest): Promise<{ readonly exchange: Exchange; readonly phases: RequestPhases }>;
+  /** Cuts what is in flight. */
+  close(): void;
+}

@@ -5,12 +5,13 @@ import type { NextState } from "./delivery-store.ts";
 
 /** As intake's; the rooms meet in this shape. */
 export interface WorkAssignment {
+  readonly topic: string;
   readonly partition: number;
   readonly generation: number;
 }
 
 export function sameAssignment(left: WorkAssignment, right: WorkAssignment): boolean {
-  return left.partition === right.partition && left.generation === right.generation;
+  return left.partition === right.partition && left.generation === right.generation && left.topic === right.topic;
 }
 
 /** An event in memory, shared by its deliveries: rendered once per format and options. */

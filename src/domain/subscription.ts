@@ -1,4 +1,4 @@
-import type { ActionMethod } from "../../gen/io/integrations_pb.js";
+import type { ActionMethod, CouponEventId, DataType, MembershipEventId } from "../../gen/io/integrations_pb.js";
 import type { PassProtocol } from "../../gen/io/pass_pb.js";
 import type { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { Tenant } from "../kernel/tenant.ts";
@@ -48,11 +48,26 @@ export const DEFAULT_POLICY: DeliveryPolicy = {
   whileDisabled: "drop",
 };
 
+/** How one entry of a pass's `recordData` is called at the receiver: `io.FieldMapping`. */
+export interface FieldMapping {
+  readonly destinationFieldKey: string;
+  /** Kept and shown; the values of `recordData` are text and stay it. */
+  readonly destinationFieldDataType: DataType;
+  /** The entry is sent, empty, also where the pass has none. */
+  readonly isRequired: boolean;
+  readonly sourceFieldUniqueName: string;
+}
+
 export interface FormatOptions {
   /** The name of "uninstalled" in PASSKIT: as PassKit's sample has it, or as its enum has it. */
   readonly passkitUninstalledName: "documented" | "enum";
   /** METHOD_NONE: each event's own. */
   readonly passkitMethod: ActionMethod;
+  readonly passkitFieldMapping?: FieldMapping;
+  /** Absent: structured. */
+  readonly cloudeventsMode?: "binary";
+  /** The static `authorization` header of ETHPASS under a key of the keyring. The text is never kept, nor shown. */
+  readonly sealedEthpassAuthorization?: string;
 }
 
 /** A time in which a person had it disabled; open while `toMs` is absent. DROP is decided by these (protocol, rule 10). */
@@ -61,16 +76,24 @@ export interface DisabledSpan {
   readonly toMs?: number;
 }
 
+/** Events of a pass's protocol, beside the types: whoever names one gets the events that carry it, whatever their type. */
+export interface ProtocolEvents {
+  readonly membershipEvents?: readonly MembershipEventId[];
+  readonly couponEvents?: readonly CouponEventId[];
+}
+
 /** One endpoint and what it wants to hear. */
-export interface Subscription {
+export interface Subscription extends ProtocolEvents {
   readonly id: string;
   readonly tenant: Tenant;
+  /** Made by `io.Integrations`, whose rules of scope it follows; absent: by passbus.v1. Immutable. */
+  readonly origin?: "passkit";
   /** Empty: the organisation. Immutable. */
   readonly entityId: string;
   readonly url: string;
-  /** The URL in normal form. Unique in tenant and scope. */
+  /** Unique in tenant and scope: the URL in normal form, and for PassKit's, who may share one, `#` and the id behind it. */
   readonly urlKey: string;
-  /** Empty: all that the format can say. */
+  /** Empty: all that the format can say, or none beside the protocol events where these are named. */
   readonly eventTypes: readonly PassEventType[];
   readonly format: FormatName;
   readonly formatOptions: FormatOptions;
@@ -83,6 +106,10 @@ export interface Subscription {
   readonly policy: DeliveryPolicy;
   /** 0: any. */
   readonly protocol: PassProtocol;
+  /** CEL (docs/filters.md). Absent: everything. */
+  readonly filter?: string;
+  /** Its webhooks carry v1a signatures too, by the keys of its organisation's environment. */
+  readonly ed25519Signature?: true;
   /** Newest first, at most two live ones. */
   readonly secrets: readonly SealedSecret[];
   readonly createdAtMs: number;

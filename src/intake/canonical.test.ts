@@ -17,6 +17,15 @@ function event(init: Init) {
   return event;
 }
 
+/** A number as the wire has it. */
+function varint(value: number): Buffer {
+  const bytes: number[] = [];
+  for (let rest = value; ; rest >>>= 7) {
+    if (rest < 128) return Buffer.from([...bytes, rest]);
+    bytes.push((rest & 127) | 128);
+  }
+}
+
 describe("canonicalBytes", () => {
   test("is the same whatever the order in which maps and content were filled", () => {
     const one = event({
@@ -62,6 +71,25 @@ describe("canonicalBytes", () => {
         expect(Buffer.from(canonicalBytes(read))).toEqual(Buffer.from(bytes));
       }),
     );
+  });
+
+  test("keeps what a newer producer's fields say, at every depth", () => {
+    // Field 4000 of the event, and field 4001 of its pass: this version knows neither.
+    const tag = (field: number) => varint((field << 3) | 2);
+    const text = (field: number, value: string) =>
+      Buffer.concat([tag(field), varint(value.length), Buffer.from(value)]);
+    const pass = Buffer.concat([toBinary(PassSchema, create(PassSchema, { id: "p" })), text(4_001, "inner")]);
+    const wire = Buffer.concat([
+      toBinary(PassEventSchema, create(PassEventSchema, { id: "e", type: PassEventType.CREATED })),
+      tag(10),
+      varint(pass.length),
+      pass,
+      text(4_000, "outer"),
+    ]);
+    const bytes = Buffer.from(canonicalBytes(fromBinary(PassEventSchema, wire)));
+    expect(bytes.includes(text(4_000, "outer"))).toBe(true);
+    expect(bytes.includes(text(4_001, "inner"))).toBe(true);
+    expect(Buffer.from(canonicalBytes(fromBinary(PassEventSchema, bytes)))).toEqual(bytes);
   });
 
   test("a key __proto__ is one like any other", () => {

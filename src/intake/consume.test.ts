@@ -10,7 +10,7 @@ import { recordDecoder } from "./decode.ts";
 import type { Assignment, LogRecord, Position, RecordSink } from "./event-log.ts";
 import type { IncomingEvent } from "./incoming.ts";
 
-const ASSIGNMENT = { partition: 0, generation: 1 };
+const ASSIGNMENT = { topic: "pass.events", partition: 0, generation: 1 };
 
 function setup() {
   const clock = new ManualClock();
@@ -25,7 +25,7 @@ function setup() {
   const intake = new Intake({
     clock,
     log: silentLog,
-    decode: recordDecoder({ fallback: { organisation: "o", environment: "e" }, allows: () => true }),
+    decode: recordDecoder({ fallback: () => ({ organisation: "o", environment: "e" }), allows: () => true }),
     reader: {
       start: async (given) => {
         sink = given;
@@ -36,6 +36,8 @@ function setup() {
         commits.push(...positions);
       },
       isFresh: () => true,
+      problem: () => undefined,
+      failed: new Promise(() => {}),
       stop: async () => {},
     },
     deadLetters: {

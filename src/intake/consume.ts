@@ -7,7 +7,7 @@ import { exponentialWait } from "../kernel/backoff.ts";
 import { type Clock, sleep } from "../kernel/clock.ts";
 import type { CodedError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
-import type { DeadLetter, DeadLetterStore } from "./dead-letters.ts";
+import type { DeadLetter, DeadLetterSink } from "./dead-letters.ts";
 import type { RecordDecoder } from "./decode.ts";
 import type { Assignment, LogReader, LogRecord, Position, RecordSink } from "./event-log.ts";
 import type { EventTaker, IncomingEvent } from "./incoming.ts";
@@ -16,7 +16,7 @@ import { OffsetWindow, type WindowEntry } from "./offset-window.ts";
 export interface IntakeDeps {
   readonly reader: LogReader;
   readonly decode: RecordDecoder;
-  readonly deadLetters: DeadLetterStore;
+  readonly deadLetters: DeadLetterSink;
   readonly taker: EventTaker;
   readonly clock: Clock;
   readonly log: Log;
@@ -127,7 +127,7 @@ export class Intake implements RecordSink {
         if (isSettled) return;
         isSettled = true;
         const message = `an event ${event.stored.id} with other content was there first`;
-        this.#bury({ letter: { record, reason: "event.conflict", message }, entry });
+        this.#bury({ letter: { record, reason: "event.conflict", message, tenant: event.stored.tenant }, entry });
       },
     };
   }
@@ -195,5 +195,5 @@ export class Intake implements RecordSink {
 }
 
 function windowKey(assignment: Assignment): string {
-  return `${assignment.partition}/${assignment.generation}`;
+  return `${assignment.topic}/${assignment.partition}/${assignment.generation}`;
 }

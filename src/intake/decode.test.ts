@@ -8,7 +8,10 @@ import { type Decoded, recordDecoder } from "./decode.ts";
 import type { LogRecord } from "./event-log.ts";
 
 const fallback = { organisation: "boot", environment: "production" };
-const decode = recordDecoder({ fallback, allows: (_topic, { organisation }) => organisation !== "forbidden" });
+const decode = recordDecoder({
+  fallback: () => fallback,
+  allows: (_topic, { organisation }) => organisation !== "forbidden",
+});
 const JSON_TYPE = { "content-type": "application/json" };
 
 function event(): PassEvent {
@@ -102,7 +105,7 @@ describe("a record that is dead", () => {
     const value = bytesOf({ ...event(), type: 99 as PassEventType });
     const marked = record(value, { "content-type": CANONICAL_CONTENT_TYPE });
     expect(reason(decode(marked))).toMatch(/^event\.invalid: type/);
-    const ownLog = recordDecoder({ fallback, allows: () => true }, { isOwnLog: true });
+    const ownLog = recordDecoder({ fallback: () => fallback, allows: () => true }, { isOwnLog: true });
     expect(reason(ownLog(marked))).toBe("event");
     expect(reason(ownLog(record(value)))).toMatch(/^event\.invalid: type/);
   });

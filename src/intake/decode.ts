@@ -6,11 +6,12 @@ import { decodeStored } from "../domain/decoded-event.ts";
 import { type DecodedEvent, isEventId, type StoredEvent } from "../domain/event.ts";
 import { derivedId } from "../kernel/ids.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import type { Tenant } from "../kernel/tenant.ts";
+import { isTenantName, type Tenant } from "../kernel/tenant.ts";
 import { canonicalBytes, completeEvent } from "./canonical.ts";
 import { CANONICAL_CONTENT_TYPE, RECORD_HEADERS } from "./content-type.ts";
 import type { DeadLetter, DeadReason } from "./dead-letters.ts";
 import type { LogRecord } from "./event-log.ts";
+import type { TenantRule } from "./tenants.ts";
 import { validateEvent } from "./validate.ts";
 
 export type Decoded =
@@ -18,12 +19,6 @@ export type Decoded =
   | { readonly kind: "dead"; readonly letter: DeadLetter };
 
 export type RecordDecoder = (record: LogRecord) => Decoded;
-
-/** Whom a topic may speak for, and whose its records are where they don't say. */
-export interface TenantRule {
-  readonly fallback: Tenant;
-  allows(topic: string, tenant: Tenant): boolean;
-}
 
 export interface DecoderOptions {
   /** Only our own API writes to this log, and it has checked every event: what it marked as canonical isn't checked again. */
@@ -34,9 +29,9 @@ export function recordDecoder(tenants: TenantRule, options: DecoderOptions = {})
   const isChecked = (record: LogRecord) =>
     options.isOwnLog === true && record.headers[RECORD_HEADERS.contentType] === CANONICAL_CONTENT_TYPE;
   return (record) => {
-    const refuse = (reason: DeadReason, message: string): Decoded => ({
+    const refuse = (reason: DeadReason, message: string, tenant = claimedTenant(record, tenants)): Decoded => ({
       kind: "dead",
-      letter: { record, reason, message },
+      letter: { record, reason, message, tenant },
     });
     if (record.value === null || record.value.length === 0) return refuse("event.empty", "the record has no value");
     if (record.value.length > LIMITS.eventBytes) {
@@ -49,17 +44,20 @@ export function recordDecoder(tenants: TenantRule, options: DecoderOptions = {})
     } catch (error) {
       return refuse("event.unreadable", error instanceof Error ? error.message : String(error));
     }
-    const tenant = tenantOf(record, event, tenants.fallback);
+    const tenant = tenantOf(record, event, tenants.fallback(record.topic));
     if (tenant === undefined) return refuse("tenant.forbidden", "the headers and the value name different tenants");
+    if (!isTenantName(tenant.organisation)) return refuse("event.invalid", `organisation_id: ${TENANT_NAME}`);
+    if (!isTenantName(tenant.environment)) return refuse("event.invalid", `environment: ${TENANT_NAME}`);
     if (!tenants.allows(record.topic, tenant)) {
       const named = `${tenant.organisation}/${tenant.environment}`;
       return refuse("tenant.forbidden", `topic ${record.topic} may not speak for ${named}`);
     }
     const wrong = headersInto(event, record);
-    if (wrong !== undefined) return refuse("event.invalid", wrong);
+    if (wrong !== undefined) return refuse("event.invalid", wrong, tenant);
     const violations = isChecked(record) ? [] : validateEvent(event, "");
     if (violations.length > 0) {
-      return refuse("event.invalid", violations.map(({ field, description }) => `${field}: ${description}`).join("; "));
+      const message = violations.map(({ field, description }) => `${field}: ${description}`).join("; ");
+      return refuse("event.invalid", message, tenant);
     }
     return { kind: "event", event: complete(record, event, tenant) };
   };
@@ -85,6 +83,22 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 function textOf(value: Uint8Array): string {
   return utf8.decode(value);
+}
+
+const TENANT_NAME = "must be 1 to 64 letters, digits, dots, underscores and dashes, beginning with a letter or digit";
+
+/**
+ * Whose a record is that could not be read: its headers' tenant where its topic may speak for that one, else the
+ * topic's own. So a record that claims another's tenant is seen by those who may speak on its topic.
+ */
+function claimedTenant({ topic, headers }: LogRecord, tenants: TenantRule): Tenant {
+  const fallback = tenants.fallback(topic);
+  const claimed = {
+    organisation: headers[RECORD_HEADERS.organisation] || fallback.organisation,
+    environment: headers[RECORD_HEADERS.environment] || fallback.environment,
+  };
+  const isName = isTenantName(claimed.organisation) && isTenantName(claimed.environment);
+  return isName && tenants.allows(topic, claimed) ? claimed : fallback;
 }
 
 /** The headers win over what the value leaves empty; undefined where both are set and differ. */

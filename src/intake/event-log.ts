@@ -5,8 +5,10 @@
 
 /** A record that is to be appended. */
 export interface NewRecord {
-  /** The pass id: records of one key keep their order. */
-  readonly key: string;
+  /** Where it goes if not to the log's own topic: a dead letter is sent again to where it came from. */
+  readonly topic?: string;
+  /** The pass id: records of one key keep their order. null: none, as a dead letter may have had. */
+  readonly key: string | Uint8Array | null;
   readonly value: Uint8Array;
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -22,6 +24,8 @@ export interface LogRecord {
   /** null: a tombstone. */
   readonly value: Uint8Array | null;
   readonly headers: Readonly<Record<string, string>>;
+  /** All headers as they came, where `headers` can't say them: a name that stands twice, a value that isn't UTF-8. */
+  readonly rawHeaders?: ReadonlyArray<readonly [name: string, value: Uint8Array]>;
 }
 
 /** What came of one record: each stands for itself, so that a caller can say which are durable. */
@@ -34,6 +38,7 @@ export interface LogWriter {
 
 /** A partition that this process reads, for as long as one assignment lasts. */
 export interface Assignment {
+  readonly topic: string;
   readonly partition: number;
   /** Grows with each assignment: work of an older one is stale (protocol, rule 1). */
   readonly generation: number;
@@ -61,6 +66,10 @@ export interface LogReader {
   commit(positions: readonly Position[]): Promise<void>;
   /** False once the partition is, or may be, another's: what is queued for it must not be sent (protocol, rule 2). */
   isFresh(assignment: Assignment): boolean;
+  /** What keeps it from reading, for people; undefined while it reads, or waits for records. */
+  problem(): string | undefined;
+  /** Resolves if it can read no more, ever: the process must end. Resolves never where it was stopped. */
+  readonly failed: Promise<Error>;
   /** Stops reading; positions can still be committed until it resolves. */
   stop(): Promise<void>;
 }

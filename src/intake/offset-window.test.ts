@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { OffsetWindow, type WindowEntry } from "./offset-window.ts";
 
-const ASSIGNMENT = { partition: 3, generation: 7 };
+const ASSIGNMENT = { topic: "pass.events", partition: 3, generation: 7 };
 
 function opened(window: OffsetWindow, offsets: readonly number[]): WindowEntry[] {
   return offsets.map((offset) => window.open(offset)).filter((entry) => entry !== undefined);

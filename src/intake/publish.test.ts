@@ -7,6 +7,7 @@ import { idSource } from "../kernel/ids.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { ManualClock } from "../kernel/manual-clock.ts";
 import { seededRandom } from "../kernel/random.ts";
+import type { Tenant } from "../kernel/tenant.ts";
 import type { AppendResult, LogWriter, NewRecord } from "./event-log.ts";
 import { type Publisher, publisher } from "./publish.ts";
 
@@ -30,16 +31,22 @@ function setUp(answer: (records: readonly NewRecord[]) => readonly AppendResult[
       return answer(records);
     },
   };
-  return { appended, publish: publisher({ log, ids: idSource(new ManualClock(), seededRandom(3)) }).publish };
+  const ids = idSource(new ManualClock(), seededRandom(3));
+  const mayPublish = ({ organisation }: Tenant) => organisation !== "unbound";
+  return { appended, publish: publisher({ log, ids, mayPublish }).publish };
 }
 
 function allDurable(records: readonly NewRecord[]): readonly AppendResult[] {
   return records.map(() => ({ durable: true }));
 }
 
-async function refusal(publish: Publisher["publish"], events: readonly PassEvent[]): Promise<CodedError> {
+async function refusal(
+  publish: Publisher["publish"],
+  events: readonly PassEvent[],
+  sender: Tenant = tenant,
+): Promise<CodedError> {
   try {
-    await publish(tenant, events);
+    await publish(sender, events);
   } catch (error) {
     if (error instanceof CodedError) return error;
     throw error;
@@ -110,6 +117,14 @@ describe("publish", () => {
     expect(error.code).toBe("tenant.forbidden");
     expect(error.message).toContain(`${field}: `);
     expect(error.violations.map((violation) => violation.field)).toEqual([field]);
+    expect(appended).toEqual([]);
+  });
+
+  test("a tenant that the log's topic may not speak for is refused before anything is written", async () => {
+    const { publish, appended } = setUp();
+    const error = await refusal(publish, [event()], { organisation: "unbound", environment: "production" });
+    expect(error.code).toBe("tenant.forbidden");
+    expect(error.message).toContain("PASSBUS_KAFKA_TENANTS");
     expect(appended).toEqual([]);
   });
 

@@ -15,6 +15,8 @@ import { validateEvent } from "./validate.ts";
 export interface PublisherDeps {
   readonly log: LogWriter;
   readonly ids: IdSource;
+  /** Whether the log's topic may speak for the tenant: else intake would bury what was accepted. */
+  readonly mayPublish: (tenant: Tenant) => boolean;
 }
 
 /** Whether one event is in the log. */
@@ -39,18 +41,26 @@ export interface Publisher {
   publish(tenant: Tenant, events: readonly PassEvent[]): Promise<PublishResult>;
 }
 
-export function publisher({ log, ids }: PublisherDeps): Publisher {
+export function publisher({ log, ids, mayPublish }: PublisherDeps): Publisher {
   return {
     async publish(tenant, events) {
       if (events.length === 0 || events.length > LIMITS.publishBatch) {
         throw invalidField("events", `must hold 1 to ${LIMITS.publishBatch} events, not ${events.length}`);
       }
+      refuseUnbound(tenant, mayPublish);
       refuseInvalid(events);
       refuseForeign(tenant, events);
       const batch = batchOf(tenant, events, ids);
       return resultOf(batch, await append(log, batch.records));
     },
   };
+}
+
+/** Refuses everything of a tenant that the log's topic may not speak for. */
+export function refuseUnbound(tenant: Tenant, mayPublish: PublisherDeps["mayPublish"]): void {
+  if (mayPublish(tenant)) return;
+  const named = `${tenant.organisation}/${tenant.environment}`;
+  throw new CodedError("tenant.forbidden", `the event log may not speak for ${named} (PASSBUS_KAFKA_TENANTS)`);
 }
 
 /** What the log is asked to take. An event that stands twice in a batch is one record. */
@@ -74,15 +84,15 @@ function refuseInvalid(events: readonly PassEvent[]): void {
 
 /** An event may name its organisation and environment, if they are the key's (design, section 6, rule 7). */
 function refuseForeign(tenant: Tenant, events: readonly PassEvent[]): void {
-  for (const [at, event] of events.entries()) {
-    const field = foreignField(tenant, event);
-    if (field === undefined) continue;
-    const path = `events[${at}].${field}`;
-    const description = "is not the key's own; leave it empty";
-    throw new CodedError("tenant.forbidden", `${path}: ${description}`, {
-      violations: [{ field: path, description }],
-    });
-  }
+  for (const [at, event] of events.entries()) refuseForeignEvent(tenant, event, `events[${at}]`);
+}
+
+function refuseForeignEvent(tenant: Tenant, event: PassEvent, path: string): void {
+  const name = foreignField(tenant, event);
+  if (name === undefined) return;
+  const field = `${path}.${name}`;
+  const description = "is not the key's own; leave it empty";
+  throw new CodedError("tenant.forbidden", `${field}: ${description}`, { violations: [{ field, description }] });
 }
 
 function foreignField(tenant: Tenant, event: PassEvent): string | undefined {
@@ -96,9 +106,7 @@ function batchOf(tenant: Tenant, events: readonly PassEvent[], ids: IdSource): B
   const placed: { id: string; record: number }[] = [];
   const first = new Map<string, { readonly at: number; readonly record: number }>();
   for (const [at, event] of events.entries()) {
-    completeEvent(event, tenant, event.id === "" ? ids.next("evt") : event.id);
-    const value = canonicalBytes(event);
-    if (value.length > LIMITS.eventBytes) throw tooLarge(`events[${at}]`, value.length);
+    const value = completedValue(tenant, event, `events[${at}]`, ids);
     const earlier = first.get(event.id);
     if (earlier === undefined) {
       first.set(event.id, { at, record: records.length });
@@ -111,6 +119,21 @@ function batchOf(tenant: Tenant, events: readonly PassEvent[], ids: IdSource): B
     }
   }
   return { records, events: placed };
+}
+
+/** The record of one event that stands for itself. Completes the event; `path` is how the caller names it. */
+export function eventRecord(tenant: Tenant, event: PassEvent, path: string, ids: IdSource): NewRecord {
+  const wrong = validateEvent(event, path);
+  if (wrong.length > 0) throw invalidFields(wrong.slice(0, MAX_VIOLATIONS));
+  refuseForeignEvent(tenant, event, path);
+  return recordOf(tenant, event, completedValue(tenant, event, path, ids));
+}
+
+function completedValue(tenant: Tenant, event: PassEvent, path: string, ids: IdSource): Uint8Array {
+  completeEvent(event, tenant, event.id === "" ? ids.next("evt") : event.id);
+  const value = canonicalBytes(event);
+  if (value.length > LIMITS.eventBytes) throw tooLarge(path, value.length);
+  return value;
 }
 
 function tooLarge(path: string, bytes: number): CodedError {
@@ -134,7 +157,7 @@ function recordOf(tenant: Tenant, event: PassEvent, value: Uint8Array): NewRecor
 }
 
 /** A writer that broke down has said nothing of any record: the caller must take all as not durable, and may repeat. */
-async function append(log: LogWriter, records: readonly NewRecord[]): Promise<readonly AppendResult[]> {
+export async function append(log: LogWriter, records: readonly NewRecord[]): Promise<readonly AppendResult[]> {
   try {
     return await log.append(records);
   } catch (error) {

@@ -30,19 +30,41 @@ export const ERRORS = {
     kind: "alreadyExists",
     meaning: "Another subscription of the scope has this URL.",
   },
+  "subscription.not_passkit": {
+    kind: "precondition",
+    meaning: "PassKit's API has no words for the subscription: it is in another format than FORMAT_PASSKIT.",
+  },
   "limit.subscriptions": { kind: "exhausted", meaning: "The scope has as many subscriptions as it may." },
+  "limit.direct_sends": {
+    kind: "exhausted",
+    meaning: "As many test sends and challenges are in flight as may be; try again when one has ended.",
+  },
   "limit.request_bytes": { kind: "exhausted", meaning: "The request is too large." },
   "limit.event_bytes": { kind: "exhausted", meaning: "The event is too large." },
+  "limit.streams": { kind: "exhausted", meaning: "The key has as many streams open as it may, or passbus has." },
   "limit.backlog": { kind: "exhausted", meaning: "The log takes no more for now; try again later." },
   "request.invalid": { kind: "invalid", meaning: "A field of the request is wrong; the answer names it." },
+  "endpoint.unverified": {
+    kind: "precondition",
+    meaning: "The endpoint did not answer the challenge; the message says what came back.",
+  },
   "delivery.attempting": { kind: "precondition", meaning: "The delivery is being attempted right now." },
   "version.changed": { kind: "precondition", meaning: "Somebody else changed it meanwhile; read it and try again." },
+  "dead_letter.incomplete": {
+    kind: "precondition",
+    meaning: "The dead letter can't be sent again: its value was cut, or there never was one.",
+  },
   "log.unavailable": { kind: "unavailable", meaning: "The event log did not take the records." },
   "store.unavailable": { kind: "unavailable", meaning: "The store did not answer." },
+  "server.stopping": { kind: "unavailable", meaning: "passbus is stopping; call again, and another may answer." },
   "feature.unavailable": { kind: "unimplemented", meaning: "This version of passbus cannot do it yet." },
   "config.invalid": {
     kind: "invalid",
     meaning: "A setting does not parse, or the machine does not allow what it asks for.",
+  },
+  "setup.missing": {
+    kind: "precondition",
+    meaning: "Something that `passbus init` makes is missing, or is not as passbus needs it.",
   },
   "data_dir.locked": { kind: "precondition", meaning: "Another passbus has this data directory open." },
   "data_dir.newer": { kind: "precondition", meaning: "The data directory was written by a newer passbus." },
@@ -68,6 +90,14 @@ export const ERRORS = {
   "response.invalid": { kind: "unavailable", meaning: "The response is not HTTP, or its header is too large." },
   "guard.refused": { kind: "unavailable", meaning: "The endpoint lies at an address that webhooks may not go to." },
   "url.invalid": { kind: "invalid", meaning: "The endpoint's URL is not one that webhooks may go to." },
+  "filter.failed": {
+    kind: "invalid",
+    meaning: "A subscription's filter gives an error on the event, which was delivered all the same.",
+  },
+  "filter.cost": {
+    kind: "exhausted",
+    meaning: "A subscription's filter costs too much on the event, which was delivered all the same.",
+  },
   "format.failed": { kind: "internal", meaning: "The event could not be written in the subscription's format." },
   "attempt.cancelled": { kind: "unavailable", meaning: "passbus stopped while the attempt ran." },
 } as const satisfies Record<string, ErrorRow>;

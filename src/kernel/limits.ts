@@ -8,6 +8,15 @@ const MIB = 1024 * KIB;
 export const LIMITS = {
   /** One event as protobuf. */
   eventBytes: 256 * KIB,
+  /**
+   * One webhook's body. JSON escapes make six bytes of one at most, so every event fits that isn't a list of thousands
+   * of empty messages or enums, of which two bytes of protobuf become sixty of JSON.
+   */
+  webhookBytes: 2 * MIB,
+  /** Of a dead letter's value, kept: one that is larger could not become an event anyway. */
+  deadLetterBytes: 1 * MIB,
+  /** Dead letters sent again in one call. */
+  redriveBatch: 500,
   /** One request to the API, decompressed. */
   requestBytes: 4 * MIB,
   publishBatch: 1_000,
@@ -15,6 +24,18 @@ export const LIMITS = {
   defaultPageSize: 50,
   /** A call's deadline; what a client asks beyond it is refused. */
   requestDeadlineMs: 60_000,
+  /** Calls that stream, open at the same time with one key. */
+  streamsPerKey: 32,
+  /** The same over all keys of one process. */
+  streams: 256,
+  /** Events or deliveries that wait for one watcher to read on; the oldest are skipped. */
+  watchItems: 1_000,
+  /** Their bytes. */
+  watchBytes: 1 * MIB,
+  /** Events of one PublishEventStream that were read and not answered. */
+  publishAhead: 1_000,
+  /** Their bytes. */
+  publishAheadBytes: 4 * MIB,
   /** Nesting of a message or of a Struct in JSON. */
   messageDepth: 64,
   /** Nesting of a pass's content: two levels of protobuf each, of which readers go 100 deep and no deeper. */
@@ -27,12 +48,33 @@ export const LIMITS = {
   labelCharacters: 128,
   customHeaders: 20,
   customHeaderBytes: 4 * KIB,
+  /** Of the static Authorization header that a subscription may store. */
+  authorizationCharacters: 2_048,
   organisationSubscriptions: 10,
   entitySubscriptions: 10,
+  /** What an organisation may be given of either. */
+  subscriptionsSettable: 10_000,
+  /** Subscriptions that one page of a list looks at, where it is narrowed by what no index has. */
+  listedSubscriptions: 2_000,
+  /** Test sends and challenges in flight in one process: they skip the caps of the endpoints. */
+  directSends: 32,
+  /** Of a class, whichever API made them, before PassKit's makes no more. */
+  passkitClassSubscriptions: 100,
+  /** The JSON text in a SinkSubscription's `configuration`. */
+  passkitConfigurationCharacters: 16 * KIB,
+  /** Subscriptions that PassKit's list puts in an order of its own. */
+  passkitSortedSubscriptions: 10_000,
   liveSecrets: 2,
   rotationOverlapMs: 7 * 24 * 3_600_000,
   /** Spans in which a person had a subscription disabled, kept to decide DROP by log time. */
   disabledSpans: 20,
+
+  /** Of a filter's text, what it is made of, and how deep that nests. */
+  filterCharacters: 2_048,
+  filterNodes: 400,
+  filterDepth: 32,
+  /** Units of work of one filter on one event; CostMeter says what a unit is. */
+  filterCost: 1_000,
 
   retrySteps: 30,
   retryStepMinMs: 100,

@@ -76,7 +76,11 @@ function damaged(cause: unknown): CodedError {
 
 type NamedKey = readonly [id: string, key: KeyObject];
 
-function parseKeys(keys: string): [NamedKey, ...NamedKey[]] {
+/**
+ * Keys of 32 bytes as a setting has them: `id:base64`, comma-separated, newest first.
+ * @throws CodedError `config.invalid`. No key is in its message.
+ */
+export function parseKeys(keys: string): readonly [NamedKey, ...NamedKey[]] {
   const named = keys.split(",").map((entry, index) => parseKey(entry.trim(), index));
   const [newest, ...older] = named;
   if (newest === undefined || new Set(named.map(([id]) => id)).size < named.length) {

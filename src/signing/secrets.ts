@@ -47,6 +47,20 @@ export function openSecret(keyring: Keyring, owner: SecretOwner, secret: SealedS
   return keyring.open(secret.sealed, associatedData(owner, secret.id));
 }
 
+/** Encrypts the static `authorization` that a subscription sends, for the store. */
+export function sealAuthorization(keyring: Keyring, owner: SecretOwner, text: string): string {
+  return keyring.seal(text, authorizationData(owner));
+}
+
+/** @throws CodedError as `Keyring.open` does. */
+export function openAuthorization(keyring: Keyring, owner: SecretOwner, sealed: string): string {
+  return keyring.open(sealed, authorizationData(owner));
+}
+
+function authorizationData({ tenant, id }: SecretOwner): string {
+  return `authorization/${tenant.organisation}/${tenant.environment}/${id}`;
+}
+
 /** None of the parts may hold a slash, except the last two, which passbus makes itself. */
 function associatedData(owner: SecretOwner, secretId: string): string {
   const { organisation, environment } = owner.tenant;

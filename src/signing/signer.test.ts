@@ -1,12 +1,13 @@
 /** Verified with the receivers' own libraries and plain node:crypto, never with ours. */
-import { createHmac } from "node:crypto";
+import { createHmac, createPublicKey, verify } from "node:crypto";
 import { Webhook as StandardWebhook } from "standardwebhooks";
 import { Webhook as SvixWebhook } from "svix";
 import { describe, expect, it } from "vitest";
 import { DEFAULT_POLICY, type SealedSecret, type Subscription } from "../domain/subscription.ts";
 import { seededRandom, systemRandom } from "../kernel/random.ts";
+import { ed25519KeysFrom, jsonWebKeySet } from "./ed25519.ts";
 import { type Keyring, keyringFrom, makeEncryptionKey } from "./keyring.ts";
-import { makeSecret, sealSecret } from "./secrets.ts";
+import { makeSecret, sealAuthorization, sealSecret } from "./secrets.ts";
 import { signer } from "./signer.ts";
 
 const random = seededRandom(7);
@@ -90,6 +91,52 @@ describe("a signed webhook", () => {
     const headers = signer(keyring).sign(subscription([sealed("a", text)]), {}, id, nowMs, body);
     expect(Object.keys(headers)).toEqual(["webhook-id", "webhook-timestamp", "webhook-signature"]);
     expect(headers["webhook-timestamp"]).toBe(String(Math.floor(nowMs / 1_000)));
+  });
+});
+
+describe("a subscription with ed25519 keys", () => {
+  const text = makeSecret(random);
+  const keys = ed25519KeysFrom(`${makeEncryptionKey("new", random)},${makeEncryptionKey("old", random)}`)(owner.tenant);
+  const nowMs = Date.now();
+
+  it("has a v1a signature for each after the v1, which the libraries pass over", () => {
+    const by = signer(keyring, { ed25519Keys: ({ id }) => (id === "sub_1" ? keys : []) });
+    const headers = by.sign(subscription([sealed("a", text)]), {}, id, nowMs, body);
+    const [first, ...others] = headers["webhook-signature"]?.split(" ") ?? [];
+    expect(first).toMatch(/^v1,/);
+    const signed = Buffer.concat([Buffer.from(`${id}.${headers["webhook-timestamp"]}.`), body]);
+    const published = jsonWebKeySet(keys).keys.map((key) => createPublicKey({ key, format: "jwk" }));
+    expect(others).toHaveLength(2);
+    for (const [at, signature] of others.entries()) {
+      const [version, encoded = ""] = signature.split(",");
+      const key = published[at];
+      expect(version).toBe("v1a");
+      expect(key !== undefined && verify(null, signed, key, Buffer.from(encoded, "base64"))).toBe(true);
+    }
+    expect(() => new StandardWebhook(text).verify(body, headers)).not.toThrow();
+    expect(() => new SvixWebhook(text).verify(body, headers)).not.toThrow();
+  });
+});
+
+describe("the stored authorization", () => {
+  const sealedText = sealAuthorization(keyring, owner, "Basic hush");
+  const secrets = [sealed("a", makeSecret(random))];
+  const plain = subscription(secrets);
+  const stored = { ...plain, formatOptions: { ...plain.formatOptions, sealedEthpassAuthorization: sealedText } };
+  const sends = { sendsAuthorization: true } as const;
+
+  it("is sent as it is, by the format that sends it alone", () => {
+    const by = signer(keyring);
+    expect(by.sign(stored, sends, id, 0, body)).toMatchObject({ authorization: "Basic hush" });
+    expect(by.sign(stored, {}, id, 0, body)).not.toHaveProperty("authorization");
+    expect(signer(keyring).sign(plain, sends, id, 0, body)).not.toHaveProperty("authorization");
+  });
+
+  it("does not open in another subscription", () => {
+    const other = { ...stored, id: "sub_2", secrets: [] };
+    expect(() => signer(keyring).sign(other, sends, id, 0, body)).toThrow(
+      expect.objectContaining({ code: "keyring.damaged" }),
+    );
   });
 });
 

@@ -1,20 +1,22 @@
 /**
  * Signs webhooks. Every webhook, in every format, carries the three headers of Standard Webhooks 1.0 with a signature
- * per live secret, newest first; a vendor's format adds the vendor's own, by the newest secret alone, since its receivers
- * compare one value. Keys are opened once per version of a subscription and kept as KeyObjects.
+ * per live secret, newest first, and after them one per ed25519 key where the subscription has such; a vendor's format
+ * adds the vendor's own, by the newest secret alone, since its receivers compare one value, or the static
+ * `authorization` that the subscriber stored. Keys are opened once per version of a subscription and kept as KeyObjects.
  */
 import { createSecretKey, type KeyObject } from "node:crypto";
 import type { Subscription } from "../domain/subscription.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { sameTenant } from "../kernel/tenant.ts";
 import { bodySignature } from "./body-signature.ts";
+import { type Ed25519Key, ed25519Signature } from "./ed25519.ts";
 import type { Keyring } from "./keyring.ts";
-import { openSecret, secretBytes } from "./secrets.ts";
+import { openAuthorization, openSecret, secretBytes } from "./secrets.ts";
 import { standardSignature } from "./standard-webhooks.ts";
 
 export interface Signer {
   /**
-   * The signature headers, names in lower case. `webhookId` is the delivery's id, `timestampMs` the attempt's time:
+   * The signature headers and `authorization`, names in lower case. `webhookId` is the delivery's id, `timestampMs` the attempt's time:
    * secrets that have expired by then don't sign.
    * @throws CodedError of the keyring, or `internal` where no secret is live.
    */
@@ -30,6 +32,7 @@ export interface Signer {
 /** What the signer must know of a `Format`. */
 export interface SignedFormat {
   readonly bodySignatureHeader?: string;
+  readonly sendsAuthorization?: true;
 }
 
 interface SigningKey {
@@ -43,19 +46,27 @@ interface SigningKey {
 interface OpenedKeys {
   readonly subscription: Pick<Subscription, "tenant" | "version">;
   readonly keys: readonly SigningKey[];
+  readonly ed25519Keys: readonly Ed25519Key[];
+  readonly authorization?: string;
 }
 
-/** `cacheSize`: subscriptions whose keys are kept opened; the one used longest ago goes first. Default 10,000. */
-export function signer(keyring: Keyring, options: { readonly cacheSize?: number } = {}): Signer {
-  const { cacheSize = 10_000 } = options;
+export interface SignerOptions {
+  /** Subscriptions whose keys are kept opened; the one used longest ago goes first. Default 10,000. */
+  readonly cacheSize?: number;
+  /** Asked once per version of a subscription; each key adds a `v1a` signature. Default: none. */
+  readonly ed25519Keys?: (subscription: Subscription) => readonly Ed25519Key[];
+}
+
+export function signer(keyring: Keyring, options: SignerOptions = {}): Signer {
+  const { cacheSize = 10_000, ed25519Keys = () => [] } = options;
   const opened = new Map<string, OpenedKeys>();
 
-  function keysOf(subscription: Subscription): readonly SigningKey[] {
+  function keysOf(subscription: Subscription): OpenedKeys {
     const known = opened.get(subscription.id);
     const isCurrent =
       known?.subscription.version === subscription.version &&
       sameTenant(known.subscription.tenant, subscription.tenant);
-    const entry = isCurrent ? known : openKeys(keyring, subscription);
+    const entry = isCurrent ? known : openKeys(keyring, subscription, ed25519Keys(subscription));
     // A Map keeps the order of insertion: moved to its end, the first is the one used longest ago.
     opened.delete(subscription.id);
     opened.set(subscription.id, entry);
@@ -65,12 +76,12 @@ export function signer(keyring: Keyring, options: { readonly cacheSize?: number 
         break;
       }
     }
-    return entry.keys;
+    return entry;
   }
 
   return {
     sign(subscription, format, webhookId, timestampMs, body) {
-      const keys = keysOf(subscription);
+      const { keys, ed25519Keys, authorization } = keysOf(subscription);
       const newest = keys.find((key) => isLive(key, timestampMs));
       if (newest === undefined) {
         throw new CodedError("internal", `subscription ${subscription.id} has no live secret`);
@@ -82,6 +93,7 @@ export function signer(keyring: Keyring, options: { readonly cacheSize?: number 
         const signature = standardSignature(key.bytes, webhookId, seconds, body);
         signatures += signatures === "" ? signature : ` ${signature}`;
       }
+      for (const key of ed25519Keys) signatures += ` ${ed25519Signature(key, webhookId, seconds, body)}`;
       const headers: Record<string, string> = {
         "webhook-id": webhookId,
         "webhook-timestamp": String(seconds),
@@ -90,6 +102,7 @@ export function signer(keyring: Keyring, options: { readonly cacheSize?: number 
       if (format.bodySignatureHeader !== undefined) {
         headers[format.bodySignatureHeader] = bodySignature(newest.text, body);
       }
+      if (format.sendsAuthorization === true && authorization !== undefined) headers.authorization = authorization;
       return headers;
     },
   };
@@ -99,8 +112,9 @@ function isLive(key: SigningKey, nowMs: number): boolean {
   return key.expiresAtMs > nowMs;
 }
 
-function openKeys(keyring: Keyring, subscription: Subscription): OpenedKeys {
+function openKeys(keyring: Keyring, subscription: Subscription, ed25519Keys: readonly Ed25519Key[]): OpenedKeys {
   const { tenant, version, secrets } = subscription;
+  const { sealedEthpassAuthorization: sealed } = subscription.formatOptions;
   const keys = secrets.map((secret) => {
     const text = openSecret(keyring, subscription, secret);
     return {
@@ -109,5 +123,6 @@ function openKeys(keyring: Keyring, subscription: Subscription): OpenedKeys {
       expiresAtMs: secret.expiresAtMs ?? Number.POSITIVE_INFINITY,
     };
   });
-  return { subscription: { tenant, version }, keys };
+  const authorization = sealed === undefined ? {} : { authorization: openAuthorization(keyring, subscription, sealed) };
+  return { subscription: { tenant, version }, keys, ed25519Keys, ...authorization };
 }

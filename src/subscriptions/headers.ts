@@ -29,7 +29,7 @@ const OWNED_PREFIXES = ["webhook-", "ce-", "proxy-"] as const;
 /** RFC 9110 §5.6.2. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** RFC 9110 §5.5, without the obsolete bytes above ASCII, and without blanks at the ends, which get lost on the way. */
-const VALUE = /^(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?$/;
+export const HEADER_VALUE = /^(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?$/;
 
 /** The headers with their names in lower case, which is all the same to HTTP. */
 export function readHeaders(
@@ -48,7 +48,7 @@ export function readHeaders(
     } else if (read.has(name)) {
       wrong.add(field, `${name} is there twice, in other letters`);
     }
-    if (!VALUE.test(value)) {
+    if (!HEADER_VALUE.test(value)) {
       wrong.add(field, "the value must be visible ASCII, with blanks and tabs inside alone");
     }
     bytes += given.length + value.length;

@@ -1,13 +1,15 @@
 /**
- * A subscription as the API shows it: every field that the domain has, and of its secrets never a text. An update starts
+ * A subscription as the API shows it: every field that the domain has, and of its secrets and its stored authorization never a text. An update starts
  * from it too, so that what can be read can be written back.
  */
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
+  CloudEventsMode,
   DisabledReason,
   Format,
   Ordering,
+  Origin,
   PassKitUninstalledEventName,
   State,
   type Subscription as SubscriptionMessage,
@@ -66,11 +68,19 @@ export function subscriptionMessage(subscription: Subscription, nowMs: number): 
       whileDisabled: WHILE_DISABLED[policy.whileDisabled],
     },
     protocol: subscription.protocol,
+    filter: subscription.filter ?? "",
     formatOptions: {
       passkitUninstalledEventName: UNINSTALLED_NAMES[formatOptions.passkitUninstalledName],
       passkitMethod: formatOptions.passkitMethod,
+      ...(formatOptions.passkitFieldMapping === undefined
+        ? {}
+        : { passkitFieldMapping: { ...formatOptions.passkitFieldMapping } }),
+      cloudeventsMode: formatOptions.cloudeventsMode === "binary" ? CloudEventsMode.BINARY : CloudEventsMode.STRUCTURED,
     },
     headers: { ...subscription.headers },
+    membershipEvents: [...(subscription.membershipEvents ?? [])],
+    couponEvents: [...(subscription.couponEvents ?? [])],
+    ed25519Signature: subscription.ed25519Signature === true,
     createdAt: timestampFromMs(subscription.createdAtMs),
     updatedAt: timestampFromMs(subscription.updatedAtMs),
     disabledReason: disabledReason === undefined ? DisabledReason.UNSPECIFIED : DISABLED_REASONS[disabledReason],
@@ -82,5 +92,6 @@ export function subscriptionMessage(subscription: Subscription, nowMs: number): 
     organisationId: subscription.tenant.organisation,
     environment: subscription.tenant.environment,
     version: BigInt(subscription.version),
+    origin: subscription.origin === "passkit" ? Origin.PASSKIT : Origin.PASSBUS,
   });
 }

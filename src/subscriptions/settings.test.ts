@@ -121,6 +121,8 @@ describe("readSettings", () => {
       { url, formatOptions: { passkitUninstalledEventName: 9 as never } },
     ],
     ["format_options.passkit_method", { url, formatOptions: { passkitMethod: 9 as never } }],
+    ["format_options.cloudevents_mode", { url, formatOptions: { cloudeventsMode: 9 as never } }],
+    ["event_types[0]", { url, format: Format.PASSENTRY, eventTypes: [PassEventType.UPDATED] }],
     ["policy.while_disabled", { url, policy: { whileDisabled: 9 as never } }],
     ["policy.ordering", { url, policy: { ordering: 9 as never } }],
     ["policy.max_in_flight", { url, policy: { maxInFlight: 257 } }],
@@ -161,31 +163,59 @@ describe("readSettings", () => {
   });
 
   test.each<[string, Init]>([
-    ["filter", { url, filter: "event.type == 1" }],
     ["operational_events", { url, operationalEvents: [OperationalEventType.DELIVERY_FAILED] }],
     ["policy.rate_per_second", { url, policy: { ratePerSecond: 5 } }],
     ["policy.rate_per_second", { url, policy: { ratePerSecond: Number.NaN } }],
     ["policy.burst", { url, policy: { burst: 5 } }],
     ["policy.ordering", { url, policy: { ordering: Ordering.PER_PASS } }],
     ["policy.conflate", { url, policy: { conflate: true } }],
-    ["format_options.cloudevents_mode", { url, formatOptions: { cloudeventsMode: CloudEventsMode.BINARY } }],
-    ["format_options.ethpass_authorization", { url, formatOptions: { ethpassAuthorization: "Basic hush" } }],
   ])("refuses %s, which this version can't do (row %#)", (field, init) => {
     const description = "this version of passbus can't do it yet; leave it unset";
     expect(violations(init)).toEqual([{ field: `subscription.${field}`, description }]);
   });
 
-  test.each([Format.PASSENTRY, Format.ETHPASS, Format.CLOUDEVENTS])(
-    "refuses format %i, and says which there are",
-    (format) => {
-      expect(violations({ url, format })).toEqual([
-        {
-          field: "subscription.format",
-          description: `this version of passbus can't write FORMAT_${Format[format]}; use FORMAT_STANDARD or FORMAT_PASSKIT`,
-        },
-      ]);
-    },
-  );
+  test("reads the mode of CloudEvents, structured where none is named", () => {
+    const mode = (cloudeventsMode: CloudEventsMode) =>
+      read({ url, format: Format.CLOUDEVENTS, formatOptions: { cloudeventsMode } }).formatOptions.cloudeventsMode;
+    expect(mode(CloudEventsMode.BINARY)).toBe("binary");
+    expect(mode(CloudEventsMode.STRUCTURED)).toBeUndefined();
+    expect(mode(CloudEventsMode.UNSPECIFIED)).toBeUndefined();
+  });
+
+  test("takes an authorization for ethpass, and keeps its text out of the settings and of every refusal", () => {
+    const formatOptions = { ethpassAuthorization: "Basic aHVzaA==" };
+    expect(JSON.stringify(read({ url, format: Format.ETHPASS, formatOptions }))).not.toContain("aHVzaA==");
+    for (const [format, ethpassAuthorization] of [
+      [Format.STANDARD, "hush"],
+      [Format.PASSENTRY, "hush"],
+      [Format.ETHPASS, "hush\r\nx-evil: 1"],
+      [Format.ETHPASS, " hush"],
+      [Format.ETHPASS, "hush\u20ac"],
+      [Format.ETHPASS, "hush".repeat(513)],
+    ] as const) {
+      const [violation, ...others] = violations({ url, format, formatOptions: { ethpassAuthorization } });
+      expect(violation?.field).toBe("subscription.format_options.ethpass_authorization");
+      expect(violation?.description).not.toContain("hush");
+      expect(others).toEqual([]);
+    }
+  });
+
+  test("an ethpass endpoint gets all five, and the list may say no less", () => {
+    const { CREATED, INSTALLED, UNINSTALLED, INVALIDATED, SCANNED, UPDATED } = PassEventType;
+    const all = [SCANNED, INVALIDATED, UNINSTALLED, INSTALLED, CREATED];
+    const types = (eventTypes: PassEventType[]) => ({ url, format: Format.ETHPASS, eventTypes });
+    expect(read(types([])).eventTypes).toEqual([]);
+    expect(read(types(all)).eventTypes).toEqual([]);
+    expect(violations(types(all.slice(1)))).toEqual([
+      {
+        field: "subscription.event_types",
+        description: "an endpoint of FORMAT_ETHPASS gets all that it can say; leave the list empty",
+      },
+    ]);
+    expect(violations(types([...all, UPDATED])).map((violation) => violation.field)).toEqual([
+      "subscription.event_types[5]",
+    ]);
+  });
 });
 
 describe("headers of a subscription", () => {

@@ -10,6 +10,7 @@ import { PassProtocolSchema } from "../../gen/io/pass_pb.js";
 import { type PassEventType, PassEventTypeSchema } from "../../gen/passbus/v1/pass_event_pb.js";
 import {
   CloudEventsMode,
+  CloudEventsModeSchema,
   Format,
   FormatSchema,
   PassKitUninstalledEventName,
@@ -20,11 +21,13 @@ import {
 } from "../../gen/passbus/v1/subscription_pb.js";
 import { EVENT_TYPES } from "../domain/event.ts";
 import type { FormatName, FormatOptions, Subscription } from "../domain/subscription.ts";
-import { FORMATS, formatOf } from "../formats/registry.ts";
+import { formatOf } from "../formats/registry.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import { readHeaders } from "./headers.ts";
+import { readEventFilter } from "./filter.ts";
+import { HEADER_VALUE, readHeaders } from "./headers.ts";
 import { formatName } from "./message.ts";
 import { readPolicy } from "./policy.ts";
+import { readFieldMapping, readProtocolEvents } from "./protocol-events.ts";
 import { isKnown, NOT_YET, type Violations } from "./violations.ts";
 
 /** What may be changed after creation. */
@@ -40,15 +43,21 @@ export type SubscriptionSettings = Pick<
   | "headers"
   | "policy"
   | "protocol"
+  | "membershipEvents"
+  | "couponEvents"
+  | "filter"
+  | "ed25519Signature"
 >;
 
-/** Where violations are, the answer is not to be used. */
+/**
+ * Where violations are, the answer is not to be used. The write-only authorization is judged here, but not in the
+ * answer: ethpass-authorization.ts seals it.
+ */
 export function readSettings(message: SubscriptionMessage, wrong: Violations): SubscriptionSettings {
   if (message.url === "") wrong.add("url", "is required");
   if (message.description.length > LIMITS.descriptionCharacters) {
     wrong.add("description", `must have at most ${LIMITS.descriptionCharacters} characters`);
   }
-  if (message.filter !== "") wrong.add("filter", NOT_YET);
   if (message.operationalEvents.length > 0) wrong.add("operational_events", NOT_YET);
   if (!isKnown(PassProtocolSchema, message.protocol)) {
     wrong.add("protocol", `${message.protocol} is not a number of io.PassProtocol`);
@@ -58,13 +67,16 @@ export function readSettings(message: SubscriptionMessage, wrong: Violations): S
     url: message.url,
     eventTypes: readEventTypes(message.eventTypes, format, wrong),
     format,
-    formatOptions: readFormatOptions(message, wrong),
+    formatOptions: readFormatOptions(message, format, wrong),
     state: readState(message.state, wrong),
     description: message.description,
     labels: readLabels(message.labels, wrong),
     headers: readHeaders(message.headers, wrong),
     policy: readPolicy(message.policy, wrong),
     protocol: message.protocol,
+    ...readProtocolEvents(message, format, wrong),
+    ...readEventFilter(message, format, wrong),
+    ...(message.ed25519Signature ? { ed25519Signature: true } : {}),
   };
 }
 
@@ -81,14 +93,8 @@ function readFormat(number: Format, wrong: Violations): FormatName {
   const name = formatName(number);
   if (name === undefined) {
     wrong.add("format", `${number} is not a number of ${FormatSchema.typeName}`);
-  } else if (formatOf(name) === undefined) {
-    wrong.add("format", `this version of passbus can't write FORMAT_${name}; use ${writableFormats()}`);
   }
   return name ?? "STANDARD";
-}
-
-function writableFormats(): string {
-  return FORMATS.map((format) => `FORMAT_${format.name}`).join(" or ");
 }
 
 function readEventTypes(
@@ -97,7 +103,7 @@ function readEventTypes(
   wrong: Violations,
 ): readonly PassEventType[] {
   const known: readonly PassEventType[] = EVENT_TYPES;
-  const sayable = formatOf(format)?.types ?? known;
+  const { types: sayable, alwaysAllTypes = false } = formatOf(format);
   for (const [at, type] of types.entries()) {
     const field = `event_types[${at}]`;
     const name = PassEventTypeSchema.value[type]?.name;
@@ -109,7 +115,11 @@ function readEventTypes(
       wrong.add(field, `FORMAT_${format} can't say ${name}; it can say ${sayable.map(typeName).join(", ")}`);
     }
   }
-  return [...types];
+  if (!alwaysAllTypes) return [...types];
+  if (types.length > 0 && !sayable.every((type) => types.includes(type))) {
+    wrong.add("event_types", `an endpoint of FORMAT_${format} gets all that it can say; leave the list empty`);
+  }
+  return [];
 }
 
 function typeName(type: PassEventType): string {
@@ -121,21 +131,46 @@ function readState(state: State, wrong: Violations): Subscription["state"] {
   return state === State.DISABLED ? "disabled" : "enabled";
 }
 
-function readFormatOptions({ formatOptions }: SubscriptionMessage, wrong: Violations): FormatOptions {
-  const name = formatOptions?.passkitUninstalledEventName ?? PassKitUninstalledEventName.UNSPECIFIED;
-  const passkitMethod = formatOptions?.passkitMethod ?? 0;
-  if (!isKnown(PassKitUninstalledEventNameSchema, name)) {
+function readFormatOptions(message: SubscriptionMessage, format: FormatName, wrong: Violations): FormatOptions {
+  const {
+    passkitUninstalledEventName = PassKitUninstalledEventName.UNSPECIFIED,
+    passkitMethod = 0,
+    cloudeventsMode = CloudEventsMode.UNSPECIFIED,
+    ethpassAuthorization = "",
+  } = message.formatOptions ?? {};
+  if (!isKnown(PassKitUninstalledEventNameSchema, passkitUninstalledEventName)) {
     const type = PassKitUninstalledEventNameSchema.typeName;
-    wrong.add("format_options.passkit_uninstalled_event_name", `${name} is not a number of ${type}`);
+    const field = "format_options.passkit_uninstalled_event_name";
+    wrong.add(field, `${passkitUninstalledEventName} is not a number of ${type}`);
   }
   if (!isKnown(ActionMethodSchema, passkitMethod)) {
     wrong.add("format_options.passkit_method", `${passkitMethod} is not a number of io.ActionMethod`);
   }
-  const mode = formatOptions?.cloudeventsMode ?? CloudEventsMode.UNSPECIFIED;
-  if (mode !== CloudEventsMode.UNSPECIFIED) wrong.add("format_options.cloudevents_mode", NOT_YET);
-  // Never shown in an answer, and so not in this one.
-  if ((formatOptions?.ethpassAuthorization ?? "") !== "") wrong.add("format_options.ethpass_authorization", NOT_YET);
-  return { passkitUninstalledName: name === PassKitUninstalledEventName.ENUM ? "enum" : "documented", passkitMethod };
+  if (!isKnown(CloudEventsModeSchema, cloudeventsMode)) {
+    const type = CloudEventsModeSchema.typeName;
+    wrong.add("format_options.cloudevents_mode", `${cloudeventsMode} is not a number of ${type}`);
+  }
+  judgeAuthorization(ethpassAuthorization, format, wrong);
+  return {
+    passkitUninstalledName: passkitUninstalledEventName === PassKitUninstalledEventName.ENUM ? "enum" : "documented",
+    passkitMethod,
+    ...readFieldMapping(message.formatOptions?.passkitFieldMapping, wrong),
+    ...(cloudeventsMode === CloudEventsMode.BINARY ? { cloudeventsMode: "binary" } : {}),
+  };
+}
+
+/** Never shown in an answer, and so not in these either. */
+function judgeAuthorization(text: string, format: FormatName, wrong: Violations): void {
+  if (text === "") return;
+  const field = "format_options.ethpass_authorization";
+  if (formatOf(format).sendsAuthorization !== true) {
+    wrong.add(field, `FORMAT_${format} sends no authorization; leave it empty`);
+  } else if (!HEADER_VALUE.test(text) || text.length > LIMITS.authorizationCharacters) {
+    wrong.add(
+      field,
+      `must have at most ${LIMITS.authorizationCharacters} characters of visible ASCII, with blanks and tabs inside alone`,
+    );
+  }
 }
 
 function readLabels(labels: Readonly<Record<string, string>>, wrong: Violations): Readonly<Record<string, string>> {

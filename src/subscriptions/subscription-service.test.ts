@@ -84,9 +84,11 @@ describe("create", () => {
     }
     const error = await refusal(numbered("", 10));
     expect(error.code).toBe("limit.subscriptions");
-    expect(error.message).toBe("the organisation has 10 subscriptions, its limit");
-    expect((await refusal(numbered("class-1", 10))).message).toBe(
-      'the entity "class-1" has 10 subscriptions, its limit',
+    expect(error.message).toMatch(
+      /^the organisation has 10 subscriptions, its limit; .* raises organisation_sub.*SetLimits$/,
+    );
+    expect((await refusal(numbered("class-1", 10))).message).toMatch(
+      /^the entity "class-1" has 10 subscriptions, its limit; .* raises entity_subscriptions with .*SetLimits$/,
     );
   });
 });

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { Subscription as SubscriptionMessage } from "../../gen/passbus/v1/subscription_pb.js";
 import type { ListSubscriptionsRequest } from "../../gen/passbus/v1/subscription_service_pb.js";
-import type { SealedSecret, Subscription } from "../domain/subscription.ts";
+import { liveSecrets, type SealedSecret, type Subscription } from "../domain/subscription.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError, invalidField } from "../kernel/errors.ts";
 import type { IdSource } from "../kernel/ids.ts";
@@ -15,8 +15,11 @@ import { type Page, pageRequest } from "../kernel/page.ts";
 import type { Random } from "../kernel/random.ts";
 import type { Tenant } from "../kernel/tenant.ts";
 import type { Keyring } from "../signing/keyring.ts";
-import { makeSecret, sealSecret } from "../signing/secrets.ts";
-import { readFilter } from "./list-filter.ts";
+import { makeSecret, openSecret, sealSecret } from "../signing/secrets.ts";
+import { type AuthorizationChange, authorizationChange, withAuthorization } from "./ethpass-authorization.ts";
+import type { LimitStore } from "./limit-store.ts";
+import { limitReached, scopeLimit, scopeName } from "./limits.ts";
+import { matchingPage, readFilter } from "./list-filter.ts";
 import { subscriptionMessage } from "./message.ts";
 import { millisecondsOf } from "./policy.ts";
 import { readEntityId, readSettings, type SubscriptionSettings } from "./settings.ts";
@@ -33,7 +36,10 @@ export type CheckEndpoint = (url: string) => Promise<{ readonly urlKey: string }
 
 export interface SubscriptionServiceDeps {
   readonly store: SubscriptionStore;
+  readonly limits: Pick<LimitStore, "limits">;
   readonly keyring: Keyring;
+  /** There are keys for v1a signatures. */
+  readonly signsEd25519: boolean;
   readonly checkEndpoint: CheckEndpoint;
   readonly clock: Clock;
   readonly ids: IdSource;
@@ -45,6 +51,16 @@ export interface SubscriptionWithSecret {
   readonly subscription: Subscription;
   readonly secret: string;
 }
+
+/** What a request says of a new subscription. */
+interface Asked {
+  readonly entityId: string;
+  readonly settings: SubscriptionSettings;
+  readonly authorization: AuthorizationChange;
+}
+
+/** In place of the URL that a draft lacks (RFC 2606 §2). */
+const NOWHERE = "https://url.invalid/";
 
 const DEFAULT_OVERLAP_MS = 24 * 3_600_000;
 
@@ -58,40 +74,54 @@ export class SubscriptionService {
     this.#deps = deps;
   }
 
-  /** `request.invalid`, `url.invalid`, `subscription.duplicate_url`, `limit.subscriptions`. */
-  async create(tenant: Tenant, draft: SubscriptionMessage | undefined): Promise<SubscriptionWithSecret> {
-    const { store, clock, ids } = this.#deps;
-    const message = required(draft);
-    const wrong = new Violations("subscription");
-    if (message.id !== "") wrong.add("id", "is made by passbus; leave it empty");
-    refuseForeignTenant(tenant, message, wrong);
-    const entityId = readEntityId(message.entityId, wrong);
-    const settings = readSettings(message, wrong);
-    wrong.throwIfAny();
-    const urlKey = await this.#urlKey(settings.url);
-    const nowMs = clock.now();
-    const owner = { tenant, id: ids.next("sub") };
-    const secret = this.#makeSecret(owner, nowMs);
-    const subscription: Subscription = {
-      ...owner,
-      ...settings,
-      ...initialStanding(settings.state, nowMs),
-      entityId,
-      urlKey,
-      secrets: [secret.sealed],
-      createdAtMs: nowMs,
-      updatedAtMs: nowMs,
-      version: 1,
-    };
-    const limit = entityId === "" ? LIMITS.organisationSubscriptions : LIMITS.entitySubscriptions;
+  /**
+   * `origin` says by whose rules of scope; passbus.v1's where it is left out. `prove` is called with what is about to be
+   * stored, and rejects where it must not be. `request.invalid`, `url.invalid`, `subscription.duplicate_url`,
+   * `limit.subscriptions`, and what `prove` rejects with.
+   */
+  async create(
+    tenant: Tenant,
+    draft: SubscriptionMessage | undefined,
+    origin?: Subscription["origin"],
+    prove?: (subscription: Subscription) => Promise<void>,
+  ): Promise<SubscriptionWithSecret> {
+    const { store, limits, clock } = this.#deps;
+    const asked = this.#readDraft(tenant, required(draft));
+    const normalUrl = await this.#normalUrl(asked.settings.url);
+    const { subscription: made, secret } = this.#make(tenant, asked, origin);
+    await prove?.(made);
+    // A proof takes its time, and events of that time are not for this subscription.
+    const subscription = { ...stamped(made, clock.now()), urlKey: urlKeyOf(made, normalUrl) };
+    const limit = scopeLimit(subscription, await limits.limits(tenant.organisation));
     switch (await store.insert(subscription, limit)) {
       case "inserted":
-        return { subscription, secret: secret.text };
+        return { subscription, secret };
       case "duplicateUrl":
-        throw duplicateUrl(entityId);
+        throw duplicateUrl(subscription.entityId);
       case "limitReached":
-        throw new CodedError("limit.subscriptions", `${scopeName(entityId)} has ${limit} subscriptions, its limit`);
+        throw limitReached(subscription, limit);
     }
+  }
+
+  /**
+   * A subscription to render webhooks for, that nobody stores: with an id, the stored one changed as `update` without a
+   * mask would change it; without, what `create` would make, and its secret, but for the endpoint, which may be missing
+   * and isn't looked at. `request.invalid`, `resource.not_found`.
+   */
+  async draft(
+    tenant: Tenant,
+    given: SubscriptionMessage | undefined,
+  ): Promise<{ readonly subscription: Subscription; readonly secret?: string }> {
+    const message = required(given);
+    if (message.id === "") {
+      const isNamed = message.url !== "";
+      const asked = this.#readDraft(tenant, isNamed ? message : { ...message, url: NOWHERE });
+      const { subscription, secret } = this.#make(tenant, asked);
+      return { subscription: isNamed ? subscription : { ...subscription, url: "" }, secret };
+    }
+    const current = await this.get(tenant, message.id);
+    const { settings, authorization } = this.#readChange(current, message, undefined, this.#deps.clock.now());
+    return { subscription: this.#changed(current, settings, authorization) };
   }
 
   /** `resource.not_found`. */
@@ -103,7 +133,10 @@ export class SubscriptionService {
 
   /** `request.invalid`. */
   async list(tenant: Tenant, request: ListSubscriptionsRequest): Promise<Page<Subscription>> {
-    return this.#deps.store.list(tenant, readFilter(request), pageRequest(request.pageSize, request.pageToken));
+    const { stored, matches } = readFilter(request);
+    const page = pageRequest(request.pageSize, request.pageToken);
+    const list = (each: typeof page) => this.#deps.store.list(tenant, stored, each);
+    return matches === undefined ? list(page) : matchingPage(list, page, matches);
   }
 
   /**
@@ -119,10 +152,11 @@ export class SubscriptionService {
     const message = required(change);
     if (message.id === "") throw invalidField("subscription.id", "is required");
     return this.#write(tenant, message.id, async (current, nowMs) => {
-      const settings = readChange(current, message, paths, nowMs);
-      const urlKey = settings.url === current.url ? current.urlKey : await this.#urlKey(settings.url);
-      const { disabledReason: _, ...rest } = current;
-      return { ...rest, ...settings, ...standingAsAsked(current, settings.state, nowMs), urlKey };
+      const { settings, authorization } = this.#readChange(current, message, paths, nowMs);
+      const urlKey =
+        settings.url === current.url ? current.urlKey : urlKeyOf(current, await this.#normalUrl(settings.url));
+      const { disabledReason: _, ...changed } = this.#changed(current, settings, authorization);
+      return { ...changed, ...standingAsAsked(current, settings.state, nowMs), urlKey };
     });
   }
 
@@ -165,6 +199,76 @@ export class SubscriptionService {
     }
   }
 
+  /**
+   * The text of the secret that PASSKIT signs with now. For `io.Integrations` alone, whose create answers no more than an
+   * id (design, section 6.9): whoever shows it writes that to the audit log.
+   */
+  currentSecret(subscription: Subscription): { readonly id: string; readonly text: string } {
+    const [newest] = liveSecrets(subscription, this.#deps.clock.now());
+    if (newest === undefined) throw new CodedError("internal", `subscription ${subscription.id} has no live secret`);
+    return { id: newest.id, text: openSecret(this.#deps.keyring, subscription, newest) };
+  }
+
+  #readDraft(tenant: Tenant, message: SubscriptionMessage): Asked {
+    const wrong = new Violations("subscription");
+    if (message.id !== "") wrong.add("id", "is made by passbus; leave it empty");
+    refuseForeignTenant(tenant, message, wrong);
+    const entityId = readEntityId(message.entityId, wrong);
+    const settings = readSettings(message, wrong);
+    this.#refuseWithoutKeys(settings, wrong);
+    wrong.throwIfAny();
+    const authorization = authorizationChange(message.formatOptions?.ethpassAuthorization ?? "", undefined);
+    return { entityId, settings, authorization };
+  }
+
+  #make(tenant: Tenant, asked: Asked, origin?: Subscription["origin"]): SubscriptionWithSecret {
+    const { clock, ids, keyring } = this.#deps;
+    const { entityId, settings, authorization } = asked;
+    const nowMs = clock.now();
+    const owner = { tenant, id: ids.next("sub"), ...(origin === undefined ? {} : { origin }) };
+    const { sealed, text } = this.#makeSecret(owner, nowMs);
+    const made = {
+      ...owner,
+      ...settings,
+      formatOptions: withAuthorization(keyring, owner, settings, authorization, undefined),
+      entityId,
+      urlKey: "",
+      secrets: [sealed],
+      version: 1,
+    };
+    return { subscription: stamped(made, nowMs), secret: text };
+  }
+
+  #readChange(
+    current: Subscription,
+    change: SubscriptionMessage,
+    paths: readonly string[] | undefined,
+    nowMs: number,
+  ): Omit<Asked, "entityId"> {
+    const wrong = new Violations("subscription");
+    refuseForeignTenant(current.tenant, change, wrong);
+    const asked = applyMask(subscriptionMessage(current, nowMs), change, paths);
+    const settings = readSettings(asked, wrong);
+    // Where the seeds were taken away, what had signatures by them can still be changed.
+    if (current.ed25519Signature !== true) this.#refuseWithoutKeys(settings, wrong);
+    wrong.throwIfAny();
+    return { settings, authorization: authorizationChange(asked.formatOptions?.ethpassAuthorization ?? "", paths) };
+  }
+
+  #refuseWithoutKeys({ ed25519Signature }: SubscriptionSettings, wrong: Violations): void {
+    if (ed25519Signature !== true || this.#deps.signsEd25519) return;
+    wrong.add("ed25519_signature", "this passbus has no keys for it: its operator sets PASSBUS_SIGNING_SEEDS");
+  }
+
+  /** With the settings in place of its own, but for the state, which is more than a setting. */
+  #changed(current: Subscription, settings: SubscriptionSettings, authorization: AuthorizationChange): Subscription {
+    const stored = current.formatOptions.sealedEthpassAuthorization;
+    const formatOptions = withAuthorization(this.#deps.keyring, current, settings, authorization, stored);
+    // Settings that are absent where they say nothing.
+    const { membershipEvents: _m, couponEvents: _c, filter: _f, ed25519Signature: _e, ...rest } = current;
+    return { ...rest, ...settings, formatOptions, state: current.state };
+  }
+
   /** Writes what `change` makes of the stored one, and makes it again if another write came between. */
   async #write(
     tenant: Tenant,
@@ -185,7 +289,7 @@ export class SubscriptionService {
     throw new CodedError("version.changed", `subscription ${id} is being changed by others; read it and try again`);
   }
 
-  async #urlKey(url: string): Promise<string> {
+  async #normalUrl(url: string): Promise<string> {
     try {
       return (await this.#deps.checkEndpoint(url)).urlKey;
     } catch (error) {
@@ -201,17 +305,17 @@ export class SubscriptionService {
   }
 }
 
-function readChange(
-  current: Subscription,
-  change: SubscriptionMessage,
-  paths: readonly string[] | undefined,
-  nowMs: number,
-): SubscriptionSettings {
-  const wrong = new Violations("subscription");
-  refuseForeignTenant(current.tenant, change, wrong);
-  const settings = readSettings(applyMask(subscriptionMessage(current, nowMs), change, paths), wrong);
-  wrong.throwIfAny();
-  return settings;
+/** A new subscription stands as it does from its creation on. */
+function stamped<T extends SubscriptionSettings>(made: T, nowMs: number) {
+  return { ...made, ...initialStanding(made.state, nowMs), createdAtMs: nowMs, updatedAtMs: nowMs };
+}
+
+/**
+ * What the store keeps unique in a scope. PassKit's may share a URL: theirs differ by their id, behind the one character
+ * that no endpoint's URL has (kernel/url.ts).
+ */
+function urlKeyOf({ origin, id }: Pick<Subscription, "origin" | "id">, normalUrl: string): string {
+  return origin === "passkit" ? `${normalUrl}#${id}` : normalUrl;
 }
 
 function required(message: SubscriptionMessage | undefined): SubscriptionMessage {
@@ -249,10 +353,6 @@ function duplicateUrl(entityId: string): CodedError {
   return new CodedError("subscription.duplicate_url", `${field}: ${description}`, {
     violations: [{ field, description }],
   });
-}
-
-function scopeName(entityId: string): string {
-  return entityId === "" ? "the organisation" : `the entity ${JSON.stringify(entityId)}`;
 }
 
 function unknownSubscription(id: string): CodedError {

@@ -22,6 +22,9 @@ const CHANGEABLE = [
   "format_options",
   "headers",
   "operational_events",
+  "membership_events",
+  "coupon_events",
+  "ed25519_signature",
 ] as const;
 
 /** Messages whose fields can be named one by one. */

@@ -28,6 +28,7 @@ const CENSORED_NAMES = [
   "bootstrapKey",
   "clientKey",
   "encryptionKeys",
+  "signingSeeds",
   "payload",
   "body",
   "value",

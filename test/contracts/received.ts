@@ -7,33 +7,36 @@ export function record(key: string, text: string, headers: Readonly<Record<strin
 
 export const textOf = ({ value }: LogRecord): string => Buffer.from(value ?? []).toString();
 
+const placeOf = ({ topic, partition }: { readonly topic: string; readonly partition: number }): string =>
+  `${topic}/${partition}`;
+
 /** What a reader gave, and a way to wait for it. */
 export class Received implements RecordSink {
   readonly all: LogRecord[] = [];
   readonly assignments: Assignment[] = [];
   readonly mistakes: string[] = [];
-  readonly live = new Map<number, Assignment>();
+  readonly live = new Map<string, Assignment>();
   #waiting: { readonly when: () => boolean; readonly resolve: () => void }[] = [];
 
   assigned(assignments: readonly Assignment[]): void {
     for (const assignment of assignments) {
-      if (this.live.has(assignment.partition)) this.mistakes.push(`partition ${assignment.partition} given twice`);
-      this.live.set(assignment.partition, assignment);
+      if (this.live.has(placeOf(assignment))) this.mistakes.push(`partition ${assignment.partition} given twice`);
+      this.live.set(placeOf(assignment), assignment);
       this.assignments.push(assignment);
     }
     this.#look();
   }
 
   revoked(assignments: readonly Assignment[]): void {
-    for (const { partition } of assignments) this.live.delete(partition);
+    for (const assignment of assignments) this.live.delete(placeOf(assignment));
     this.#look();
   }
 
   records(assignment: Assignment, records: readonly LogRecord[]): void {
-    const live = this.live.get(assignment.partition);
+    const live = this.live.get(placeOf(assignment));
     if (live?.generation !== assignment.generation) this.mistakes.push("records of a partition that is not assigned");
     for (const each of records) {
-      if (each.partition !== assignment.partition) this.mistakes.push("a record of another partition");
+      if (placeOf(each) !== placeOf(assignment)) this.mistakes.push("a record of another partition");
       this.all.push(each);
     }
     this.#look();
@@ -55,11 +58,11 @@ export class Received implements RecordSink {
 
   /** Behind the last record that was read, of each partition. */
   get positions(): readonly Position[] {
-    const ends = new Map<number, number>();
-    for (const { partition, offset } of this.all) ends.set(partition, offset + 1);
-    return [...ends].flatMap(([partition, offset]) => {
-      const generation = this.assignments.findLast((each) => each.partition === partition)?.generation;
-      return generation === undefined ? [] : [{ partition, generation, offset }];
+    const ends = new Map<string, number>();
+    for (const each of this.all) ends.set(placeOf(each), each.offset + 1);
+    return [...ends].flatMap(([place, offset]) => {
+      const assignment = this.assignments.findLast((each) => placeOf(each) === place);
+      return assignment === undefined ? [] : [{ ...assignment, offset }];
     });
   }
 

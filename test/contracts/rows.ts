@@ -16,10 +16,11 @@ import type {
 import type { Attempt, Delivery } from "../../src/domain/delivery.ts";
 import type { StoredEvent } from "../../src/domain/event.ts";
 import { DEFAULT_POLICY, type Subscription } from "../../src/domain/subscription.ts";
-import type { DeadLetter, DeadLetterStore } from "../../src/intake/dead-letters.ts";
+import type { DeadLetterStore } from "../../src/intake/dead-letters.ts";
 import type { Page, PageRequest } from "../../src/kernel/page.ts";
 import type { Tenant } from "../../src/kernel/tenant.ts";
 import type { SubscriptionFeed } from "../../src/matching/subscription-feed.ts";
+import type { LimitStore } from "../../src/subscriptions/limit-store.ts";
 import type { SubscriptionStore } from "../../src/subscriptions/subscription-store.ts";
 
 /** The ports that a store serves. */
@@ -27,6 +28,7 @@ export interface StorePorts {
   readonly deliveries: DeliveryStore & DeliveryLog;
   readonly subscriptions: SubscriptionStore;
   readonly feed: SubscriptionFeed;
+  readonly limits: LimitStore;
   readonly access: AccessStore;
   readonly deadLetters: DeadLetterStore;
 }
@@ -37,8 +39,6 @@ export interface StoreUnderTest extends StorePorts {
   connect(): Promise<StorePorts>;
   /** Ends every connection without a farewell where that is possible, and opens the store again: what is durable is there. */
   reopen(): Promise<StorePorts>;
-  /** The port only puts; this looks. */
-  storedDeadLetters(): Promise<readonly DeadLetter[]>;
   close(): Promise<void>;
 }
 

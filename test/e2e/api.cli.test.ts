@@ -8,7 +8,7 @@ import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
-import { type Passbus, startPassbus } from "../../src/compose.ts";
+import { type Passbus, startPassbus } from "../../src/compose/compose.ts";
 import { type Config, readConfig } from "../../src/config/config.ts";
 import { silentLog } from "../../src/kernel/log.ts";
 

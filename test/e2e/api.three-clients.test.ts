@@ -23,7 +23,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import { makeKey } from "../../src/access/keys.ts";
-import { openAdminStore, type Passbus, startPassbus } from "../../src/compose.ts";
+import { openAdminStore, type Passbus, startPassbus } from "../../src/compose/compose.ts";
 import { type Config, readConfig } from "../../src/config/config.ts";
 import { systemClock } from "../../src/kernel/clock.ts";
 import { idSource } from "../../src/kernel/ids.ts";

@@ -49,6 +49,7 @@ describe.skipIf(!grpcurl.present)(grpcurl.title("grpcurl"), () => {
     expect(services).toEqual([
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
+      "io.Integrations",
       "passbus.v1.DeliveryService",
       "passbus.v1.EventService",
       "passbus.v1.SubscriptionService",

@@ -4,7 +4,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { MessageChannel, type Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
-import { apiThreadService, startPassbus } from "../../src/compose.ts";
+import { apiThreadService } from "../../src/compose/api-thread.ts";
+import { startPassbus } from "../../src/compose/compose.ts";
 import { readConfig } from "../../src/config/config.ts";
 import { silentLog } from "../../src/kernel/log.ts";
 import { systemRandom } from "../../src/kernel/random.ts";
@@ -127,8 +128,13 @@ describe("in one process", { timeout: 60_000 }, () => {
     // Nobody is at the other end: readiness asks neither the store nor the log.
     const [store, log, wake] = [new MessageChannel(), new MessageChannel(), new MessageChannel()];
     const encryptionKeys = makeEncryptionKey("k1", systemRandom);
-    const ports = { store: store.port1, log: log.port1, wake: wake.port1 };
-    const started = await api.handlers.start({ config: settings(data.path), tls: undefined, encryptionKeys, ...ports });
+    const started = await api.handlers.start({
+      config: settings(data.path),
+      tls: undefined,
+      encryptionKeys,
+      pass: { kind: "embedded", store: store.port1, log: log.port1 },
+      wake: wake.port1,
+    });
     if (!("url" in started)) throw new Error("the API's start answered something else");
     const readyz = async () => {
       const response = await fetch(`${started.url}/readyz`);

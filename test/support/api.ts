@@ -2,20 +2,29 @@
 
 import type { KeyRecord, Role } from "../../src/access/access-store.ts";
 import { type Authenticate, authenticator } from "../../src/access/authenticate.ts";
-import { makeKey } from "../../src/access/keys.ts";
+import { idOfKey, makeKey } from "../../src/access/keys.ts";
+import { directSender } from "../../src/adapters/http/direct-sender.ts";
 import { type ApiDeps, startApi } from "../../src/api/api.ts";
+import type { ChangeFeed } from "../../src/delivery/change-feed.ts";
 import type { DeliveryLog } from "../../src/delivery/delivery-store.ts";
 import type { AppendResult, NewRecord } from "../../src/intake/event-log.ts";
 import { publisher } from "../../src/intake/publish.ts";
-import { systemClock } from "../../src/kernel/clock.ts";
+import { publishStream } from "../../src/intake/publish-stream.ts";
+import { redriver } from "../../src/intake/redrive.ts";
+import { networkSet } from "../../src/kernel/addresses.ts";
+import { type Clock, systemClock } from "../../src/kernel/clock.ts";
 import { CodedError } from "../../src/kernel/errors.ts";
-import { idSource } from "../../src/kernel/ids.ts";
+import { type IdSource, idSource } from "../../src/kernel/ids.ts";
 import { type LogFields, silentLog } from "../../src/kernel/log.ts";
 import { systemRandom } from "../../src/kernel/random.ts";
 import type { Tenant } from "../../src/kernel/tenant.ts";
+import { ed25519KeysFrom } from "../../src/signing/ed25519.ts";
 import { keyringFrom, makeEncryptionKey } from "../../src/signing/keyring.ts";
+import { signer } from "../../src/signing/signer.ts";
+import { endpointChallenge } from "../../src/subscriptions/endpoint-challenge.ts";
 import { SubscriptionService } from "../../src/subscriptions/subscription-service.ts";
-import { MemorySubscriptions } from "./memory-subscriptions.ts";
+import { MemoryDeadLetters } from "./memory-dead-letters.ts";
+import { MemoryLimits, MemorySubscriptions } from "./memory-subscriptions.ts";
 
 export const ADMIN_KEY = "an-admin-key-for-tests";
 export const TENANT: Tenant = { organisation: "acme", environment: "production" };
@@ -23,6 +32,7 @@ export const TENANT: Tenant = { organisation: "acme", environment: "production" 
 /** What a test reads and turns while the API runs. */
 export interface Stage {
   readonly records: NewRecord[];
+  readonly deadLetters: MemoryDeadLetters;
   readonly errors: { readonly event: string; readonly fields: LogFields | undefined }[];
   wakes: number;
   ready: boolean;
@@ -30,6 +40,8 @@ export interface Stage {
   append: (records: readonly NewRecord[]) => Promise<readonly AppendResult[]>;
   /** The text of a new key. */
   key(role: Role, tenant?: Tenant): string;
+  /** A key as a store has it that is asked again: gone from now on. */
+  revoke(key: string): void;
 }
 
 export interface TestApi extends AsyncDisposable {
@@ -43,8 +55,74 @@ export async function testApi(given: Partial<ApiDeps> = {}): Promise<TestApi> {
   const clock = given.clock ?? systemClock;
   const ids = idSource(clock, systemRandom);
   const keys = new Map<string, KeyRecord>();
+  const stage = stageOf(keys, clock, ids);
+  const log = { append: (records: readonly NewRecord[]) => stage.append(records) };
+  const authenticate: Authenticate = authenticator({
+    store: { findKey: async (id) => keys.get(id) },
+    clock,
+    bootstrap: { text: ADMIN_KEY, organisation: TENANT.organisation },
+  });
+  const limits = new MemoryLimits();
+  const keyring = keyringFrom(makeEncryptionKey("k1", systemRandom), systemRandom);
+  const ed25519Keys = ed25519KeysFrom(makeEncryptionKey("s1", systemRandom));
+  const webhooks = {
+    sender: directSender({ clock, allowHttp: true, allowedNetworks: networkSet(["127.0.0.0/8"]) }),
+    signer: signer(keyring, {
+      cacheSize: 0,
+      ed25519Keys: ({ tenant, ed25519Signature }) => (ed25519Signature === true ? ed25519Keys(tenant) : []),
+    }),
+    clock,
+    ids,
+    userAgent: "passbus/test",
+  };
+  const api = await startApi({
+    listen: { host: "127.0.0.1", port: 0 },
+    corsOrigins: [],
+    authenticate,
+    subscriptions: new SubscriptionService({
+      store: new MemorySubscriptions(),
+      limits,
+      keyring,
+      signsEd25519: true,
+      checkEndpoint: async (url) => {
+        if (!/^https:|^http:..127\.0\.0\.1[:/]/.test(url))
+          throw new CodedError("url.invalid", "must begin with https://");
+        return { urlKey: url };
+      },
+      clock,
+      ids,
+      random: systemRandom,
+    }),
+    publisher: publisher({ log, ids, mayPublish: () => true }),
+    publishStream: publishStream({ log, ids, mayPublish: () => true }),
+    deliveryLog: emptyDeliveryLog,
+    changes: quietFeed,
+    feed: { load: async () => ({ version: 0, subscriptions: [] }) },
+    deadLetters: stage.deadLetters,
+    redriver: redriver({ log, deadLetters: stage.deadLetters, clock }),
+    limits,
+    webhooks,
+    challenge: endpointChallenge({ ...webhooks, random: systemRandom }),
+    publicKeys: { of: ed25519Keys, tenant: TENANT },
+    readiness: () => ({ ready: stage.ready, reasons: stage.ready ? [] : ["the store does not answer"] }),
+    wakeWorkers: () => {
+      stage.wakes += 1;
+    },
+    clock,
+    log: { ...silentLog, error: (event, fields) => stage.errors.push({ event, fields }) },
+    ...given,
+  });
+  const stop = async (graceMs = 2_000) => {
+    await api.stop(graceMs);
+    webhooks.sender.close();
+  };
+  return { url: api.url, port: api.address.port, stage, stop, [Symbol.asyncDispose]: () => stop(0) };
+}
+
+function stageOf(keys: Map<string, KeyRecord>, clock: Clock, ids: IdSource): Stage {
   const stage: Stage = {
     records: [],
+    deadLetters: new MemoryDeadLetters(),
     errors: [],
     wakes: 0,
     ready: true,
@@ -57,39 +135,11 @@ export async function testApi(given: Partial<ApiDeps> = {}): Promise<TestApi> {
       keys.set(record.id, record);
       return text;
     },
-  };
-  const authenticate: Authenticate = authenticator({
-    store: { findKey: async (id) => keys.get(id) },
-    clock,
-    bootstrap: { text: ADMIN_KEY, organisation: TENANT.organisation },
-  });
-  const api = await startApi({
-    listen: { host: "127.0.0.1", port: 0 },
-    corsOrigins: [],
-    authenticate,
-    subscriptions: new SubscriptionService({
-      store: new MemorySubscriptions(),
-      keyring: keyringFrom(makeEncryptionKey("k1", systemRandom), systemRandom),
-      checkEndpoint: async (url) => {
-        if (!url.startsWith("https://")) throw new CodedError("url.invalid", "must begin with https://");
-        return { urlKey: url };
-      },
-      clock,
-      ids,
-      random: systemRandom,
-    }),
-    publisher: publisher({ log: { append: (records) => stage.append(records) }, ids }),
-    deliveryLog: emptyDeliveryLog,
-    readiness: () => ({ ready: stage.ready, reasons: stage.ready ? [] : ["the store does not answer"] }),
-    wakeWorkers: () => {
-      stage.wakes += 1;
+    revoke(key) {
+      keys.delete(idOfKey(key) ?? "");
     },
-    clock,
-    log: { ...silentLog, error: (event, fields) => stage.errors.push({ event, fields }) },
-    ...given,
-  });
-  const stop = (graceMs = 2_000) => api.stop(graceMs);
-  return { url: api.url, port: api.address.port, stage, stop, [Symbol.asyncDispose]: () => stop(0) };
+  };
+  return stage;
 }
 
 const nothing = async () => undefined;
@@ -102,3 +152,10 @@ export const emptyDeliveryLog: DeliveryLog = {
   listDeliveries: noItems,
   retry: nothing,
 };
+
+const quietReader = async () => ({
+  read: async () => ({ items: [], more: false, skipped: 0 }),
+  close: async () => {},
+});
+
+const quietFeed: ChangeFeed = { watchEvents: quietReader, watchDeliveries: quietReader };

@@ -51,11 +51,12 @@ export async function subscribeHealthy(
   sink: Sink,
   prefix: string,
   count: number,
+  draft: Draft = {},
 ): Promise<readonly Endpoint[]> {
   const endpoints: Endpoint[] = [];
   for (let at = 0; at < count; at++) {
     const format = at % 2 === 0 ? Format.STANDARD : Format.PASSKIT;
-    endpoints.push(await subscribe(api, sink, `${prefix}/healthy-${at}`, { format }));
+    endpoints.push(await subscribe(api, sink, `${prefix}/healthy-${at}`, { ...draft, format }));
   }
   return endpoints;
 }

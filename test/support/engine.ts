@@ -12,7 +12,7 @@ import { SubscriptionIndex } from "../../src/matching/subscription-index.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { settled } from "./settled.ts";
 
-export const ASSIGNMENT = { partition: 0, generation: 1 };
+export const ASSIGNMENT = { topic: "pass.events", partition: 0, generation: 1 };
 
 /** A response of this status. */
 export function answer(status: number): Exchange {

@@ -1,12 +1,26 @@
 import type { Subscription } from "../../src/domain/subscription.ts";
 import { type Page, type PageRequest, pageOf } from "../../src/kernel/page.ts";
 import { sameTenant, type Tenant } from "../../src/kernel/tenant.ts";
+import type { LimitStore, SubscriptionLimits } from "../../src/subscriptions/limit-store.ts";
 import type {
   InsertResult,
   ReplaceResult,
   SubscriptionFilter,
   SubscriptionStore,
 } from "../../src/subscriptions/subscription-store.ts";
+
+/** What organisations were given, in memory. */
+export class MemoryLimits implements LimitStore {
+  readonly #given = new Map<string, SubscriptionLimits>();
+
+  async limits(organisation: string): Promise<SubscriptionLimits> {
+    return this.#given.get(organisation) ?? {};
+  }
+
+  async setLimits(organisation: string, limits: SubscriptionLimits): Promise<void> {
+    this.#given.set(organisation, limits);
+  }
+}
 
 /** Subscriptions in memory, for tests of what stands above the store. */
 export class MemorySubscriptions implements SubscriptionStore {

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { PassProtocol } from "../../gen/io/pass_pb.js";
 import { type PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { Clients } from "./passbus.ts";
@@ -59,6 +60,8 @@ export class PacedPublisher {
   readonly accepted = new Map<string, Accepted>();
   /** Calls that broke and were repeated. */
   repeats = 0;
+  /** Calls that were answered UNAVAILABLE, where that was expected, and repeated. */
+  refused = 0;
   readonly #batches: readonly (readonly NewEvent[])[];
   readonly #everyMs: number;
   #clients: Promise<Clients>;
@@ -68,6 +71,8 @@ export class PacedPublisher {
   /** Batches that go out without waiting for their time. */
   #hurried = 0;
   #underWay = 0;
+  #mayBeRefused = false;
+  #isEnough = false;
   #waiting: { readonly isReached: () => boolean; readonly resolve: () => void }[] = [];
 
   constructor(events: readonly NewEvent[], pace: Pace, clients: Clients) {
@@ -95,12 +100,23 @@ export class PacedPublisher {
     this.#hurried = batches;
   }
 
+  /** From now on passbus may answer UNAVAILABLE, as long as the log is away: the call is repeated. */
+  expectRefusals(): void {
+    this.#mayBeRefused = true;
+  }
+
+  /** Makes no more calls; what was asked for already is repeated until it is accepted. */
+  enough(): void {
+    this.#isEnough = true;
+  }
+
   /** Publishes all of it. Resolves when every event was accepted; rejects where passbus refuses one. */
   async run(): Promise<void> {
     const calls: Promise<void>[] = [];
     let nextMs = performance.now();
     let outages = this.#outages;
     for (const batch of this.#batches) {
+      if (this.#isEnough) break;
       await this.#clients;
       if (outages !== this.#outages) {
         // What was missed is not made up for: a burst after each outage would be no steady pace.
@@ -151,8 +167,9 @@ export class PacedPublisher {
         await call;
         break;
       } catch (error) {
-        if (outages === this.#outages) throw error;
-        this.repeats += 1;
+        if (this.#mayBeRefused && ConnectError.from(error).code === Code.Unavailable) this.refused += 1;
+        else if (outages === this.#outages) throw error;
+        else this.repeats += 1;
       } finally {
         this.#underWay -= 1;
       }

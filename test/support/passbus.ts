@@ -74,6 +74,10 @@ export class ServeProcess implements AsyncDisposable {
     return this.#output;
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
   /** Sends a signal; resolves when the process has ended. */
   async end(signal: NodeJS.Signals, limitMs: number): Promise<Exit> {
     this.#child.kill(signal);
@@ -155,6 +159,11 @@ export class RunningPassbus implements AsyncDisposable {
   /** Lines of its log of this event. */
   logged(event: string): readonly Readonly<Record<string, unknown>>[] {
     return jsonLines(this.output).filter((line) => line.event === event);
+  }
+
+  /** Sends a signal that it goes on after: SIGSTOP, SIGCONT. */
+  signal(signal: NodeJS.Signals): void {
+    this.#process.signal(signal);
   }
 
   end(signal: NodeJS.Signals, limitMs = 20_000): Promise<Exit> {

@@ -152,7 +152,7 @@ function obey(call: number, command: SinkCommand): void {
       break;
     }
     case "receipts":
-      tell({ call, receipts });
+      tell({ call, receipts: receipts.slice(command.from) });
       break;
     case "reach": {
       const { paths, webhooks } = command;

@@ -36,7 +36,8 @@ export type SinkCommand =
   | { readonly kind: "secrets"; readonly path: string; readonly secrets: readonly string[] }
   /** Answers all that it holds at a path, and what comes there from now on. */
   | { readonly kind: "release"; readonly path: string }
-  | { readonly kind: "receipts" }
+  /** Every request, less the first `from`. */
+  | { readonly kind: "receipts"; readonly from: number }
   /** Answered as soon as each of the paths has so many different webhooks (repeats of one id count once). */
   | { readonly kind: "reach"; readonly paths: readonly string[]; readonly webhooks: number }
   /** Answered as soon as a path has so many requests. */

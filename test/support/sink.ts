@@ -44,9 +44,9 @@ export class Sink implements AsyncDisposable {
     await this.#call({ kind: "release", path }, 5_000);
   }
 
-  /** Every request so far, in the order in which they came. */
-  receipts(): Promise<readonly Receipt[]> {
-    return this.#call({ kind: "receipts" }, 10_000);
+  /** Every request so far, in the order in which they came, less the first `from`. */
+  receipts(from = 0): Promise<readonly Receipt[]> {
+    return this.#call({ kind: "receipts", from }, 10_000);
   }
 
   async receiptsAt(path: string): Promise<readonly Receipt[]> {

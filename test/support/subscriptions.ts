@@ -8,7 +8,7 @@ import { seededRandom } from "../../src/kernel/random.ts";
 import type { Tenant } from "../../src/kernel/tenant.ts";
 import { keyringFrom, makeEncryptionKey } from "../../src/signing/keyring.ts";
 import { type CheckEndpoint, SubscriptionService } from "../../src/subscriptions/subscription-service.ts";
-import { MemorySubscriptions } from "./memory-subscriptions.ts";
+import { MemoryLimits, MemorySubscriptions } from "./memory-subscriptions.ts";
 
 export type SubscriptionInit = MessageInitShape<typeof SubscriptionSchema>;
 
@@ -23,15 +23,18 @@ const checkEndpoint: CheckEndpoint = async (text) => {
   return { urlKey: text.toLowerCase() };
 };
 
-export function subscriptionsRoom() {
+export function subscriptionsRoom({ signsEd25519 = true } = {}) {
   const clock = new ManualClock();
   const random = seededRandom(11);
   const keyring = keyringFrom(makeEncryptionKey("k1", random), random);
   const store = new MemorySubscriptions();
   const checked: string[] = [];
+  const limits = new MemoryLimits();
   const service = new SubscriptionService({
     store,
+    limits,
     keyring,
+    signsEd25519,
     clock,
     random,
     ids: idSource(clock, random),
@@ -47,7 +50,7 @@ export function subscriptionsRoom() {
   };
   const change = (init: SubscriptionInit, paths?: string[]) =>
     service.update(tenant, create(SubscriptionSchema, init), paths);
-  return { add, change, checked, clock, keyring, service, store };
+  return { add, change, checked, clock, keyring, limits, service, store };
 }
 
 export async function refusal(call: Promise<unknown>): Promise<CodedError> {

@@ -317,20 +317,20 @@ export declare type RevokePortalSessionResponse = Message<"passbus.v1.RevokePort
 export declare const RevokePortalSessionResponseSchema: GenMessage<RevokePortalSessionResponse>;
 
 /**
- * What an organisation may have.
+ * What an organisation may have, in each of its environments.
  *
  * @generated from message passbus.v1.OrganisationLimits
  */
 export declare type OrganisationLimits = Message<"passbus.v1.OrganisationLimits"> & {
   /**
-   * Subscriptions of the organisation itself; default 10.
+   * Subscriptions of the organisation itself, up to 10,000; 0 sets the default, 10.
    *
    * @generated from field: int32 organisation_subscriptions = 1;
    */
   organisationSubscriptions: number;
 
   /**
-   * Subscriptions of each entity; default 10.
+   * Subscriptions of each entity, up to 10,000; 0 sets the default, 10. Those of PassKit's API have a limit of their own.
    *
    * @generated from field: int32 entity_subscriptions = 2;
    */
@@ -348,6 +348,8 @@ export declare const OrganisationLimitsSchema: GenMessage<OrganisationLimits>;
  */
 export declare type SetLimitsRequest = Message<"passbus.v1.SetLimitsRequest"> & {
   /**
+   * The key's own, or empty.
+   *
    * @generated from field: string organisation_id = 1;
    */
   organisationId: string;
@@ -379,6 +381,34 @@ export declare type SetLimitsResponse = Message<"passbus.v1.SetLimitsResponse"> 
  * Use `create(SetLimitsResponseSchema)` to create a new message.
  */
 export declare const SetLimitsResponseSchema: GenMessage<SetLimitsResponse>;
+
+/**
+ * @generated from message passbus.v1.GetLimitsRequest
+ */
+export declare type GetLimitsRequest = Message<"passbus.v1.GetLimitsRequest"> & {
+};
+
+/**
+ * Describes the message passbus.v1.GetLimitsRequest.
+ * Use `create(GetLimitsRequestSchema)` to create a new message.
+ */
+export declare const GetLimitsRequestSchema: GenMessage<GetLimitsRequest>;
+
+/**
+ * @generated from message passbus.v1.GetLimitsResponse
+ */
+export declare type GetLimitsResponse = Message<"passbus.v1.GetLimitsResponse"> & {
+  /**
+   * @generated from field: passbus.v1.OrganisationLimits limits = 1;
+   */
+  limits?: OrganisationLimits | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.GetLimitsResponse.
+ * Use `create(GetLimitsResponseSchema)` to create a new message.
+ */
+export declare const GetLimitsResponseSchema: GenMessage<GetLimitsResponse>;
 
 /**
  * @generated from message passbus.v1.AuditRecord
@@ -563,12 +593,22 @@ export declare const AccessService: GenService<{
     output: typeof RevokePortalSessionResponseSchema;
   },
   /**
+   * For all environments of the key's organisation. What is there already stays, also beyond a new limit.
+   *
    * @generated from rpc passbus.v1.AccessService.SetLimits
    */
   setLimits: {
     methodKind: "unary";
     input: typeof SetLimitsRequestSchema;
     output: typeof SetLimitsResponseSchema;
+  },
+  /**
+   * @generated from rpc passbus.v1.AccessService.GetLimits
+   */
+  getLimits: {
+    methodKind: "unary";
+    input: typeof GetLimitsRequestSchema;
+    output: typeof GetLimitsResponseSchema;
   },
   /**
    * @generated from rpc passbus.v1.AccessService.ListAuditRecords

@@ -479,11 +479,15 @@ export declare const WatchReplayResponseSchema: GenMessage<WatchReplayResponse>;
  */
 export declare type WatchDeliveriesRequest = Message<"passbus.v1.WatchDeliveriesRequest"> & {
   /**
+   * Empty: of every subscription.
+   *
    * @generated from field: string subscription_id = 1;
    */
   subscriptionId: string;
 
   /**
+   * UNSPECIFIED: in every state.
+   *
    * @generated from field: passbus.v1.DeliveryStatus status = 2;
    */
   status: DeliveryStatus;
@@ -500,9 +504,19 @@ export declare const WatchDeliveriesRequestSchema: GenMessage<WatchDeliveriesReq
  */
 export declare type WatchDeliveriesResponse = Message<"passbus.v1.WatchDeliveriesResponse"> & {
   /**
+   * Unset in the first response, which says that the watch has begun, and in one at least every 30 seconds.
+   *
    * @generated from field: passbus.v1.Delivery delivery = 1;
    */
   delivery?: Delivery | undefined;
+
+  /**
+   * Changes since the response before that this client was too slow for, at most: those that the request does not ask
+   * for may be among them.
+   *
+   * @generated from field: int64 skipped = 2;
+   */
+  skipped: bigint;
 };
 
 /**
@@ -717,6 +731,10 @@ export declare const DeliveryService: GenService<{
     output: typeof WatchReplayResponseSchema;
   },
   /**
+   * Deliveries whenever their state changes or an attempt is added, from the first response on. One that changes more
+   * than once within a quarter of a second may be told once, as it is then. What TailEvents says of slow clients, of the
+   * number of streams and of their end holds here too.
+   *
    * @generated from rpc passbus.v1.DeliveryService.WatchDeliveries
    */
   watchDeliveries: {

@@ -149,9 +149,18 @@ export declare const PublishEventStreamRequestSchema: GenMessage<PublishEventStr
  */
 export declare type PublishEventStreamResponse = Message<"passbus.v1.PublishEventStreamResponse"> & {
   /**
+   * Its event_id is empty where an event without one was refused.
+   *
    * @generated from field: passbus.v1.PublishResult result = 1;
    */
   result?: PublishResult | undefined;
+
+  /**
+   * Set where the event was not taken.
+   *
+   * @generated from field: passbus.v1.PublishError error = 2;
+   */
+  error?: PublishError | undefined;
 };
 
 /**
@@ -159,6 +168,31 @@ export declare type PublishEventStreamResponse = Message<"passbus.v1.PublishEven
  * Use `create(PublishEventStreamResponseSchema)` to create a new message.
  */
 export declare const PublishEventStreamResponseSchema: GenMessage<PublishEventStreamResponse>;
+
+/**
+ * @generated from message passbus.v1.PublishError
+ */
+export declare type PublishError = Message<"passbus.v1.PublishError"> & {
+  /**
+   * A code of docs/errors.md. After log.unavailable, the event may be sent again.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * Names each field that is wrong, for example "event.pass.id: is required".
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message passbus.v1.PublishError.
+ * Use `create(PublishErrorSchema)` to create a new message.
+ */
+export declare const PublishErrorSchema: GenMessage<PublishError>;
 
 /**
  * @generated from message passbus.v1.GetEventRequest
@@ -288,9 +322,19 @@ export declare const TailEventsRequestSchema: GenMessage<TailEventsRequest>;
  */
 export declare type TailEventsResponse = Message<"passbus.v1.TailEventsResponse"> & {
   /**
+   * Unset in the first response, which says that the tail has begun, and in one at least every 30 seconds.
+   *
    * @generated from field: passbus.v1.StoredEvent event = 1;
    */
   event?: StoredEvent | undefined;
+
+  /**
+   * Events since the response before that this client was too slow for, at most: those that the request does not ask
+   * for may be among them.
+   *
+   * @generated from field: int64 skipped = 2;
+   */
+  skipped: bigint;
 };
 
 /**
@@ -309,6 +353,8 @@ export declare type ExplainEventRequest = Message<"passbus.v1.ExplainEventReques
   eventId: string;
 
   /**
+   * Empty: every subscription.
+   *
    * @generated from field: string subscription_id = 2;
    */
   subscriptionId: string;
@@ -325,9 +371,18 @@ export declare const ExplainEventRequestSchema: GenMessage<ExplainEventRequest>;
  */
 export declare type ExplainEventResponse = Message<"passbus.v1.ExplainEventResponse"> & {
   /**
+   * Those with a delivery first; 500 at most.
+   *
    * @generated from field: repeated passbus.v1.Explanation explanations = 1;
    */
   explanations: Explanation[];
+
+  /**
+   * Unset where the event is not stored.
+   *
+   * @generated from field: passbus.v1.StoredEvent event = 2;
+   */
+  event?: StoredEvent | undefined;
 };
 
 /**
@@ -341,6 +396,8 @@ export declare const ExplainEventResponseSchema: GenMessage<ExplainEventResponse
  */
 export declare type Explanation = Message<"passbus.v1.Explanation"> & {
   /**
+   * Empty where it is about the event itself, which is among the dead letters.
+   *
    * @generated from field: string subscription_id = 1;
    */
   subscriptionId: string;
@@ -353,7 +410,7 @@ export declare type Explanation = Message<"passbus.v1.Explanation"> & {
   deliveryId: string;
 
   /**
-   * A code of docs/errors.md.
+   * "delivery.…" or "match.…" as in docs/delivery.md, or a dead letter's code of docs/errors.md.
    *
    * @generated from field: string reason = 3;
    */
@@ -410,6 +467,8 @@ export declare type DeadLetter = Message<"passbus.v1.DeadLetter"> & {
   offset: bigint;
 
   /**
+   * When the log took it.
+   *
    * @generated from field: google.protobuf.Timestamp appended_at = 7;
    */
   appendedAt?: Timestamp | undefined;
@@ -420,6 +479,8 @@ export declare type DeadLetter = Message<"passbus.v1.DeadLetter"> & {
   key: Uint8Array;
 
   /**
+   * Empty where the list was asked to leave it out.
+   *
    * @generated from field: bytes value = 9;
    */
   value: Uint8Array;
@@ -430,9 +491,25 @@ export declare type DeadLetter = Message<"passbus.v1.DeadLetter"> & {
   headers: { [key: string]: string };
 
   /**
+   * The value was too large to be kept whole: it is cut, and can't be sent again.
+   *
    * @generated from field: bool truncated = 11;
    */
   truncated: boolean;
+
+  /**
+   * When it was last sent again.
+   *
+   * @generated from field: google.protobuf.Timestamp redriven_at = 12;
+   */
+  redrivenAt?: Timestamp | undefined;
+
+  /**
+   * Of the value as it is kept, also where it is left out.
+   *
+   * @generated from field: int32 value_bytes = 13;
+   */
+  valueBytes: number;
 };
 
 /**
@@ -446,6 +523,8 @@ export declare const DeadLetterSchema: GenMessage<DeadLetter>;
  */
 export declare type ListDeadLettersRequest = Message<"passbus.v1.ListDeadLettersRequest"> & {
   /**
+   * 1 to 500; 0 is 50. A page ends early where its dead letters are large: next_page_token says whether there are more.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
@@ -456,9 +535,16 @@ export declare type ListDeadLettersRequest = Message<"passbus.v1.ListDeadLetters
   pageToken: string;
 
   /**
+   * A code of docs/errors.md, for example "event.conflict".
+   *
    * @generated from field: string reason = 3;
    */
   reason: string;
+
+  /**
+   * @generated from field: bool omit_values = 4;
+   */
+  omitValues: boolean;
 };
 
 /**
@@ -477,6 +563,8 @@ export declare type ListDeadLettersResponse = Message<"passbus.v1.ListDeadLetter
   deadLetters: DeadLetter[];
 
   /**
+   * Empty on the last page.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -493,6 +581,9 @@ export declare const ListDeadLettersResponseSchema: GenMessage<ListDeadLettersRe
  */
 export declare type RedriveDeadLettersRequest = Message<"passbus.v1.RedriveDeadLettersRequest"> & {
   /**
+   * 1 to 500. None is sent where one of them is unknown, was cut, or has no value. They are sent in the order in which
+   * the log first took them.
+   *
    * @generated from field: repeated string ids = 1;
    */
   ids: string[];
@@ -509,6 +600,8 @@ export declare const RedriveDeadLettersRequestSchema: GenMessage<RedriveDeadLett
  */
 export declare type RedriveDeadLettersResponse = Message<"passbus.v1.RedriveDeadLettersResponse"> & {
   /**
+   * An id that stands twice is sent once.
+   *
    * @generated from field: int32 redriven = 1;
    */
   redriven: number;
@@ -519,6 +612,47 @@ export declare type RedriveDeadLettersResponse = Message<"passbus.v1.RedriveDead
  * Use `create(RedriveDeadLettersResponseSchema)` to create a new message.
  */
 export declare const RedriveDeadLettersResponseSchema: GenMessage<RedriveDeadLettersResponse>;
+
+/**
+ * A detail of an UNAVAILABLE answer to RedriveDeadLetters: which are durable all the same.
+ *
+ * @generated from message passbus.v1.RedriveFailure
+ */
+export declare type RedriveFailure = Message<"passbus.v1.RedriveFailure"> & {
+  /**
+   * In the order asked, each id once.
+   *
+   * @generated from field: repeated passbus.v1.RedriveOutcome outcomes = 1;
+   */
+  outcomes: RedriveOutcome[];
+};
+
+/**
+ * Describes the message passbus.v1.RedriveFailure.
+ * Use `create(RedriveFailureSchema)` to create a new message.
+ */
+export declare const RedriveFailureSchema: GenMessage<RedriveFailure>;
+
+/**
+ * @generated from message passbus.v1.RedriveOutcome
+ */
+export declare type RedriveOutcome = Message<"passbus.v1.RedriveOutcome"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: bool durable = 2;
+   */
+  durable: boolean;
+};
+
+/**
+ * Describes the message passbus.v1.RedriveOutcome.
+ * Use `create(RedriveOutcomeSchema)` to create a new message.
+ */
+export declare const RedriveOutcomeSchema: GenMessage<RedriveOutcome>;
 
 /**
  * Events in, and the log of them.
@@ -537,7 +671,9 @@ export declare const EventService: GenService<{
     output: typeof PublishEventsResponseSchema;
   },
   /**
-   * Publishes as they come, with back-pressure.
+   * Publishes events as they come. Each is answered for itself, in the order sent, once it is durable or refused: one
+   * that is refused does not end the stream. No more than 1,000 events (4 MiB) are read ahead of their answers, so a
+   * client must read while it sends. What was not answered when the stream ends may be sent again under the same ids.
    *
    * @generated from rpc passbus.v1.EventService.PublishEventStream
    */
@@ -565,6 +701,10 @@ export declare const EventService: GenService<{
     output: typeof ListEventsResponseSchema;
   },
   /**
+   * Events as they are stored, from the first response on, in the order of their storing. A client that reads too slowly
+   * misses the oldest that wait for it (1,000 events or 1 MiB) and is told how many. A key may have 32 streams open. The
+   * stream ends with UNAVAILABLE when the server stops: call again, and list what came in between.
+   *
    * @generated from rpc passbus.v1.EventService.TailEvents
    */
   tailEvents: {
@@ -573,7 +713,8 @@ export declare const EventService: GenService<{
     output: typeof TailEventsResponseSchema;
   },
   /**
-   * Why there is a webhook, or why there is none.
+   * Why there is a webhook, or why there is none: for each subscription, or for one. docs/delivery.md has the reasons.
+   * NOT_FOUND where the event is neither stored nor among the newest dead letters.
    *
    * @generated from rpc passbus.v1.EventService.ExplainEvent
    */
@@ -583,6 +724,8 @@ export declare const EventService: GenService<{
     output: typeof ExplainEventResponseSchema;
   },
   /**
+   * Newest first, by when the log took the record.
+   *
    * @generated from rpc passbus.v1.EventService.ListDeadLetters
    */
   listDeadLetters: {
@@ -591,6 +734,9 @@ export declare const EventService: GenService<{
     output: typeof ListDeadLettersResponseSchema;
   },
   /**
+   * Appends the records again, as they came, where they came from; each becomes an event, or a new dead letter. OK only
+   * when all are durable; a failed call may be repeated, and may then append some a second time.
+   *
    * @generated from rpc passbus.v1.EventService.RedriveDeadLetters
    */
   redriveDeadLetters: {

@@ -10,7 +10,7 @@ import { file_passbus_v1_pass_event } from "./pass_event_pb.js";
  * Describes the file passbus/v1/event_service.proto.
  */
 export const file_passbus_v1_event_service = /*@__PURE__*/
-  fileDesc("Ch5wYXNzYnVzL3YxL2V2ZW50X3NlcnZpY2UucHJvdG8SCnBhc3NidXMudjEiZAoLU3RvcmVkRXZlbnQSJAoFZXZlbnQYASABKAsyFS5wYXNzYnVzLnYxLlBhc3NFdmVudBIvCgthY2NlcHRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPQoUUHVibGlzaEV2ZW50c1JlcXVlc3QSJQoGZXZlbnRzGAEgAygLMhUucGFzc2J1cy52MS5QYXNzRXZlbnQiQwoVUHVibGlzaEV2ZW50c1Jlc3BvbnNlEioKB3Jlc3VsdHMYASADKAsyGS5wYXNzYnVzLnYxLlB1Ymxpc2hSZXN1bHQiIQoNUHVibGlzaFJlc3VsdBIQCghldmVudF9pZBgBIAEoCSI+Cg5QdWJsaXNoRmFpbHVyZRIsCghvdXRjb21lcxgBIAMoCzIaLnBhc3NidXMudjEuUHVibGlzaE91dGNvbWUiMwoOUHVibGlzaE91dGNvbWUSEAoIZXZlbnRfaWQYASABKAkSDwoHZHVyYWJsZRgCIAEoCCJBChlQdWJsaXNoRXZlbnRTdHJlYW1SZXF1ZXN0EiQKBWV2ZW50GAEgASgLMhUucGFzc2J1cy52MS5QYXNzRXZlbnQiRwoaUHVibGlzaEV2ZW50U3RyZWFtUmVzcG9uc2USKQoGcmVzdWx0GAEgASgLMhkucGFzc2J1cy52MS5QdWJsaXNoUmVzdWx0Ih0KD0dldEV2ZW50UmVxdWVzdBIKCgJpZBgBIAEoCSI6ChBHZXRFdmVudFJlc3BvbnNlEiYKBWV2ZW50GAEgASgLMhcucGFzc2J1cy52MS5TdG9yZWRFdmVudCLSAQoRTGlzdEV2ZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDwoHcGFzc19pZBgDIAEoCRInCgR0eXBlGAQgASgOMhkucGFzc2J1cy52MS5QYXNzRXZlbnRUeXBlEi4KCnN0YXJ0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJWChJMaXN0RXZlbnRzUmVzcG9uc2USJwoGZXZlbnRzGAEgAygLMhcucGFzc2J1cy52MS5TdG9yZWRFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTQoRVGFpbEV2ZW50c1JlcXVlc3QSDwoHcGFzc19pZBgBIAEoCRInCgR0eXBlGAIgASgOMhkucGFzc2J1cy52MS5QYXNzRXZlbnRUeXBlIjwKElRhaWxFdmVudHNSZXNwb25zZRImCgVldmVudBgBIAEoCzIXLnBhc3NidXMudjEuU3RvcmVkRXZlbnQiQAoTRXhwbGFpbkV2ZW50UmVxdWVzdBIQCghldmVudF9pZBgBIAEoCRIXCg9zdWJzY3JpcHRpb25faWQYAiABKAkiRQoURXhwbGFpbkV2ZW50UmVzcG9uc2USLQoMZXhwbGFuYXRpb25zGAEgAygLMhcucGFzc2J1cy52MS5FeHBsYW5hdGlvbiJcCgtFeHBsYW5hdGlvbhIXCg9zdWJzY3JpcHRpb25faWQYASABKAkSEwoLZGVsaXZlcnlfaWQYAiABKAkSDgoGcmVhc29uGAMgASgJEg8KB21lc3NhZ2UYBCABKAkisQIKCkRlYWRMZXR0ZXISCgoCaWQYASABKAkSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSDQoFdG9waWMYBCABKAkSEQoJcGFydGl0aW9uGAUgASgFEg4KBm9mZnNldBgGIAEoAxIvCgthcHBlbmRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDa2V5GAggASgMEg0KBXZhbHVlGAkgASgMEjQKB2hlYWRlcnMYCiADKAsyIy5wYXNzYnVzLnYxLkRlYWRMZXR0ZXIuSGVhZGVyc0VudHJ5EhEKCXRydW5jYXRlZBgLIAEoCBouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJPChZMaXN0RGVhZExldHRlcnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg4KBnJlYXNvbhgDIAEoCSJgChdMaXN0RGVhZExldHRlcnNSZXNwb25zZRIsCgxkZWFkX2xldHRlcnMYASADKAsyFi5wYXNzYnVzLnYxLkRlYWRMZXR0ZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIigKGVJlZHJpdmVEZWFkTGV0dGVyc1JlcXVlc3QSCwoDaWRzGAEgAygJIi4KGlJlZHJpdmVEZWFkTGV0dGVyc1Jlc3BvbnNlEhAKCHJlZHJpdmVuGAEgASgFMsQFCgxFdmVudFNlcnZpY2USVAoNUHVibGlzaEV2ZW50cxIgLnBhc3NidXMudjEuUHVibGlzaEV2ZW50c1JlcXVlc3QaIS5wYXNzYnVzLnYxLlB1Ymxpc2hFdmVudHNSZXNwb25zZRJnChJQdWJsaXNoRXZlbnRTdHJlYW0SJS5wYXNzYnVzLnYxLlB1Ymxpc2hFdmVudFN0cmVhbVJlcXVlc3QaJi5wYXNzYnVzLnYxLlB1Ymxpc2hFdmVudFN0cmVhbVJlc3BvbnNlKAEwARJFCghHZXRFdmVudBIbLnBhc3NidXMudjEuR2V0RXZlbnRSZXF1ZXN0GhwucGFzc2J1cy52MS5HZXRFdmVudFJlc3BvbnNlEksKCkxpc3RFdmVudHMSHS5wYXNzYnVzLnYxLkxpc3RFdmVudHNSZXF1ZXN0Gh4ucGFzc2J1cy52MS5MaXN0RXZlbnRzUmVzcG9uc2USTQoKVGFpbEV2ZW50cxIdLnBhc3NidXMudjEuVGFpbEV2ZW50c1JlcXVlc3QaHi5wYXNzYnVzLnYxLlRhaWxFdmVudHNSZXNwb25zZTABElEKDEV4cGxhaW5FdmVudBIfLnBhc3NidXMudjEuRXhwbGFpbkV2ZW50UmVxdWVzdBogLnBhc3NidXMudjEuRXhwbGFpbkV2ZW50UmVzcG9uc2USWgoPTGlzdERlYWRMZXR0ZXJzEiIucGFzc2J1cy52MS5MaXN0RGVhZExldHRlcnNSZXF1ZXN0GiMucGFzc2J1cy52MS5MaXN0RGVhZExldHRlcnNSZXNwb25zZRJjChJSZWRyaXZlRGVhZExldHRlcnMSJS5wYXNzYnVzLnYxLlJlZHJpdmVEZWFkTGV0dGVyc1JlcXVlc3QaJi5wYXNzYnVzLnYxLlJlZHJpdmVEZWFkTGV0dGVyc1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_passbus_v1_pass_event]);
+  fileDesc("Ch5wYXNzYnVzL3YxL2V2ZW50X3NlcnZpY2UucHJvdG8SCnBhc3NidXMudjEiZAoLU3RvcmVkRXZlbnQSJAoFZXZlbnQYASABKAsyFS5wYXNzYnVzLnYxLlBhc3NFdmVudBIvCgthY2NlcHRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPQoUUHVibGlzaEV2ZW50c1JlcXVlc3QSJQoGZXZlbnRzGAEgAygLMhUucGFzc2J1cy52MS5QYXNzRXZlbnQiQwoVUHVibGlzaEV2ZW50c1Jlc3BvbnNlEioKB3Jlc3VsdHMYASADKAsyGS5wYXNzYnVzLnYxLlB1Ymxpc2hSZXN1bHQiIQoNUHVibGlzaFJlc3VsdBIQCghldmVudF9pZBgBIAEoCSI+Cg5QdWJsaXNoRmFpbHVyZRIsCghvdXRjb21lcxgBIAMoCzIaLnBhc3NidXMudjEuUHVibGlzaE91dGNvbWUiMwoOUHVibGlzaE91dGNvbWUSEAoIZXZlbnRfaWQYASABKAkSDwoHZHVyYWJsZRgCIAEoCCJBChlQdWJsaXNoRXZlbnRTdHJlYW1SZXF1ZXN0EiQKBWV2ZW50GAEgASgLMhUucGFzc2J1cy52MS5QYXNzRXZlbnQicAoaUHVibGlzaEV2ZW50U3RyZWFtUmVzcG9uc2USKQoGcmVzdWx0GAEgASgLMhkucGFzc2J1cy52MS5QdWJsaXNoUmVzdWx0EicKBWVycm9yGAIgASgLMhgucGFzc2J1cy52MS5QdWJsaXNoRXJyb3IiLQoMUHVibGlzaEVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSIdCg9HZXRFdmVudFJlcXVlc3QSCgoCaWQYASABKAkiOgoQR2V0RXZlbnRSZXNwb25zZRImCgVldmVudBgBIAEoCzIXLnBhc3NidXMudjEuU3RvcmVkRXZlbnQi0gEKEUxpc3RFdmVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB3Bhc3NfaWQYAyABKAkSJwoEdHlwZRgEIAEoDjIZLnBhc3NidXMudjEuUGFzc0V2ZW50VHlwZRIuCgpzdGFydF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVgoSTGlzdEV2ZW50c1Jlc3BvbnNlEicKBmV2ZW50cxgBIAMoCzIXLnBhc3NidXMudjEuU3RvcmVkRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIk0KEVRhaWxFdmVudHNSZXF1ZXN0Eg8KB3Bhc3NfaWQYASABKAkSJwoEdHlwZRgCIAEoDjIZLnBhc3NidXMudjEuUGFzc0V2ZW50VHlwZSJNChJUYWlsRXZlbnRzUmVzcG9uc2USJgoFZXZlbnQYASABKAsyFy5wYXNzYnVzLnYxLlN0b3JlZEV2ZW50Eg8KB3NraXBwZWQYAiABKAMiQAoTRXhwbGFpbkV2ZW50UmVxdWVzdBIQCghldmVudF9pZBgBIAEoCRIXCg9zdWJzY3JpcHRpb25faWQYAiABKAkibQoURXhwbGFpbkV2ZW50UmVzcG9uc2USLQoMZXhwbGFuYXRpb25zGAEgAygLMhcucGFzc2J1cy52MS5FeHBsYW5hdGlvbhImCgVldmVudBgCIAEoCzIXLnBhc3NidXMudjEuU3RvcmVkRXZlbnQiXAoLRXhwbGFuYXRpb24SFwoPc3Vic2NyaXB0aW9uX2lkGAEgASgJEhMKC2RlbGl2ZXJ5X2lkGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJIvcCCgpEZWFkTGV0dGVyEgoKAmlkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEg0KBXRvcGljGAQgASgJEhEKCXBhcnRpdGlvbhgFIAEoBRIOCgZvZmZzZXQYBiABKAMSLwoLYXBwZW5kZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgsKA2tleRgIIAEoDBINCgV2YWx1ZRgJIAEoDBI0CgdoZWFkZXJzGAogAygLMiMucGFzc2J1cy52MS5EZWFkTGV0dGVyLkhlYWRlcnNFbnRyeRIRCgl0cnVuY2F0ZWQYCyABKAgSLwoLcmVkcml2ZW5fYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3ZhbHVlX2J5dGVzGA0gASgFGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImQKFkxpc3REZWFkTGV0dGVyc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDgoGcmVhc29uGAMgASgJEhMKC29taXRfdmFsdWVzGAQgASgIImAKF0xpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEiwKDGRlYWRfbGV0dGVycxgBIAMoCzIWLnBhc3NidXMudjEuRGVhZExldHRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKAoZUmVkcml2ZURlYWRMZXR0ZXJzUmVxdWVzdBILCgNpZHMYASADKAkiLgoaUmVkcml2ZURlYWRMZXR0ZXJzUmVzcG9uc2USEAoIcmVkcml2ZW4YASABKAUiPgoOUmVkcml2ZUZhaWx1cmUSLAoIb3V0Y29tZXMYASADKAsyGi5wYXNzYnVzLnYxLlJlZHJpdmVPdXRjb21lIi0KDlJlZHJpdmVPdXRjb21lEgoKAmlkGAEgASgJEg8KB2R1cmFibGUYAiABKAgyxAUKDEV2ZW50U2VydmljZRJUCg1QdWJsaXNoRXZlbnRzEiAucGFzc2J1cy52MS5QdWJsaXNoRXZlbnRzUmVxdWVzdBohLnBhc3NidXMudjEuUHVibGlzaEV2ZW50c1Jlc3BvbnNlEmcKElB1Ymxpc2hFdmVudFN0cmVhbRIlLnBhc3NidXMudjEuUHVibGlzaEV2ZW50U3RyZWFtUmVxdWVzdBomLnBhc3NidXMudjEuUHVibGlzaEV2ZW50U3RyZWFtUmVzcG9uc2UoATABEkUKCEdldEV2ZW50EhsucGFzc2J1cy52MS5HZXRFdmVudFJlcXVlc3QaHC5wYXNzYnVzLnYxLkdldEV2ZW50UmVzcG9uc2USSwoKTGlzdEV2ZW50cxIdLnBhc3NidXMudjEuTGlzdEV2ZW50c1JlcXVlc3QaHi5wYXNzYnVzLnYxLkxpc3RFdmVudHNSZXNwb25zZRJNCgpUYWlsRXZlbnRzEh0ucGFzc2J1cy52MS5UYWlsRXZlbnRzUmVxdWVzdBoeLnBhc3NidXMudjEuVGFpbEV2ZW50c1Jlc3BvbnNlMAESUQoMRXhwbGFpbkV2ZW50Eh8ucGFzc2J1cy52MS5FeHBsYWluRXZlbnRSZXF1ZXN0GiAucGFzc2J1cy52MS5FeHBsYWluRXZlbnRSZXNwb25zZRJaCg9MaXN0RGVhZExldHRlcnMSIi5wYXNzYnVzLnYxLkxpc3REZWFkTGV0dGVyc1JlcXVlc3QaIy5wYXNzYnVzLnYxLkxpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEmMKElJlZHJpdmVEZWFkTGV0dGVycxIlLnBhc3NidXMudjEuUmVkcml2ZURlYWRMZXR0ZXJzUmVxdWVzdBomLnBhc3NidXMudjEuUmVkcml2ZURlYWRMZXR0ZXJzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp, file_passbus_v1_pass_event]);
 
 /**
  * Describes the message passbus.v1.StoredEvent.
@@ -69,102 +69,123 @@ export const PublishEventStreamResponseSchema = /*@__PURE__*/
   messageDesc(file_passbus_v1_event_service, 7);
 
 /**
+ * Describes the message passbus.v1.PublishError.
+ * Use `create(PublishErrorSchema)` to create a new message.
+ */
+export const PublishErrorSchema = /*@__PURE__*/
+  messageDesc(file_passbus_v1_event_service, 8);
+
+/**
  * Describes the message passbus.v1.GetEventRequest.
  * Use `create(GetEventRequestSchema)` to create a new message.
  */
 export const GetEventRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_event_service, 8);
+  messageDesc(file_passbus_v1_event_service, 9);
 
 /**
  * Describes the message passbus.v1.GetEventResponse.
  * Use `create(GetEventResponseSchema)` to create a new message.
  */
 export const GetEventResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_event_service, 9);
+  messageDesc(file_passbus_v1_event_service, 10);
 
 /**
  * Describes the message passbus.v1.ListEventsRequest.
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_event_service, 10);
+  messageDesc(file_passbus_v1_event_service, 11);
 
 /**
  * Describes the message passbus.v1.ListEventsResponse.
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_event_service, 11);
+  messageDesc(file_passbus_v1_event_service, 12);
 
 /**
  * Describes the message passbus.v1.TailEventsRequest.
  * Use `create(TailEventsRequestSchema)` to create a new message.
  */
 export const TailEventsRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_event_service, 12);
+  messageDesc(file_passbus_v1_event_service, 13);
 
 /**
  * Describes the message passbus.v1.TailEventsResponse.
  * Use `create(TailEventsResponseSchema)` to create a new message.
  */
 export const TailEventsResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_event_service, 13);
+  messageDesc(file_passbus_v1_event_service, 14);
 
 /**
  * Describes the message passbus.v1.ExplainEventRequest.
  * Use `create(ExplainEventRequestSchema)` to create a new message.
  */
 export const ExplainEventRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_event_service, 14);
+  messageDesc(file_passbus_v1_event_service, 15);
 
 /**
  * Describes the message passbus.v1.ExplainEventResponse.
  * Use `create(ExplainEventResponseSchema)` to create a new message.
  */
 export const ExplainEventResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_event_service, 15);
+  messageDesc(file_passbus_v1_event_service, 16);
 
 /**
  * Describes the message passbus.v1.Explanation.
  * Use `create(ExplanationSchema)` to create a new message.
  */
 export const ExplanationSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_event_service, 16);
+  messageDesc(file_passbus_v1_event_service, 17);
 
 /**
  * Describes the message passbus.v1.DeadLetter.
  * Use `create(DeadLetterSchema)` to create a new message.
  */
 export const DeadLetterSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_event_service, 17);
+  messageDesc(file_passbus_v1_event_service, 18);
 
 /**
  * Describes the message passbus.v1.ListDeadLettersRequest.
  * Use `create(ListDeadLettersRequestSchema)` to create a new message.
  */
 export const ListDeadLettersRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_event_service, 18);
+  messageDesc(file_passbus_v1_event_service, 19);
 
 /**
  * Describes the message passbus.v1.ListDeadLettersResponse.
  * Use `create(ListDeadLettersResponseSchema)` to create a new message.
  */
 export const ListDeadLettersResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_event_service, 19);
+  messageDesc(file_passbus_v1_event_service, 20);
 
 /**
  * Describes the message passbus.v1.RedriveDeadLettersRequest.
  * Use `create(RedriveDeadLettersRequestSchema)` to create a new message.
  */
 export const RedriveDeadLettersRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_event_service, 20);
+  messageDesc(file_passbus_v1_event_service, 21);
 
 /**
  * Describes the message passbus.v1.RedriveDeadLettersResponse.
  * Use `create(RedriveDeadLettersResponseSchema)` to create a new message.
  */
 export const RedriveDeadLettersResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_event_service, 21);
+  messageDesc(file_passbus_v1_event_service, 22);
+
+/**
+ * Describes the message passbus.v1.RedriveFailure.
+ * Use `create(RedriveFailureSchema)` to create a new message.
+ */
+export const RedriveFailureSchema = /*@__PURE__*/
+  messageDesc(file_passbus_v1_event_service, 23);
+
+/**
+ * Describes the message passbus.v1.RedriveOutcome.
+ * Use `create(RedriveOutcomeSchema)` to create a new message.
+ */
+export const RedriveOutcomeSchema = /*@__PURE__*/
+  messageDesc(file_passbus_v1_event_service, 24);
 
 /**
  * Events in, and the log of them.

@@ -6,8 +6,8 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import type { Message } from "@bufbuild/protobuf";
 import type { PassEventType } from "./pass_event_pb.js";
 import type { PassProtocol } from "../../io/pass_pb.js";
+import type { ActionMethod, CouponEventId, FieldMapping, MembershipEventId } from "../../io/integrations_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import type { ActionMethod } from "../../io/integrations_pb.js";
 
 /**
  * Describes the file passbus/v1/subscription.proto.
@@ -105,6 +105,27 @@ export declare type Subscription = Message<"passbus.v1.Subscription"> & {
   operationalEvents: OperationalEventType[];
 
   /**
+   * Events of the pass's protocol, beside event_types: it gets the events that carry one of them, whatever their type.
+   * Where these are named and event_types is empty, it gets nothing else. FORMAT_PASSKIT can name those of one protocol.
+   *
+   * @generated from field: repeated io.MembershipEventId membership_events = 15;
+   */
+  membershipEvents: MembershipEventId[];
+
+  /**
+   * @generated from field: repeated io.CouponEventId coupon_events = 16;
+   */
+  couponEvents: CouponEventId[];
+
+  /**
+   * Webhooks carry v1a signatures (ed25519, Standard Webhooks 1.0) behind those of the secrets. The public keys are at
+   * /.well-known/jwks.json?organisation=…&environment=….
+   *
+   * @generated from field: bool ed25519_signature = 17;
+   */
+  ed25519Signature: boolean;
+
+  /**
    * Set by the server from here on.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 20;
@@ -151,6 +172,11 @@ export declare type Subscription = Message<"passbus.v1.Subscription"> & {
    * @generated from field: passbus.v1.EndpointHealth health = 27;
    */
   health?: EndpointHealth | undefined;
+
+  /**
+   * @generated from field: passbus.v1.Origin origin = 28;
+   */
+  origin: Origin;
 };
 
 /**
@@ -300,6 +326,14 @@ export declare type FormatOptions = Message<"passbus.v1.FormatOptions"> & {
    * @generated from field: string ethpass_authorization = 4;
    */
   ethpassAuthorization: string;
+
+  /**
+   * Sends the entry sourceFieldUniqueName of pass.recordData under the name destinationFieldKey. isRequired: the entry is
+   * there, empty, also where the pass has none. Values stay text: the data type is kept and shown.
+   *
+   * @generated from field: io.FieldMapping passkit_field_mapping = 5;
+   */
+  passkitFieldMapping?: FieldMapping | undefined;
 };
 
 /**
@@ -536,6 +570,37 @@ export enum OperationalEventType {
  * Describes the enum passbus.v1.OperationalEventType.
  */
 export declare const OperationalEventTypeSchema: GenEnum<OperationalEventType>;
+
+/**
+ * Which API made a subscription, and so by whose rules its URL and its scope's limit are judged.
+ *
+ * @generated from enum passbus.v1.Origin
+ */
+export enum Origin {
+  /**
+   * @generated from enum value: ORIGIN_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * passbus.v1: a URL stands once in a scope.
+   *
+   * @generated from enum value: ORIGIN_PASSBUS = 1;
+   */
+  PASSBUS = 1,
+
+  /**
+   * io.Integrations: several of a class may share a URL; docs/passkit.md.
+   *
+   * @generated from enum value: ORIGIN_PASSKIT = 2;
+   */
+  PASSKIT = 2,
+}
+
+/**
+ * Describes the enum passbus.v1.Origin.
+ */
+export declare const OriginSchema: GenEnum<Origin>;
 
 /**
  * How PASS_EVENT_TYPE_UNINSTALLED is named in FORMAT_PASSKIT.

@@ -2,11 +2,11 @@
 // @generated from file passbus/v1/subscription_service.proto (package passbus.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Format, State, Subscription } from "./subscription_pb.js";
-import type { Duration, FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { PassEventType } from "./pass_event_pb.js";
+import type { Duration, FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Attempt } from "./delivery_pb.js";
 
 /**
@@ -22,6 +22,15 @@ export declare type CreateSubscriptionRequest = Message<"passbus.v1.CreateSubscr
    * @generated from field: passbus.v1.Subscription subscription = 1;
    */
   subscription?: Subscription | undefined;
+
+  /**
+   * The endpoint must answer a challenge first, or there is no subscription (FAILED_PRECONDITION, with what came back):
+   * it gets a POST of {"type":"webhook.verification","challenge":"…"} and echoes the challenge in a 2xx answer, as the
+   * body, as {"challenge":"…"}, or in the header webhook-challenge.
+   *
+   * @generated from field: bool verify_endpoint = 2;
+   */
+  verifyEndpoint: boolean;
 };
 
 /**
@@ -86,6 +95,9 @@ export declare type GetSubscriptionResponse = Message<"passbus.v1.GetSubscriptio
 export declare const GetSubscriptionResponseSchema: GenMessage<GetSubscriptionResponse>;
 
 /**
+ * What is unset narrows nothing; of several, all hold. A page may be shorter than asked, or empty, before the last: only
+ * an empty next_page_token is the end.
+ *
  * @generated from message passbus.v1.ListSubscriptionsRequest
  */
 export declare type ListSubscriptionsRequest = Message<"passbus.v1.ListSubscriptionsRequest"> & {
@@ -117,6 +129,32 @@ export declare type ListSubscriptionsRequest = Message<"passbus.v1.ListSubscript
    * @generated from field: passbus.v1.Format format = 5;
    */
   format: Format;
+
+  /**
+   * Has each of these labels with this value.
+   *
+   * @generated from field: map<string, string> labels = 6;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * Gets events of this type: names it, or names none and its format can say it.
+   *
+   * @generated from field: passbus.v1.PassEventType event_type = 7;
+   */
+  eventType: PassEventType;
+
+  /**
+   * @generated from field: passbus.v1.Scope scope = 8;
+   */
+  scope: Scope;
+
+  /**
+   * Stands, in whatever case, in the id, the entity, the URL, the description, or a label's name or value.
+   *
+   * @generated from field: string text = 9;
+   */
+  text: string;
 };
 
 /**
@@ -271,6 +309,8 @@ export declare type TestSubscriptionRequest = Message<"passbus.v1.TestSubscripti
   id: string;
 
   /**
+   * One that the format can say; unset: the first of those that the subscription gets.
+   *
    * @generated from field: passbus.v1.PassEventType event_type = 2;
    */
   eventType: PassEventType;
@@ -290,6 +330,18 @@ export declare type TestSubscriptionResponse = Message<"passbus.v1.TestSubscript
    * @generated from field: passbus.v1.Attempt attempt = 1;
    */
   attempt?: Attempt | undefined;
+
+  /**
+   * Unset where no request could be made.
+   *
+   * @generated from field: passbus.v1.SentRequest request = 2;
+   */
+  request?: SentRequest | undefined;
+
+  /**
+   * @generated from field: passbus.v1.RequestTimings timings = 3;
+   */
+  timings?: RequestTimings | undefined;
 };
 
 /**
@@ -299,15 +351,103 @@ export declare type TestSubscriptionResponse = Message<"passbus.v1.TestSubscript
 export declare const TestSubscriptionResponseSchema: GenMessage<TestSubscriptionResponse>;
 
 /**
+ * A request as it was sent.
+ *
+ * @generated from message passbus.v1.SentRequest
+ */
+export declare type SentRequest = Message<"passbus.v1.SentRequest"> & {
+  /**
+   * @generated from field: string method = 1;
+   */
+  method: string;
+
+  /**
+   * @generated from field: string url = 2;
+   */
+  url: string;
+
+  /**
+   * All of them; the value of a stored authorization is left empty.
+   *
+   * @generated from field: map<string, string> headers = 3;
+   */
+  headers: { [key: string]: string };
+
+  /**
+   * @generated from field: bytes body = 4;
+   */
+  body: Uint8Array;
+};
+
+/**
+ * Describes the message passbus.v1.SentRequest.
+ * Use `create(SentRequestSchema)` to create a new message.
+ */
+export declare const SentRequestSchema: GenMessage<SentRequest>;
+
+/**
+ * How long each phase of a request took. A phase that was not reached, or that there was none of, is unset.
+ *
+ * @generated from message passbus.v1.RequestTimings
+ */
+export declare type RequestTimings = Message<"passbus.v1.RequestTimings"> & {
+  /**
+   * Resolving the host's name.
+   *
+   * @generated from field: google.protobuf.Duration dns = 1;
+   */
+  dns?: Duration | undefined;
+
+  /**
+   * The TCP connection.
+   *
+   * @generated from field: google.protobuf.Duration connect = 2;
+   */
+  connect?: Duration | undefined;
+
+  /**
+   * The TLS handshake.
+   *
+   * @generated from field: google.protobuf.Duration tls = 3;
+   */
+  tls?: Duration | undefined;
+
+  /**
+   * From the request's first byte to the response's.
+   *
+   * @generated from field: google.protobuf.Duration first_byte = 4;
+   */
+  firstByte?: Duration | undefined;
+
+  /**
+   * From the beginning to the response's last byte, or to the failure.
+   *
+   * @generated from field: google.protobuf.Duration total = 5;
+   */
+  total?: Duration | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.RequestTimings.
+ * Use `create(RequestTimingsSchema)` to create a new message.
+ */
+export declare const RequestTimingsSchema: GenMessage<RequestTimings>;
+
+/**
  * @generated from message passbus.v1.PreviewPayloadRequest
  */
 export declare type PreviewPayloadRequest = Message<"passbus.v1.PreviewPayloadRequest"> & {
   /**
+   * With an id: the stored one, with what else is set here in place of its own, as an update without a mask would have
+   * it. Without an id: a draft, as it would be created; it may lack a URL.
+   *
    * @generated from field: passbus.v1.Subscription subscription = 1;
    */
   subscription?: Subscription | undefined;
 
   /**
+   * Unset: the built-in sample of the first type that the subscription gets.
+   *
    * @generated from oneof passbus.v1.PreviewPayloadRequest.source
    */
   source: {
@@ -350,6 +490,8 @@ export declare type PreviewPayloadResponse = Message<"passbus.v1.PreviewPayloadR
   url: string;
 
   /**
+   * The value of a stored authorization is left empty.
+   *
    * @generated from field: map<string, string> headers = 3;
    */
   headers: { [key: string]: string };
@@ -363,6 +505,13 @@ export declare type PreviewPayloadResponse = Message<"passbus.v1.PreviewPayloadR
    * @generated from field: google.protobuf.Timestamp signed_at = 5;
    */
   signedAt?: Timestamp | undefined;
+
+  /**
+   * A draft has no secret yet: one made for this preview alone, "whsec_…", to try the signature with.
+   *
+   * @generated from field: string draft_secret = 6;
+   */
+  draftSecret: string;
 };
 
 /**
@@ -370,6 +519,37 @@ export declare type PreviewPayloadResponse = Message<"passbus.v1.PreviewPayloadR
  * Use `create(PreviewPayloadResponseSchema)` to create a new message.
  */
 export declare const PreviewPayloadResponseSchema: GenMessage<PreviewPayloadResponse>;
+
+/**
+ * Whose events a subscription gets.
+ *
+ * @generated from enum passbus.v1.Scope
+ */
+export enum Scope {
+  /**
+   * @generated from enum value: SCOPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * All of the organisation.
+   *
+   * @generated from enum value: SCOPE_ORGANISATION = 1;
+   */
+  ORGANISATION = 1,
+
+  /**
+   * One entity's.
+   *
+   * @generated from enum value: SCOPE_ENTITY = 2;
+   */
+  ENTITY = 2,
+}
+
+/**
+ * Describes the enum passbus.v1.Scope.
+ */
+export declare const ScopeSchema: GenEnum<Scope>;
 
 /**
  * Who wants to hear what, where.
@@ -436,7 +616,8 @@ export declare const SubscriptionService: GenService<{
     output: typeof RotateSecretResponseSchema;
   },
   /**
-   * Sends a sample event now and returns request and response.
+   * Sends a sample event now and returns request and response. Nothing is stored of it: no delivery, no mark on the
+   * endpoint's health. It works on a disabled subscription too.
    *
    * @generated from rpc passbus.v1.SubscriptionService.TestSubscription
    */

@@ -68,7 +68,8 @@ export function embeddedLogWriter(port: MessagePort): EmbeddedLogWriter {
 
 function recordRows(records: readonly NewRecord[]): RecordRows & { readonly values: Uint8Array<ArrayBuffer> } {
   return {
-    keys: records.map(({ key }) => key),
+    // Only our own API writes here: its keys are text.
+    keys: records.map(({ key }) => (typeof key === "string" ? key : Buffer.from(key ?? []).toString())),
     headers: records.map(({ headers }) => JSON.stringify(headers)),
     valueBytes: records.map(({ value }) => value.byteLength),
     values: packBytes(records.map(({ value }) => value)),
@@ -107,6 +108,9 @@ export function embeddedLogReader(port: MessagePort): EmbeddedLogReader {
       await calls.call("commit", { generation, offset });
     },
     isFresh: (assignment) => pump?.isReading === true && isOurs(assignment),
+    // The log's thread tells of its own death (CallThread.failure).
+    problem: () => (pump?.isReading === true ? undefined : "the event log isn't read"),
+    failed: new Promise(() => {}),
     async stop() {
       await pump?.stop();
       pump = undefined;

@@ -5,7 +5,6 @@ import type { LogCalls, ReadRows } from "./calls.ts";
 /** One assignment as it is read: asks for records, one batch at a time, so that whoever is slow or paused gets no more. */
 export class LogPump {
   readonly assignment: Assignment;
-  readonly #topic: string;
   readonly #calls: CallClient<LogCalls>;
   readonly #sink: RecordSink;
   #reading = true;
@@ -14,11 +13,10 @@ export class LogPump {
   #ended: Promise<void> = Promise.resolve();
   #lastHeaders: readonly [text: string, headers: Readonly<Record<string, string>>] = ["{}", {}];
 
-  constructor(calls: CallClient<LogCalls>, sink: RecordSink, from: Assignment & { readonly topic: string }) {
+  constructor(calls: CallClient<LogCalls>, sink: RecordSink, assignment: Assignment) {
     this.#calls = calls;
     this.#sink = sink;
-    this.#topic = from.topic;
-    this.assignment = { partition: from.partition, generation: from.generation };
+    this.assignment = assignment;
   }
 
   /** False as soon as reading ends, for whatever reason. */
@@ -65,7 +63,7 @@ export class LogPump {
 
   #recordsOf(rows: ReadRows): readonly LogRecord[] {
     return cutBytes(rows.values, rows.valueBytes).map((value, index) => ({
-      topic: this.#topic,
+      topic: this.assignment.topic,
       partition: this.assignment.partition,
       offset: rows.offsets[index] ?? 0,
       appendedAtMs: rows.appendedAtMs[index] ?? 0,

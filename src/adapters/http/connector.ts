@@ -1,4 +1,4 @@
-import { isIP, type LookupFunction, type Socket } from "node:net";
+import { isIP, type LookupFunction, Socket } from "node:net";
 import { buildConnector } from "undici";
 import { isAllowedAddress, type NetworkSet } from "../../kernel/addresses.ts";
 import { CodedError } from "../../kernel/errors.ts";
@@ -11,6 +11,8 @@ export interface ConnectorOptions {
   readonly connectTimeoutMs: number;
   /** Certificate authorities to trust instead of Node's own, in PEM. */
   readonly ca?: string | undefined;
+  /** Is shown each socket as it begins to connect. */
+  readonly watch?: (socket: Socket) => void;
 }
 
 /**
@@ -19,7 +21,7 @@ export interface ConnectorOptions {
  * looks (DNS rebinding) gains nothing. A kept-alive connection stays with the address it was made to.
  */
 export function guardedConnector(options: ConnectorOptions): buildConnector.connector {
-  const { allowedNetworks, resolve, connectTimeoutMs, ca } = options;
+  const { allowedNetworks, resolve, connectTimeoutMs, ca, watch } = options;
   const connect = buildConnector({
     // HTTP/1.1 alone: one slow response can't hold up others on its connection.
     allowH2: false,
@@ -35,11 +37,13 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
       queueMicrotask(() => callback(refused(target.hostname), null));
       return;
     }
-    connect(target, (...[error, socket]) => {
+    // undici 8.12 answers the socket, which its types don't say.
+    const begun: unknown = connect(target, (...[error, socket]) => {
       if (error !== null) return callback(error, null);
       socket.on("error", (reason) => noteReuse(reason, socket));
       return callback(null, socket);
     });
+    if (begun instanceof Socket) watch?.(begun);
   };
 }
 

@@ -137,6 +137,7 @@ function dispatch(dispatcher: Dispatcher, path: string, flight: Flight): void {
   dispatcher.dispatch({ method, path, headers, body }, flight);
 }
 
-function notSent(reason: "url.invalid" | "guard.refused" | "attempt.cancelled", message: string): Exchange {
+/** What comes of a request that is not let out. */
+export function notSent(reason: "url.invalid" | "guard.refused" | "attempt.cancelled", message: string): Exchange {
   return { kind: "failure", reason, message, durationMs: 0 };
 }

@@ -6,7 +6,7 @@ import { CodedError } from "../../kernel/errors.ts";
 const FOREIGN_BITS = 0o077;
 
 /**
- * Reads the embedded server's encryption keys (the form of `PASSBUS_ENCRYPTION_KEYS`), or writes what `make` answers
+ * Reads keys of the embedded server (the form of `PASSBUS_ENCRYPTION_KEYS`), or writes what `make` answers
  * where there is no such file. The file is never seen half written, and of two processes that start at once one makes
  * it and both read the same.
  *
@@ -25,7 +25,7 @@ async function readKeyFile(path: string): Promise<string | undefined> {
       const octal = (mode & 0o777).toString(8);
       throw new CodedError(
         "config.invalid",
-        `${path} has mode ${octal}: others can reach the encryption keys; right is "chmod 600 ${path}"`,
+        `${path} has mode ${octal}: others can reach the keys in it; right is "chmod 600 ${path}"`,
       );
     }
     return (await file.readFile("utf8")).trim();

@@ -123,6 +123,21 @@ export interface ListDeliveries {
   readonly after?: CursorRow;
 }
 
+export type WatchedRows = "events" | "deliveries";
+
+export interface ChangedDeliveries extends PageRows<DeliveryRow> {
+  readonly skipped: number;
+}
+
+export interface ChangedEvents extends EventRows {
+  readonly skipped: number;
+}
+
+export interface ReadChanges {
+  readonly reader: number;
+  readonly limit: number;
+}
+
 export interface ClaimRow {
   readonly nowMs: number;
   readonly leaseMs: number;
@@ -179,6 +194,9 @@ export interface ListSubscriptions {
   readonly after?: CursorRow;
 }
 
+/** `null`: the default. */
+export type LimitsRow = readonly [organisationSubscriptions: number | null, entitySubscriptions: number | null];
+
 export type KeyRow = readonly [
   id: string,
   organisation: string,
@@ -191,6 +209,9 @@ export type KeyRow = readonly [
 ];
 
 export type DeadLetterRow = readonly [
+  organisation: string,
+  environment: string,
+  id: string,
   topic: string,
   partition: number,
   offset: number,
@@ -200,7 +221,21 @@ export type DeadLetterRow = readonly [
   key: Uint8Array | null,
   value: Uint8Array | null,
   headers: string,
+  truncated: number,
+  redrivenAtMs: number | null,
 ];
+
+export interface ListDeadLetters {
+  readonly tenant: TenantRow;
+  readonly reason?: string;
+  readonly size: number;
+  readonly after?: CursorRow;
+}
+
+export interface TenantIds {
+  readonly tenant: TenantRow;
+  readonly ids: readonly string[];
+}
 
 export interface TenantId {
   readonly tenant: TenantRow;
@@ -211,7 +246,7 @@ export interface TenantId {
 export interface StoreCalls {
   flush(batch: FlushRows): FlushAnswer;
   knownEvents(keys: readonly TenantId[]): readonly (readonly [contentHash: string, loggedAtMs: number] | null)[];
-  knownDeliveries(asked: { readonly tenant: TenantRow; readonly ids: readonly string[] }): readonly string[];
+  knownDeliveries(asked: TenantIds): readonly string[];
   claim(request: ClaimRow): ClaimAnswer;
   openSubscriptions(none: null): readonly OpenRow[];
   moveOpen(request: MoveRow): number;
@@ -230,8 +265,18 @@ export interface StoreCalls {
   removeSubscription(key: TenantId): boolean;
   versions(tenants: readonly TenantRow[]): readonly number[];
   load(tenant: TenantRow): readonly [version: number, documents: readonly string[]];
+  limits(organisation: string): LimitsRow;
+  setLimits(asked: { readonly organisation: string; readonly limits: LimitsRow }): null;
   findKey(id: string): KeyRow | null;
   insertKey(row: KeyRow): null;
   hasKeys(none: null): boolean;
   putDeadLetters(rows: readonly DeadLetterRow[]): null;
+  listDeadLetters(request: ListDeadLetters): PageRows<DeadLetterRow>;
+  findDeadLetters(asked: TenantIds): readonly (DeadLetterRow | null)[];
+  /** Answers the reader's number. */
+  watch(asked: { readonly tenant: TenantRow; readonly rows: WatchedRows }): number;
+  changedEvents(asked: ReadChanges): ChangedEvents;
+  changedDeliveries(asked: ReadChanges): ChangedDeliveries;
+  unwatch(reader: number): null;
+  noteRedriven(asked: TenantIds & { readonly nowMs: number }): null;
 }

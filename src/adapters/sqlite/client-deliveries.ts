@@ -81,7 +81,7 @@ function flushRows(batch: FlushBatch): FlushRows & { readonly values: Uint8Array
 }
 
 /** The events of an answer with their values, which came in one buffer. */
-function eventsOf(
+export function eventsOf(
   rows: readonly (readonly [tenant: Tenant, row: EventRow])[],
   values: Uint8Array,
 ): readonly StoredEvent[] {

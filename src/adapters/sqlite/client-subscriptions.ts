@@ -1,7 +1,8 @@
-/** SubscriptionStore and SubscriptionFeed over the thread's calls. */
+/** SubscriptionStore, SubscriptionFeed and LimitStore over the thread's calls. */
 import type { Subscription } from "../../domain/subscription.ts";
 import type { CallClient } from "../../kernel/thread-call.ts";
 import type { SubscriptionFeed } from "../../matching/subscription-feed.ts";
+import type { LimitStore } from "../../subscriptions/limit-store.ts";
 import type { SubscriptionStore } from "../../subscriptions/subscription-store.ts";
 import type { StoreCalls, SubscriptionRow } from "./calls.ts";
 import { cursorRow } from "./client-deliveries.ts";
@@ -50,6 +51,18 @@ export function subscriptionStore(calls: Calls): SubscriptionStore {
     },
     remove(tenant, id) {
       return calls.call("removeSubscription", { tenant: tenantRow(tenant), id });
+    },
+  };
+}
+
+export function limitStore(calls: Calls): LimitStore {
+  return {
+    async limits(asked) {
+      const [organisation, entity] = await calls.call("limits", asked);
+      return { ...(organisation === null ? {} : { organisation }), ...(entity === null ? {} : { entity }) };
+    },
+    async setLimits(organisation, limits) {
+      await calls.call("setLimits", { organisation, limits: [limits.organisation ?? null, limits.entity ?? null] });
     },
   };
 }

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { deadLetterId } from "../../intake/dead-letters.ts";
 import { CodedError } from "../../kernel/errors.ts";
 
 /**
@@ -104,6 +105,51 @@ const STEPS: readonly string[] = [
   ) STRICT;
   CREATE UNIQUE INDEX dead_letters_place ON dead_letters (topic, partition, "offset");
   `,
+  // Dead letters get an owner, from the headers that our API gave every record. Their id replaces the place as what
+  // makes one unique: a log that was begun anew repeats offsets.
+  `
+  CREATE TABLE owned_dead_letters (
+    tenant INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    "offset" INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    message TEXT NOT NULL,
+    appended_at INTEGER NOT NULL,
+    key BLOB,
+    value BLOB,
+    headers TEXT NOT NULL,
+    truncated INTEGER NOT NULL,
+    redriven_at INTEGER
+  ) STRICT;
+
+  CREATE TEMP TABLE owners AS
+    SELECT rowid AS letter,
+      coalesce(nullif(json_extract(headers, '$."organisation-id"'), ''), 'default') AS organisation,
+      coalesce(nullif(json_extract(headers, '$.environment'), ''), 'production') AS environment
+    FROM dead_letters;
+  INSERT OR IGNORE INTO tenants (organisation, environment) SELECT DISTINCT organisation, environment FROM owners;
+  INSERT INTO owned_dead_letters
+    SELECT tenant, dead_letter_id(topic, partition, "offset", appended_at), topic, partition, "offset", reason,
+      message, appended_at, key, value, headers, 0, NULL
+    FROM dead_letters JOIN owners ON owners.letter = dead_letters.rowid JOIN tenants USING (organisation, environment);
+  DROP TABLE owners;
+  DROP TABLE dead_letters;
+  ALTER TABLE owned_dead_letters RENAME TO dead_letters;
+
+  CREATE UNIQUE INDEX dead_letters_id ON dead_letters (id);
+  CREATE INDEX dead_letters_time ON dead_letters (tenant, appended_at);
+  CREATE INDEX dead_letters_reason ON dead_letters (tenant, reason, appended_at);
+  `,
+  // What an organisation was given; no value: the default.
+  `
+  CREATE TABLE organisations (
+    organisation TEXT PRIMARY KEY,
+    organisation_subscriptions INTEGER,
+    entity_subscriptions INTEGER
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** The file of the store in its data directory. */
@@ -137,6 +183,14 @@ export function openStore(directory: string): DatabaseSync {
 
 /** Brings a database to the newest version, in one transaction; refuses one that a newer passbus wrote. */
 export function migrate(database: DatabaseSync): void {
+  database.function("dead_letter_id", { deterministic: true }, (topic, partition, offset, appendedAtMs) =>
+    deadLetterId({
+      topic: String(topic),
+      partition: Number(partition),
+      offset: Number(offset),
+      appendedAtMs: Number(appendedAtMs),
+    }),
+  );
   database.exec("BEGIN IMMEDIATE");
   try {
     const version = Number(database.prepare("PRAGMA user_version").get()?.user_version);

@@ -1,0 +1,57 @@
+/** The calls of passbus.v1.EventService that stream: events in one by one, and events as they are stored. */
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { EventService, PublishEventStreamRequest } from "../../gen/passbus/v1/event_service_pb.js";
+import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import type { Watches } from "../delivery/watch.ts";
+import type { StoredEvent } from "../domain/event.ts";
+import type { PublishStream, StreamOutcome } from "../intake/publish-stream.ts";
+import { messageOf } from "./errors.ts";
+import { eventMessage } from "./event-message.ts";
+import { given, knownEnum } from "./fields.ts";
+import { principalOf } from "./gate.ts";
+import type { Streams } from "./streams.ts";
+
+export interface EventStreamsDeps {
+  readonly publishStream: PublishStream;
+  readonly watches: Pick<Watches, "events">;
+  readonly streams: Streams;
+}
+
+type Served = "publishEventStream" | "tailEvents";
+
+export function eventStreams(deps: EventStreamsDeps): Pick<ServiceImpl<typeof EventService>, Served> {
+  const { publishStream, watches, streams } = deps;
+  return {
+    async *publishEventStream(requests, context) {
+      const { tenant } = principalOf(context);
+      const events = eventsOf(requests);
+      for await (const outcome of streams.run(context, (signal) => publishStream({ tenant, events, signal }))) {
+        yield answerOf(outcome);
+      }
+    },
+
+    async *tailEvents(request, context) {
+      const { tenant } = principalOf(context);
+      const passId = given(request.passId);
+      const type = knownEnum(PassEventType, request.type, "type");
+      const accepts = (event: StoredEvent) =>
+        (passId === undefined || event.passId === passId) &&
+        (type === PassEventType.UNSPECIFIED || event.type === type);
+      for await (const told of streams.run(context, (signal) => watches.events({ tenant, accepts, signal }))) {
+        yield {
+          ...(told.item !== undefined && { event: eventMessage(told.item) }),
+          skipped: BigInt(told.skipped),
+        };
+      }
+    },
+  };
+}
+
+async function* eventsOf(requests: AsyncIterable<PublishEventStreamRequest>) {
+  for await (const { event } of requests) yield event;
+}
+
+function answerOf({ eventId, error }: StreamOutcome) {
+  const result = { eventId };
+  return error === undefined ? { result } : { result, error: { code: error.code, message: messageOf(error) } };
+}

@@ -1,0 +1,151 @@
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { afterEach, describe, expect, it } from "vitest";
+import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
+import { waiting } from "../../test/contracts/rows.ts";
+import { ADMIN_KEY, emptyDeliveryLog, TENANT, type TestApi, testApi } from "../../test/support/api.ts";
+import { sampleEvent, sampleSubscription } from "../../test/support/samples.ts";
+import type { DeliveryLog } from "../delivery/delivery-store.ts";
+import { deliveryId } from "../domain/delivery.ts";
+import type { LogRecord } from "../intake/event-log.ts";
+import { LIMITS } from "../kernel/limits.ts";
+
+const { stored } = sampleEvent("evt_12345678");
+
+const opened: TestApi[] = [];
+afterEach(() => Promise.all(opened.splice(0).map((api) => api.stop(0))));
+
+async function setUp(deliveryLog: Partial<DeliveryLog> = {}) {
+  const subscriptions = [
+    sampleSubscription({ id: "sub_1" }),
+    sampleSubscription({ id: "sub_2", entityId: "class-2" }),
+    sampleSubscription({ id: "sub_3", format: "PASSENTRY" }),
+  ];
+  const asked: unknown[] = [];
+  const api = await testApi({
+    feed: {
+      load: async (tenant) => {
+        asked.push(tenant);
+        return { version: 1, subscriptions };
+      },
+    },
+    deliveryLog: {
+      ...emptyDeliveryLog,
+      getEvent: async ({ tenant, id }) => {
+        asked.push(tenant);
+        return id === stored.id ? stored : undefined;
+      },
+      ...deliveryLog,
+    },
+  });
+  opened.push(api);
+  const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+  const events = createClient(EventService, createGrpcTransport({ baseUrl: api.url }));
+  const explain = async (eventId: string, subscriptionId = "") =>
+    events.explainEvent({ eventId, subscriptionId }, { headers });
+  const reasons = async (eventId: string, subscriptionId?: string) =>
+    (await explain(eventId, subscriptionId)).explanations.map(({ subscriptionId: of, reason }) => [of, reason]);
+  return { api, explain, reasons, asked };
+}
+
+const delivery = (subscriptionId: string) =>
+  waiting(deliveryId(stored, subscriptionId), 0, { subscriptionId, eventId: stored.id });
+
+function record(over: Partial<LogRecord>): LogRecord {
+  return {
+    topic: "pass.events",
+    partition: 0,
+    offset: 1,
+    appendedAtMs: 1,
+    key: null,
+    value: Buffer.from("{}"),
+    headers: {},
+    ...over,
+  };
+}
+
+describe("ExplainEvent", () => {
+  it("explains every subscription, those with a delivery first, all pages of them", async () => {
+    const pages = [["sub_3"], ["sub_gone"]];
+    const { explain, asked } = await setUp({
+      listDeliveries: async (_tenant, filter, page) => {
+        expect(filter).toEqual({ eventId: stored.id });
+        const at = page.after === undefined ? 0 : 1;
+        const items = (pages[at] ?? []).map(delivery);
+        return at === 0 ? { items, next: { timeMs: 1, id: "d" } } : { items };
+      },
+    });
+    const { explanations, event } = await explain(stored.id);
+    expect(explanations.map((each) => [each.subscriptionId, each.deliveryId, each.reason])).toEqual([
+      ["sub_3", deliveryId(stored, "sub_3"), "delivery.waiting"],
+      ["sub_gone", deliveryId(stored, "sub_gone"), "delivery.waiting"],
+      ["sub_1", "", "match.pending"],
+      ["sub_2", "", "match.scope"],
+    ]);
+    expect(event?.event?.id).toBe(stored.id);
+    expect(asked).toEqual([TENANT, TENANT]);
+  });
+
+  it("explains one subscription, by its delivery, or its rules, or that it is not there", async () => {
+    const { reasons } = await setUp({
+      getDelivery: async (_tenant, id) => (id === deliveryId(stored, "sub_1") ? delivery("sub_1") : undefined),
+    });
+    expect(await reasons(stored.id, "sub_1")).toEqual([["sub_1", "delivery.waiting"]]);
+    expect(await reasons(stored.id, "sub_2")).toEqual([["sub_2", "match.scope"]]);
+    expect(await reasons(stored.id, "sub_4")).toEqual([["sub_4", "match.unknown_subscription"]]);
+  });
+
+  it("finds the dead letters of an event, by their header or their value", async () => {
+    const { api, explain, reasons } = await setUp();
+    const put = (offset: number, over: Partial<LogRecord>) =>
+      api.stage.deadLetters.put([
+        { tenant: TENANT, reason: "event.conflict", message: "another", record: record({ offset, ...over }) },
+      ]);
+    await put(1, { headers: { "event-id": "evt_dead" } });
+    await put(2, { value: Buffer.from('{"id":"evt_in_the_value"}') });
+    await put(3, { headers: { "event-id": stored.id } });
+    await put(4, { value: Buffer.from('{"id":"short"}') });
+    expect((await explain("evt_dead")).event).toBeUndefined();
+    expect((await explain("evt_dead")).explanations).toMatchObject([
+      {
+        subscriptionId: "",
+        reason: "event.conflict",
+        message: expect.stringMatching(/^the dead letter dead_.*: another$/),
+      },
+    ]);
+    expect(await reasons("evt_in_the_value")).toEqual([["", "event.conflict"]]);
+    expect((await reasons(stored.id, "sub_2")).map(([, reason]) => reason)).toEqual(["event.conflict", "match.scope"]);
+    await expect(reasons("short")).rejects.toThrow("there is no event");
+  });
+
+  it("looks through the newest 500 dead letters", async () => {
+    const { api, reasons } = await setUp();
+    const letter = (offset: number, id: string) => ({
+      tenant: TENANT,
+      reason: "event.invalid" as const,
+      message: "",
+      record: record({ offset, appendedAtMs: offset, headers: { "event-id": id } }),
+    });
+    await api.stage.deadLetters.put([letter(1, "evt_old"), letter(2, "evt_500th")]);
+    await api.stage.deadLetters.put(Array.from({ length: 499 }, (_, at) => letter(at + 3, "evt_other")));
+    expect(await reasons("evt_500th")).toEqual([["", "event.invalid"]]);
+    await expect(reasons("evt_old")).rejects.toThrow("there is no event");
+    expect(await reasons("evt_other")).toHaveLength(499);
+  });
+
+  it("answers NOT_FOUND for an unknown event, and INVALID_ARGUMENT without one", async () => {
+    const { explain } = await setUp();
+    const error = async (id: string) => ConnectError.from(await explain(id).catch((reason: unknown) => reason));
+    expect(await error("evt_none")).toMatchObject({
+      code: Code.NotFound,
+      rawMessage: 'event_id: there is no event "evt_none"',
+    });
+    expect((await error("")).code).toBe(Code.InvalidArgument);
+  });
+
+  it(`has ${LIMITS.pageSize} explanations at most`, async () => {
+    const deliveries = Array.from({ length: LIMITS.pageSize + 1 }, (_, at) => delivery(`sub_${at}`));
+    const { reasons } = await setUp({ listDeliveries: async () => ({ items: deliveries }) });
+    expect(await reasons(stored.id)).toHaveLength(LIMITS.pageSize);
+  });
+});

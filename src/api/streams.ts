@@ -1,0 +1,74 @@
+/** What calls that stream have in common: how many may be open, when they end, and that their key still counts. */
+import { ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type { Authenticate } from "../access/authenticate.ts";
+import type { Clock } from "../kernel/clock.ts";
+import { CodedError } from "../kernel/errors.ts";
+import { LIMITS } from "../kernel/limits.ts";
+import { principalOf } from "./gate.ts";
+
+/** Between two looks whether a stream's key still counts: one that was revoked or has expired ends it. */
+const CHECK_KEY_MS = 30_000;
+
+export interface StreamsDeps {
+  readonly authenticate: Authenticate;
+  readonly clock: Clock;
+  /** Aborted when the server begins to stop: a stream has no end of its own, and would hold it up. */
+  readonly stopping: AbortSignal;
+}
+
+/** The streams that are open. */
+export class Streams {
+  readonly #deps: StreamsDeps;
+  readonly #openByKey = new Map<string, number>();
+  #open = 0;
+
+  constructor(deps: StreamsDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Yields what `open` yields, until the caller goes, the deadline passes, the server stops (`server.stopping`) or the
+   * key no longer counts; `open`'s signal tells of the first three.
+   *
+   * @throws CodedError `limit.streams` where the key has as many open as it may.
+   */
+  async *run<T>(context: HandlerContext, open: (signal: AbortSignal) => AsyncIterable<T>): AsyncIterable<T> {
+    const { clock, stopping } = this.#deps;
+    const { keyId } = principalOf(context);
+    this.#take(keyId);
+    try {
+      let checkedAtMs = clock.monotonic();
+      for await (const item of open(AbortSignal.any([context.signal, stopping]))) {
+        if (clock.monotonic() - checkedAtMs >= CHECK_KEY_MS) {
+          await this.#deps.authenticate(context.requestHeader.get("authorization"));
+          checkedAtMs = clock.monotonic();
+        }
+        yield item;
+      }
+      // A deadline's error is the caller's to see; one who went away sees nothing.
+      if (context.signal.reason instanceof ConnectError) throw context.signal.reason;
+      if (stopping.aborted) throw new CodedError("server.stopping", "passbus is stopping");
+    } finally {
+      this.#release(keyId);
+    }
+  }
+
+  #take(keyId: string): void {
+    const open = this.#openByKey.get(keyId) ?? 0;
+    if (open >= LIMITS.streamsPerKey) {
+      throw new CodedError("limit.streams", `the key has ${open} streams open, as many as it may`);
+    }
+    if (this.#open >= LIMITS.streams) {
+      throw new CodedError("limit.streams", `${this.#open} streams are open, as many as passbus takes`);
+    }
+    this.#openByKey.set(keyId, open + 1);
+    this.#open += 1;
+  }
+
+  #release(keyId: string): void {
+    const open = (this.#openByKey.get(keyId) ?? 0) - 1;
+    if (open > 0) this.#openByKey.set(keyId, open);
+    else this.#openByKey.delete(keyId);
+    this.#open -= 1;
+  }
+}

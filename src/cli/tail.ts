@@ -1,0 +1,99 @@
+/** `passbus tail`: events as they are stored; `passbus explain`: what became of one. */
+import { toJsonString } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
+import { Option } from "commander";
+import {
+  EventService,
+  ExplanationSchema,
+  type StoredEvent,
+  StoredEventSchema,
+} from "../../gen/passbus/v1/event_service_pb.js";
+import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import type { AddCommand, Terminal } from "./cli.ts";
+import { addConnectionOptions, type ConnectionOptions, connected } from "./connection.ts";
+import { follow } from "./follow.ts";
+import { count, momentOf, numberOf, refused, shown, tableOf, WHOLE, wordOf, wordsOf } from "./table.ts";
+
+interface TailOptions extends ConnectionOptions {
+  readonly pass?: string;
+  readonly type?: string;
+  readonly limit?: number;
+  readonly json?: true;
+}
+
+interface ExplainOptions extends ConnectionOptions {
+  readonly subscription?: string;
+  readonly json?: true;
+}
+
+export function tailCommand(): AddCommand {
+  return (program, terminal) => {
+    const tail = program
+      .command("tail")
+      .description("show events as they are stored")
+      .option("--pass <id>", "only this pass's")
+      .addOption(new Option("--type <type>", "only of this type").choices(wordsOf(PassEventType)))
+      .option("--limit <n>", "end after so many", count);
+    addConnectionOptions(tail)
+      .option("--json", "one in JSON a line, for programs")
+      .action((options: TailOptions) => tailEvents(options, terminal));
+  };
+}
+
+async function tailEvents(options: TailOptions, terminal: Terminal): Promise<void> {
+  const request = { passId: options.pass ?? "", type: numberOf(PassEventType, options.type) };
+  await connected(options, terminal, (transport) =>
+    follow<StoredEvent>(terminal, {
+      limit: options.limit,
+      what: "events",
+      async *open(signal) {
+        for await (const { event, skipped } of createClient(EventService, transport).tailEvents(request, { signal })) {
+          yield { item: event, skipped: Number(skipped) };
+        }
+      },
+      print: (stored) =>
+        terminal.out(
+          options.json === true ? `${toJsonString(StoredEventSchema, stored, WHOLE)}\n` : `${eventLine(stored)}\n`,
+        ),
+    }),
+  );
+}
+
+/** The longest word is "invalidated". */
+const TYPE_WIDTH = 11;
+
+function eventLine({ event, acceptedAt }: StoredEvent): string {
+  const type = wordOf(PassEventType, event?.type ?? 0).padEnd(TYPE_WIDTH);
+  return [momentOf(acceptedAt), type, shown(event?.id ?? ""), shown(event?.pass?.id ?? "")].join("  ");
+}
+
+export function explainCommand(): AddCommand {
+  return (program, terminal) => {
+    const command = program
+      .command("explain")
+      .description("why there is a webhook for an event, or why there is none")
+      .argument("<event>", "the event's id")
+      .option("--subscription <id>", "for this subscription alone");
+    addConnectionOptions(command)
+      .option("--json", "one in JSON a line, for programs")
+      .action((eventId: string, options: ExplainOptions) => explain(eventId, options, terminal));
+  };
+}
+
+async function explain(eventId: string, options: ExplainOptions, terminal: Terminal): Promise<void> {
+  const { explanations } = await connected(options, terminal, (transport) =>
+    createClient(EventService, transport)
+      .explainEvent({ eventId, subscriptionId: options.subscription ?? "" })
+      .catch((reason) => {
+        throw refused(reason);
+      }),
+  );
+  if (options.json === true) {
+    for (const each of explanations) terminal.out(`${toJsonString(ExplanationSchema, each, WHOLE)}\n`);
+  } else if (explanations.length === 0) {
+    terminal.err("the event is stored, and there is no subscription that it could be for\n");
+  } else {
+    const rows = explanations.map((each) => [each.subscriptionId, each.deliveryId, each.reason, shown(each.message)]);
+    terminal.out(tableOf(["SUBSCRIPTION", "DELIVERY", "REASON", "MESSAGE"], rows));
+  }
+}

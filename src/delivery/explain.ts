@@ -1,0 +1,117 @@
+/** Why there is a webhook, or why there is none: what is stored of an event, put into words for people. */
+import { type Delivery, deliveryId } from "../domain/delivery.ts";
+import type { DecodedEvent } from "../domain/event.ts";
+import type { Subscription } from "../domain/subscription.ts";
+import { unreachable } from "../kernel/errors.ts";
+import type { Explain, RefusalReason } from "../matching/explain.ts";
+
+/** Why there is a delivery, and where it stands; or why there is none. docs/delivery.md has the list. */
+export type ExplanationReason =
+  | RefusalReason
+  | `delivery.${Delivery["status"]}`
+  /** It gets the event by what it is now; when the event came it was another. */
+  | "match.changed"
+  /** It gets the event, and nothing is stored yet. */
+  | "match.pending"
+  | "match.unknown_subscription";
+
+export interface Explanation {
+  readonly subscriptionId: string;
+  /** Absent where there is no delivery. */
+  readonly deliveryId?: string;
+  readonly reason: ExplanationReason;
+  readonly message: string;
+}
+
+/** What is stored of an event and those who may have wanted it. */
+export interface Evidence {
+  readonly event: DecodedEvent;
+  readonly deliveries: readonly Delivery[];
+  /** As they are now. */
+  readonly subscriptions: readonly Subscription[];
+}
+
+/** One for each delivery, then one for each subscription that has none. */
+export function explainEvent({ event, deliveries, subscriptions }: Evidence, explain: Explain): readonly Explanation[] {
+  const byId = new Map(subscriptions.map((subscription) => [subscription.id, subscription]));
+  const delivered = new Set(deliveries.map(({ subscriptionId }) => subscriptionId));
+  return [
+    ...deliveries.map((delivery) => explainDelivery(delivery, byId.get(delivery.subscriptionId))),
+    ...subscriptions
+      .filter(({ id }) => !delivered.has(id))
+      .map((subscription) => explainNone(subscription, event, explain)),
+  ];
+}
+
+/** For a subscription that is asked about by its id, and neither it nor a delivery of it is there. */
+export function unknownSubscription(subscriptionId: string): Explanation {
+  return {
+    subscriptionId,
+    reason: "match.unknown_subscription",
+    message: "there is no such subscription in this organisation and environment: deleted since, or never there",
+  };
+}
+
+function explainDelivery(delivery: Delivery, subscription: Subscription | undefined): Explanation {
+  const gone = subscription === undefined ? "; the subscription was deleted since" : "";
+  return {
+    subscriptionId: delivery.subscriptionId,
+    deliveryId: delivery.id,
+    reason: `delivery.${delivery.status}`,
+    message: `${standing(delivery, subscription)}${gone}`,
+  };
+}
+
+function standing(delivery: Delivery, subscription: Subscription | undefined): string {
+  const { status, attemptCount, dueAtMs, finishedAtMs } = delivery;
+  const attempts = attemptCount === 1 ? "1 attempt" : `${attemptCount} attempts`;
+  switch (status) {
+    case "delivered":
+      return `delivered${at(finishedAtMs)}, after ${attempts}`;
+    case "failed":
+      return `failed${at(finishedAtMs)}, after ${attempts}${lastError(delivery)}`;
+    case "cancelled":
+      return `cancelled${at(finishedAtMs)}, after ${attempts}`;
+    case "waiting":
+      return `waits for its next attempt${at(dueAtMs)}, after ${attempts}${lastError(delivery)}`;
+    case "attempting":
+      return `is being attempted, after ${attempts}${lastError(delivery)}`;
+    case "held": {
+      const why = subscription?.disabledReason === undefined ? "" : ` (${subscription.disabledReason})`;
+      return `is held until its subscription, which is disabled${why}, is enabled again`;
+    }
+    default:
+      return unreachable(status);
+  }
+}
+
+function at(ms: number | undefined): string {
+  return ms === undefined ? "" : ` at ${momentOf(ms)}`;
+}
+
+function lastError({ attempts }: Delivery): string {
+  const last = attempts.at(-1);
+  if (last?.errorCode === undefined) return "";
+  return `; the last: ${last.errorCode}${last.statusCode === undefined ? "" : ` ${last.statusCode}`}`;
+}
+
+function explainNone(subscription: Subscription, event: DecodedEvent, explain: Explain): Explanation {
+  const { id: subscriptionId, updatedAtMs } = subscription;
+  const isChanged = updatedAtMs > event.stored.loggedAtMs && updatedAtMs > subscription.createdAtMs;
+  const changed = `it was changed at ${momentOf(updatedAtMs)}, after the event was accepted at ${momentOf(event.stored.loggedAtMs)}`;
+  const refusal = explain(subscription, event);
+  if (refusal !== undefined) {
+    const { reason, message } = refusal;
+    return { subscriptionId, reason, message: isChanged ? `${message} (as it is now; ${changed})` : message };
+  }
+  if (isChanged) {
+    return { subscriptionId, reason: "match.changed", message: `as it is now it would get the event; ${changed}` };
+  }
+  return {
+    subscriptionId,
+    reason: "match.pending",
+    message: `it gets the event; its delivery ${deliveryId(event.stored, subscriptionId)} is in a worker's hands and not stored yet, or its record has expired`,
+  };
+}
+
+const momentOf = (ms: number): string => new Date(ms).toISOString();

@@ -1,0 +1,200 @@
+/**
+ * Watching what becomes durable, for any number of watchers: those of one tenant share one reader of the store, which
+ * is looked at four times a second while there are any. A watcher that reads slower than things happen is told how many
+ * it missed; it costs no more memory than its inbox holds.
+ */
+import type { Delivery } from "../domain/delivery.ts";
+import type { StoredEvent } from "../domain/event.ts";
+import { type Clock, sleep } from "../kernel/clock.ts";
+import { LIMITS } from "../kernel/limits.ts";
+import { type Tenant, tenantKey } from "../kernel/tenant.ts";
+import type { ChangeFeed, ChangeReader } from "./change-feed.ts";
+
+const LOOK_EVERY_MS = 250;
+const READ_LIMIT = 500;
+/** A watcher hears something at least as often as this. */
+const ALIVE_EVERY_MS = 30_000;
+
+/** The first one says that the watch has begun, and one comes at least every 30 s: these may have no item. */
+export interface Told<T> {
+  readonly item?: T;
+  /** Since the one before: items that this watcher was too slow for, or that the store let go of. */
+  readonly skipped: number;
+}
+
+export interface WatchRequest<T> {
+  readonly tenant: Tenant;
+  readonly accepts: (item: T) => boolean;
+  /** Ends the watch: what it yields ends then, without an error. */
+  readonly signal: AbortSignal;
+}
+
+export interface Watches {
+  /** Each event that is stored from the first told one on. Throws what the store threw. */
+  events(request: WatchRequest<StoredEvent>): AsyncIterable<Told<StoredEvent>>;
+  /** Each delivery whose state changes or that gets an attempt, as it is stored then. Throws what the store threw. */
+  deliveries(request: WatchRequest<Delivery>): AsyncIterable<Told<Delivery>>;
+}
+
+export function watches(feed: ChangeFeed, clock: Clock): Watches {
+  const events = new Fan(clock, (tenant) => feed.watchEvents(tenant), eventBytes);
+  const deliveries = new Fan(clock, (tenant) => feed.watchDeliveries(tenant), deliveryBytes);
+  return { events: (request) => events.watch(request), deliveries: (request) => deliveries.watch(request) };
+}
+
+/** What an item costs besides its long fields. */
+const ITEM_BYTES = 512;
+
+function eventBytes({ value }: StoredEvent): number {
+  return value.length + ITEM_BYTES;
+}
+
+function deliveryBytes({ attempts }: Delivery): number {
+  return attempts.reduce((sum, { responseExcerpt = "" }) => sum + responseExcerpt.length + ITEM_BYTES, ITEM_BYTES);
+}
+
+/** Who watches one tenant, over one reader. */
+interface Group<T> {
+  readonly inboxes: Map<Inbox<T>, (item: T) => boolean>;
+  readonly opened: Promise<ChangeReader<T>>;
+  /** Aborted when the last one has gone. */
+  readonly over: AbortController;
+}
+
+/** One kind of change, from one reader a tenant to all who watch it. */
+class Fan<T> {
+  readonly #clock: Clock;
+  readonly #open: (tenant: Tenant) => Promise<ChangeReader<T>>;
+  readonly #bytesOf: (item: T) => number;
+  readonly #groups = new Map<string, Group<T>>();
+
+  constructor(clock: Clock, open: (tenant: Tenant) => Promise<ChangeReader<T>>, bytesOf: (item: T) => number) {
+    this.#clock = clock;
+    this.#open = open;
+    this.#bytesOf = bytesOf;
+  }
+
+  async *watch({ tenant, accepts, signal }: WatchRequest<T>): AsyncIterable<Told<T>> {
+    const key = tenantKey(tenant);
+    const group = this.#groups.get(key) ?? this.#begin(key, tenant);
+    const inbox = new Inbox<T>(this.#clock, signal);
+    group.inboxes.set(inbox, accepts);
+    try {
+      await group.opened;
+      yield { skipped: 0 };
+      for (;;) {
+        const told = await inbox.next();
+        if (told === undefined) return;
+        yield told;
+      }
+    } finally {
+      inbox.close();
+      group.inboxes.delete(inbox);
+      if (group.inboxes.size === 0) this.#end(key, group);
+    }
+  }
+
+  #begin(key: string, tenant: Tenant): Group<T> {
+    const group: Group<T> = { inboxes: new Map(), opened: this.#open(tenant), over: new AbortController() };
+    this.#groups.set(key, group);
+    void this.#run(group).catch((error: unknown) => {
+      this.#end(key, group);
+      for (const inbox of group.inboxes.keys()) inbox.fail(error);
+    });
+    return group;
+  }
+
+  /** Whoever watches next begins another. */
+  #end(key: string, group: Group<T>): void {
+    if (this.#groups.get(key) === group) this.#groups.delete(key);
+    group.over.abort();
+  }
+
+  async #run({ inboxes, opened, over }: Group<T>): Promise<void> {
+    const reader = await opened;
+    try {
+      while (!over.signal.aborted) {
+        const { items, more, skipped } = await reader.read(READ_LIMIT);
+        for (const [inbox, accepts] of inboxes) {
+          inbox.skip(skipped);
+          for (const item of items) if (accepts(item)) inbox.put(item, this.#bytesOf(item));
+        }
+        if (!more) await sleep(this.#clock, LOOK_EVERY_MS, over.signal);
+      }
+    } finally {
+      await reader.close();
+    }
+  }
+}
+
+/** What one watcher has not read yet. */
+class Inbox<T> {
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  readonly #items: { readonly item: T; readonly bytes: number }[] = [];
+  #bytes = 0;
+  #skipped = 0;
+  #failure: { readonly error: unknown } | undefined;
+  #wake = () => {};
+  readonly #aborted = () => this.#wake();
+
+  constructor(clock: Clock, signal: AbortSignal) {
+    this.#clock = clock;
+    this.#signal = signal;
+    signal.addEventListener("abort", this.#aborted);
+  }
+
+  put(item: T, bytes: number): void {
+    this.#items.push({ item, bytes });
+    this.#bytes += bytes;
+    // One that is larger than the whole inbox may be is let in alone.
+    while (this.#items.length > 1 && (this.#items.length > LIMITS.watchItems || this.#bytes > LIMITS.watchBytes)) {
+      this.#bytes -= this.#items.shift()?.bytes ?? 0;
+      this.#skipped += 1;
+    }
+    this.#wake();
+  }
+
+  skip(count: number): void {
+    this.#skipped += count;
+    if (count > 0) this.#wake();
+  }
+
+  fail(error: unknown): void {
+    this.#failure = { error };
+    this.#wake();
+  }
+
+  /** The oldest item, or after a while nothing; undefined once the watch is to end. */
+  async next(): Promise<Told<T> | undefined> {
+    if (this.#isQuiet()) await this.#somethingHappens();
+    if (this.#signal.aborted) return undefined;
+    const skipped = this.#skipped;
+    this.#skipped = 0;
+    const oldest = this.#items.shift();
+    if (oldest !== undefined) {
+      this.#bytes -= oldest.bytes;
+      return { item: oldest.item, skipped };
+    }
+    if (this.#failure !== undefined) throw this.#failure.error;
+    return { skipped };
+  }
+
+  close(): void {
+    this.#signal.removeEventListener("abort", this.#aborted);
+  }
+
+  #isQuiet(): boolean {
+    const nothing = this.#items.length === 0 && this.#skipped === 0;
+    return nothing && this.#failure === undefined && !this.#signal.aborted;
+  }
+
+  async #somethingHappens(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#clock.after(ALIVE_EVERY_MS, resolve);
+    this.#wake = resolve;
+    await promise;
+    cancel();
+    this.#wake = () => {};
+  }
+}
