@@ -154,7 +154,7 @@ function apiRouter(deps: ApiDeps, readiness: ReadReadiness, stopping: AbortSigna
       maxTimeoutMs: LIMITS.requestDeadlineMs,
       // Unknown fields and unknown enum names are mistakes that the caller wants to hear of.
       jsonOptions: { ignoreUnknownFields: false, recursionLimit: LIMITS.messageDepth },
-      binaryOptions: { recursionLimit: LIMITS.messageDepth },
+      binaryOptions: { recursionLimit: LIMITS.wireDepth },
       requestGate: requestGate(deps),
       interceptors: [forgetJson, codedErrors(log), deadlines(clock)],
     })

@@ -110,22 +110,24 @@ export function embeddedPreparation(config: Config): Preparation {
         },
       ];
       if (config.encryptionKeys === undefined) {
-        files.push(keyFileStep("the encryption key", join(config.dataDir, ENCRYPTION_KEY_FILE), encryptionKeysOf));
+        const path = join(config.dataDir, ENCRYPTION_KEY_FILE);
+        files.push(keyFileStep("the encryption key", path, () => encryptionKeysOf(config)));
       }
       if (config.signingSeeds === undefined) {
-        files.push(keyFileStep("the signing seed", join(config.dataDir, SIGNING_KEY_FILE), signingSeedsOf));
+        const path = join(config.dataDir, SIGNING_KEY_FILE);
+        files.push(keyFileStep("the signing seed", path, () => signingSeedsOf(config)));
       }
       return files;
     },
   };
+}
 
-  function keyFileStep(name: string, path: string, make: (config: Config) => Promise<string>): PreparationStep {
-    return {
-      what: `${name} ${path}`,
-      state: existsSync(path) ? "present" : "missing",
-      make: async () => {
-        await make(config);
-      },
-    };
-  }
+function keyFileStep(name: string, path: string, make: () => Promise<string>): PreparationStep {
+  return {
+    what: `${name} ${path}`,
+    state: existsSync(path) ? "present" : "missing",
+    make: async () => {
+      await make();
+    },
+  };
 }

@@ -320,7 +320,7 @@ export class Engine {
   /** Each tenth of a second: what waits or runs too long leaves memory and the log for the store. */
   #tick(): void {
     const nowMs = this.#clock.monotonic();
-    this.#lanes.setSaturated(this.#deps.load.sample() > SATURATED);
+    this.#lanes.setSaturated(this.#deps.load.sample() > SATURATED, this.#recorder.isSlow || this.#scheduler.isSlow);
     for (const lane of [...this.#lanes.all()]) this.#relieve(lane, nowMs);
     this.#onRoom();
     this.#noteLogFree();

@@ -13,7 +13,7 @@ const CLAIMS_RESERVED = 4;
 /** How often it is looked how long a request takes when few are in flight. */
 const PROBE_EVERY_MS = 2_000;
 /** How much work may be fetched ahead from the store: what the lane finishes in this time. */
-const AHEAD_MS = 250;
+export const AHEAD_MS = 250;
 
 /**
  * The way to one endpoint: what waits for it in memory and what is in flight. It tells how long something that joins
@@ -68,12 +68,13 @@ export class Lane {
   /**
    * How many claims it can take: what it could start at once, or, where it is quicker than its cap, what it finishes in
    * a moment. A lease lasts many times longer.
+   * @param aheadMs until the claim after the next is likely to be back.
    */
-  freeSlots(nowMs: number): number {
+  freeSlots(nowMs: number, aheadMs = AHEAD_MS): number {
     if (this.#isHanging(nowMs))
       return Math.max(0, Math.min(this.cap, HANGING_IN_FLIGHT) - this.#inFlight.size - this.queued);
     const rate = this.#ratePerMs(nowMs);
-    const wanted = Math.max(this.cap, Math.min(LIMITS.laneQueue, rate * AHEAD_MS));
+    const wanted = Math.max(this.cap, Math.min(LIMITS.laneQueue, rate * aheadMs));
     const reserved = rate > 0 ? Math.min(this.cap, CLAIMS_RESERVED) - this.#claims : 0;
     return Math.max(0, reserved, Math.floor(wanted) - this.#inFlight.size - this.queued);
   }

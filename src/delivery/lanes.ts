@@ -28,8 +28,8 @@ interface Patience {
 
 const CALM: Patience = { waitMs: SPILL_AFTER_MS, fullMs: 250, graceMs: 250 };
 /**
- * Where we ourselves are the limit, sending work through the store would only cost more: then the log waits rather, as
- * long as the lane gets on. And an endpoint's first answers come late, as at every start, through no fault of its own.
+ * Where we ourselves are the limit, or the store is, sending work through the store would only cost more: then the log
+ * waits rather, as long as the lane gets on. And an endpoint's first answers come late, as at every start, through no fault of its own.
  */
 const SATURATED: Patience = { waitMs: 5_000, fullMs: 5_000, graceMs: SPILL_AFTER_MS };
 
@@ -93,9 +93,9 @@ export class Lanes {
     return this.#patience.waitMs;
   }
 
-  /** To be said every now and then: whether it is this process that is the limit, and not the endpoints. */
-  setSaturated(saturated: boolean): void {
-    this.#patience = saturated ? SATURATED : CALM;
+  /** To be said every now and then: whether this process is the limit, or the store, and not the endpoints. */
+  setSaturated(saturated: boolean, storeIsSlow: boolean): void {
+    this.#patience = saturated || storeIsSlow ? SATURATED : CALM;
     const nowMs = this.#deps.clock.monotonic();
     const fewest = Math.max(FEWEST_IN_FLIGHT, Math.ceil(BEST_IN_FLIGHT / this.#lanes.size));
     for (const lane of [...this.#lanes.values()]) {

@@ -34,10 +34,14 @@ export interface RecorderDeps {
 /** Larger groups gain little and cost latency (performance.md). */
 const FLUSH_ROWS = 2_000;
 const FLUSH_WAIT_MS = 50;
+/** A flush that takes so long, of what gathered meanwhile, says that the store is the limit. */
+const SLOW_FLUSH_MS = 500;
 
 export class Recorder {
   readonly #deps: RecorderDeps;
   readonly #group: GroupCommit<Item>;
+  #lastFlushMs = 0;
+  #flushingSinceMs: number | undefined;
 
   constructor(deps: RecorderDeps) {
     this.#deps = deps;
@@ -64,6 +68,13 @@ export class Recorder {
 
   get stalled(): boolean {
     return this.#group.stalled;
+  }
+
+  /** Whether the store keeps up with what is to be recorded. */
+  get isSlow(): boolean {
+    const sinceMs = this.#flushingSinceMs;
+    const runningMs = sinceMs === undefined ? 0 : this.#deps.clock.monotonic() - sinceMs;
+    return Math.max(this.#lastFlushMs, runningMs) > SLOW_FLUSH_MS;
   }
 
   get unflushed(): number {
@@ -93,7 +104,7 @@ export class Recorder {
       if (item.kind === "event") events.push(item.event);
       else deliveries.push(item.write);
     }
-    const { conflicts, applied } = await this.#deps.store.flush({ events, deliveries });
+    const { conflicts, applied } = await this.#timed(() => this.#deps.store.flush({ events, deliveries }));
     const conflicted = new Set(conflicts.map((key) => `${tenantKey(key.tenant)}/${key.id}`));
     let at = 0;
     for (const item of items) {
@@ -105,6 +116,18 @@ export class Recorder {
       }
     }
     this.#deps.onFlushed();
+  }
+
+  async #timed<T>(flush: () => Promise<T>): Promise<T> {
+    const { clock } = this.#deps;
+    const beganMs = clock.monotonic();
+    this.#flushingSinceMs = beganMs;
+    try {
+      return await flush();
+    } finally {
+      this.#flushingSinceMs = undefined;
+      this.#lastFlushMs = clock.monotonic() - beganMs;
+    }
   }
 
   #resultOf(item: Item & { kind: "delivery" }, applied: boolean, conflicted: ReadonlySet<string>): WriteResult {

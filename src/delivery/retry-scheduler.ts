@@ -9,6 +9,7 @@ import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { SubscriptionIndex } from "../matching/subscription-index.ts";
 import type { ClaimedDelivery, ClaimResult, DeliveryStore } from "./delivery-store.ts";
 import { eventKeyText } from "./in-hand.ts";
+import { AHEAD_MS } from "./lane.ts";
 import type { Lanes } from "./lanes.ts";
 import { LEASE_MS } from "./outcomes.ts";
 import type { EventInHand, Work } from "./work.ts";
@@ -30,6 +31,12 @@ const DEFAULT_SLOTS = 32;
 const MIN_GAP_MS = 5;
 /** Without a claim that found something, even when woken. */
 const IDLE_GAP_MS = 20;
+/** However slow the store is: what is claimed ahead is bounded by the lanes' queues. */
+const MAX_GAP_MS = 500;
+/** A claim that takes so long says that the store is the limit. */
+const SLOW_CLAIM_MS = 500;
+/** Of what a claim costs: until the next is back, a gap and a claim go by. */
+const AHEAD_CLAIMS = 3;
 /** Between two looks at the store when nothing wakes it: another process may have made something due. */
 const POLL_MS = 1_000;
 
@@ -37,6 +44,8 @@ export class RetryScheduler {
   readonly #deps: RetrySchedulerDeps;
   readonly #stopping = new AbortController();
   #woken = false;
+  /** What the last claim took. */
+  #costMs = 0;
   #wake: (() => void) | undefined;
   #loop: Promise<void> | undefined;
 
@@ -60,12 +69,19 @@ export class RetryScheduler {
     this.#wake?.();
   }
 
+  /** Whether the store is slow to say what is due. */
+  get isSlow(): boolean {
+    return this.#costMs > SLOW_CLAIM_MS;
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       this.#woken = false;
       const round = await this.#round();
-      await sleep(this.#deps.clock, round.claimed ? MIN_GAP_MS : IDLE_GAP_MS, signal);
+      // A store that is slow to answer gets as much time to itself as it needs for a claim.
+      const gapMs = Math.max(round.claimed ? MIN_GAP_MS : IDLE_GAP_MS, Math.min(this.#costMs, MAX_GAP_MS));
+      await sleep(this.#deps.clock, gapMs, signal);
       if (!this.#woken && !round.claimed) await this.#waitForWork(round.nextDueAtMs);
     }
   }
@@ -89,7 +105,8 @@ export class RetryScheduler {
     if (limit === 0 || !this.#deps.mayStart()) return { claimed: false };
     const slots = new Map<string, number>();
     const nowMs = clock.monotonic();
-    for (const lane of lanes.all()) slots.set(lane.subscriptionId, lane.freeSlots(nowMs));
+    const aheadMs = Math.max(AHEAD_MS, this.#costMs * AHEAD_CLAIMS);
+    for (const lane of lanes.all()) slots.set(lane.subscriptionId, lane.freeSlots(nowMs, aheadMs));
     try {
       const result = await store.claim({
         nowMs: clock.now(),
@@ -98,6 +115,7 @@ export class RetryScheduler {
         slots,
         defaultSlots: DEFAULT_SLOTS,
       });
+      this.#costMs = clock.monotonic() - nowMs;
       if (result.claimed.length > 0) await this.#takeOn(result.claimed);
       this.#noteWhatIsLeft(slots, limit, result);
       const next = result.nextDueAtMs === undefined ? {} : { nextDueAtMs: result.nextDueAtMs };

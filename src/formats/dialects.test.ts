@@ -93,6 +93,16 @@ describe("every dialect, every type that it can say", () => {
   });
 });
 
+describe("the depth of a body", () => {
+  type Content = { readonly [key: string]: Content };
+  const nested = (levels: number): Content => (levels <= 1 ? {} : { a: nested(levels - 1) });
+
+  it.each(dialects)("$name: content as deep as intake lets it be", ({ format, options }) => {
+    const details = { content: nested(LIMITS.contentDepth) };
+    isWritable(format, decodedEvent({ type: PassEventType.CREATED, pass: { id: "p1" }, details }), options);
+  });
+});
+
 describe("the size of a body", () => {
   it.each(dialects)("$name: a pass whose text is as long as may be, in characters that JSON writes long", (row) => {
     const long = "\u0001".repeat(LIMITS.eventBytes - 1_024);

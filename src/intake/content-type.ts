@@ -11,4 +11,6 @@ export const RECORD_HEADERS = {
   environment: "environment",
   entity: "entity-id",
   event: "event-id",
+  /** What PassKit's payload is about, where its own name for it leaves that open. */
+  eventType: "event-type",
 } as const;

@@ -47,7 +47,7 @@ function reason(result: Decoded): string {
 describe("a record that is an event", () => {
   test.each([
     ["protobuf by its header", bytesOf(event()), { "content-type": "application/x-protobuf" }],
-    ["protobuf by its other name", bytesOf(event()), { "content-type": "application/protobuf; proto=x" }],
+    ["protobuf by its other name", bytesOf(event()), { "content-type": "application/protobuf; version=2" }],
     ["protobuf without a header", bytesOf(event()), {}],
     ["JSON by its header", jsonOf(event()), JSON_TYPE],
     ["JSON without a header", jsonOf(event()), {}],
@@ -120,6 +120,24 @@ describe("a record that is dead", () => {
     ["JSON with an unknown field", Buffer.from('{"nonsense": 1}'), JSON_TYPE, "event.unreadable"],
     ["invalid UTF-8 in JSON", Buffer.from('{"id": "\xff"}', "latin1"), JSON_TYPE, "event.unreadable"],
     ["an unknown content type", bytesOf(event()), { "content-type": "text/csv" }, "event.unreadable"],
+    [
+      "another message of PassKit's",
+      bytesOf(event()),
+      { "content-type": "application/protobuf; proto=io.Pass" },
+      'event.unreadable: content-type: proto="io.Pass" is no message that passbus reads',
+    ],
+    [
+      "a CloudEvent of a type that is none of ours",
+      jsonOf(event()),
+      { ...JSON_TYPE, ce_specversion: "1.0", ce_id: "evt_1", ce_source: "/s", ce_type: "order.paid" },
+      'event.invalid: type: "order.paid"',
+    ],
+    [
+      "a CloudEvent whose source and data name different tenants",
+      jsonOf({ ...event(), organisationId: "a" }),
+      { ...JSON_TYPE, ce_specversion: "1.0", ce_id: "evt_1", ce_source: "urn:passbus:b:p", ce_type: "pass.created" },
+      "tenant.forbidden: the CloudEvent's source",
+    ],
     ["too large a value", new Uint8Array(LIMITS.eventBytes + 1), {}, "limit.event_bytes"],
     [
       "another tenant in header and value",

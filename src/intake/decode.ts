@@ -1,16 +1,17 @@
 /** From a record of the log to an event, or to a dead letter that says why not. Pure; nothing here throws. */
 import { hash } from "node:crypto";
-import { fromBinary, fromJsonString } from "@bufbuild/protobuf";
-import { type PassEvent, PassEventSchema } from "../../gen/passbus/v1/pass_event_pb.js";
+import type { PassEvent } from "../../gen/passbus/v1/pass_event_pb.js";
 import { decodeStored } from "../domain/decoded-event.ts";
 import { type DecodedEvent, isEventId, type StoredEvent } from "../domain/event.ts";
+import { CodedError } from "../kernel/errors.ts";
 import { derivedId } from "../kernel/ids.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { isTenantName, type Tenant } from "../kernel/tenant.ts";
 import { canonicalBytes, completeEvent } from "./canonical.ts";
 import { CANONICAL_CONTENT_TYPE, RECORD_HEADERS } from "./content-type.ts";
-import type { DeadLetter, DeadReason } from "./dead-letters.ts";
+import { DEAD_REASONS, type DeadLetter, type DeadReason } from "./dead-letters.ts";
 import type { LogRecord } from "./event-log.ts";
+import { readEvent } from "./forms/read-event.ts";
 import type { TenantRule } from "./tenants.ts";
 import { validateEvent } from "./validate.ts";
 
@@ -40,9 +41,9 @@ export function recordDecoder(tenants: TenantRule, options: DecoderOptions = {})
     }
     let event: PassEvent;
     try {
-      event = readValue(record.value, record.headers[RECORD_HEADERS.contentType]);
+      event = readEvent(record.headers, record.value);
     } catch (error) {
-      return refuse("event.unreadable", error instanceof Error ? error.message : String(error));
+      return refuse(reasonOf(error), error instanceof Error ? error.message : String(error));
     }
     const tenant = tenantOf(record, event, tenants.fallback(record.topic));
     if (tenant === undefined) return refuse("tenant.forbidden", "the headers and the value name different tenants");
@@ -63,26 +64,10 @@ export function recordDecoder(tenants: TenantRule, options: DecoderOptions = {})
   };
 }
 
-/** Without the header a value is JSON if it reads as such, else protobuf. */
-function readValue(value: Uint8Array, contentType: string | undefined): PassEvent {
-  const type = contentType?.split(";")[0]?.trim().toLowerCase();
-  switch (type) {
-    case "application/x-protobuf":
-    case "application/protobuf":
-      return fromBinary(PassEventSchema, value);
-    case "application/json":
-      return fromJsonString(PassEventSchema, textOf(value));
-    case undefined:
-      return value[0] === 0x7b ? fromJsonString(PassEventSchema, textOf(value)) : fromBinary(PassEventSchema, value);
-    default:
-      throw new Error(`content-type ${type} is not one that passbus reads`);
-  }
-}
-
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
-function textOf(value: Uint8Array): string {
-  return utf8.decode(value);
+/** What reads a value throws for much: what it throws without a code of ours, it could not decode. */
+function reasonOf(error: unknown): DeadReason {
+  const code = error instanceof CodedError ? error.code : undefined;
+  return DEAD_REASONS.find((reason) => reason === code) ?? "event.unreadable";
 }
 
 const TENANT_NAME = "must be 1 to 64 letters, digits, dots, underscores and dashes, beginning with a letter or digit";

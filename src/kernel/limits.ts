@@ -38,6 +38,8 @@ export const LIMITS = {
   publishAheadBytes: 4 * MIB,
   /** Nesting of a message or of a Struct in JSON. */
   messageDepth: 64,
+  /** Of a message in protobuf, where a pass's content takes two levels for each of its own. */
+  wireDepth: 80,
   /** Nesting of a pass's content: two levels of protobuf each, of which readers go 100 deep and no deeper. */
   contentDepth: 32,
 

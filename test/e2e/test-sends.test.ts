@@ -65,6 +65,17 @@ describe("a test send of a running passbus", { timeout: 60_000 }, () => {
     expect((await api.events.listEvents({})).events).toEqual([]);
   });
 
+  test("can be previewed, with options that the stored subscription lacks", async () => {
+    const id = await idOf(api.subscriptions.createSubscription({ subscription: { url: urlOf("/p"), entityId: "p" } }));
+    const signatures = async (ed25519Signature: boolean) => {
+      const { headers } = await api.subscriptions.previewPayload({ subscription: { id, ed25519Signature } });
+      return headers["webhook-signature"]?.split(" ").map((signature) => signature.split(",")[0]);
+    };
+    expect(await signatures(false)).toEqual(["v1"]);
+    expect(await signatures(true)).toEqual(["v1", "v1a"]);
+    expect(received).toEqual([]);
+  });
+
   test("waits for no request that is in flight, though the endpoint may have one at a time", async () => {
     const subscription = { url: urlOf("/one"), entityId: "one", policy: { maxInFlight: 1 } };
     const id = await idOf(api.subscriptions.createSubscription({ subscription }));

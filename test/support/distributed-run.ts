@@ -54,7 +54,7 @@ export interface Account {
   readonly forged: readonly Receipt[];
   readonly repeats: readonly Receipt[];
   /** Those that were recorded at every death and hand-over before them, or that came more often than there were any. */
-  readonly unexplained: readonly Receipt[];
+  readonly unexplained: readonly string[];
   /** Webhooks that were unrecorded at a death. */
   readonly unrecordedAtDeaths: number;
   /** The same at a death, or when a worker lost its partitions to a new share-out. */
@@ -247,15 +247,18 @@ export class DistributedRun implements AsyncDisposable {
   }
 
   /** A repeat needs a moment before it at which its webhook was unrecorded; each moment excuses one. */
-  #unexplained(repeats: readonly Receipt[], momentsMs: readonly number[]): readonly Receipt[] {
+  #unexplained(repeats: readonly Receipt[], momentsMs: readonly number[]): readonly string[] {
     const unrecordedAt = momentsMs.map((atMs) => ({ atMs, webhooks: this.watch.at(atMs) }));
     const excused = new Map<string, number>();
-    return repeats.filter(({ webhookId, atMs }) => {
+    const unexplained = repeats.filter(({ webhookId, atMs }) => {
       const excuses = unrecordedAt.filter((moment) => moment.atMs <= atMs && moment.webhooks.has(webhookId)).length;
       const used = excused.get(webhookId) ?? 0;
       excused.set(webhookId, used + 1);
       return used >= excuses;
     });
+    return unexplained.map(({ webhookId, path, atMs }) =>
+      JSON.stringify({ webhookId, path, atMs, ...this.watch.times(webhookId), momentsMs }),
+    );
   }
 
   async #storedAccount(): Promise<Pick<Account, "healthyRows" | "open" | "invented" | "unlogged">> {

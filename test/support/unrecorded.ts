@@ -26,8 +26,8 @@ interface Row {
 }
 
 const LOOK_EVERY_MS = 100;
-/** A request that had been sent at a moment may be read by the receiver's process this much later. */
-const READ_LATE_MS = 250;
+/** A request that was begun at a moment may reach the receiver's record this much later, where two cores do it all. */
+const UNDER_WAY_MS = 1_000;
 
 /** What came of a subscription's deliveries, by the store. */
 export interface StoredAccount {
@@ -68,9 +68,14 @@ export class UnrecordedWatch implements AsyncDisposable {
   /** Webhooks that had come by then and whose rows weren't delivered yet, as far as the looks can tell: rather more. */
   at(atMs: number): ReadonlySet<string> {
     const unrecorded = [...this.#firstAtMs].filter(
-      ([id, firstAtMs]) => firstAtMs <= atMs + READ_LATE_MS && (this.#recordedAtMs.get(id) ?? atMs) >= atMs,
+      ([id, firstAtMs]) => firstAtMs <= atMs + UNDER_WAY_MS && (this.#recordedAtMs.get(id) ?? atMs) >= atMs,
     );
     return new Set(unrecorded.map(([id]) => id));
+  }
+
+  /** When its first request came, and when it was seen as recorded: for a message about it. */
+  times(webhookId: string): { readonly firstAtMs: number | undefined; readonly recordedAtMs: number | undefined } {
+    return { firstAtMs: this.#firstAtMs.get(webhookId), recordedAtMs: this.#recordedAtMs.get(webhookId) };
   }
 
   async stored(subscriptionId: string): Promise<StoredAccount> {

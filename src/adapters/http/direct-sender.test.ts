@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { httpServer, httpsServer, tcpServer } from "../../../test/support/receiver.ts";
+import { within } from "../../../test/support/within.ts";
 import type { DirectSender, OutboundRequest } from "../../delivery/sender.ts";
 import { networkSet } from "../../kernel/addresses.ts";
 import { systemClock } from "../../kernel/clock.ts";
@@ -81,6 +82,18 @@ describe("the direct sender", () => {
     await ended;
     await sender.send(request(`http://127.0.0.1:${server.port}/`));
     expect(server.connections()).toBe(2);
+  });
+
+  it("keeps no connection that came up after its request's deadline", async () => {
+    await using server = await httpServer((_request, response) => response.end());
+    const { promise: resolved, resolve: answer } = Promise.withResolvers<readonly string[]>();
+    const sender = makeSender({ resolve: () => resolved });
+    const late = await sender.send(request(`http://late.example:${server.port}/`, { timeoutMs: 20 }));
+    expect(late.exchange).toMatchObject({ reason: "attempt.timeout" });
+    const ended = server.closed();
+    answer(["127.0.0.1"]);
+    // undici would keep an idle one for four seconds.
+    await within(2_000, "the connection's end", ended);
   });
 
   it.each([
