@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { ASSIGNMENT, answer, engineSetup } from "../../test/support/engine.ts";
 import { sampleEvent, sampleSubscription } from "../../test/support/samples.ts";
 import { settled } from "../../test/support/settled.ts";
+import { sleep } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
 
 describe("partitions and stops", () => {
@@ -120,11 +121,28 @@ test("memory has a bound: with as many deliveries as may be, the engine is full"
   expect(engine.isFull()).toBe(true);
 });
 
-describe("while this process is the limit", () => {
-  test("a lane that gets on keeps its work in memory for longer, and the log waits for it", async () => {
-    const { engine, store, sender, load, take, pass } = engineSetup();
-    load.value = 1;
+type Setup = ReturnType<typeof engineSetup>;
+
+/** The store's calls of this name take 600 ms from now on. */
+function slowDown({ store, clock }: Setup, name: "flush" | "claim"): void {
+  const quick = { flush: store.flush.bind(store), claim: store.claim.bind(store) };
+  if (name === "flush") store.flush = (batch) => sleep(clock, 600).then(() => quick.flush(batch));
+  else store.claim = (request) => sleep(clock, 600).then(() => quick.claim(request));
+}
+
+describe("while this process, or the store, is the limit", () => {
+  test.each([
+    ["the process", ({ load }: Setup) => Object.assign(load, { value: 1 })],
+    ["a store that is slow to write", (setup: Setup) => slowDown(setup, "flush")],
+    ["a store that is slow to say what is due", (setup: Setup) => slowDown(setup, "claim")],
+  ])("%s: a lane that gets on keeps its work in memory for longer, and the log waits for it", async (_what, limit) => {
+    const setup = engineSetup();
+    const { engine, store, sender, take, pass } = setup;
+    limit(setup);
     engine.start();
+    // By then it has been noticed.
+    await take(sampleEvent("evt_before"));
+    await pass(1_000);
     const policy = { ...sampleSubscription().policy, maxInFlight: 16 };
     store.put(sampleSubscription({ policy }));
     sender.reply = () => undefined;
