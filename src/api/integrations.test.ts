@@ -151,6 +151,17 @@ describe("PassKit's API and passbus.v1", () => {
     expect(listed.map((each) => each.id)).toEqual([id]);
   });
 
+  test("a proprietary protocol has a number and no name (seed 003)", async () => {
+    const protocol = 1_000 as PassProtocol;
+    const id = await make({ protocol });
+    expect((await ours().getSubscription({ id }, admin)).subscription?.protocol).toBe(protocol);
+    expect(await passkit().getSinkSubscription({ subscriptionId: id, protocol }, admin)).toMatchObject({ protocol });
+    const listed = await all(passkit().listSinkSubscriptions({ protocol }, admin));
+    expect(listed.map((each) => each.id)).toEqual([id]);
+    const other = { subscriptionId: id, protocol: 1_001 as PassProtocol };
+    expect((await failure(passkit().getSinkSubscription(other, admin))).code).toBe(Code.NotFound);
+  });
+
   test("another tenant's, another protocol's and an unknown one are not found alike", async () => {
     const id = await make();
     const stranger = bearer(api.stage.key("admin", { organisation: "globex", environment: "production" }));

@@ -10,6 +10,7 @@ import { Format } from "../../gen/passbus/v1/subscription_pb.js";
 import { ListSubscriptionsRequestSchema } from "../../gen/passbus/v1/subscription_service_pb.js";
 import type { Principal } from "../access/authenticate.ts";
 import { mayCall } from "../access/roles.ts";
+import { isPassProtocol, passProtocolName } from "../domain/pass-protocol.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError, invalidField } from "../kernel/errors.ts";
@@ -102,7 +103,7 @@ async function lookUp(
   protocol: PassProtocol,
   field = "subscriptionId",
 ): Promise<Subscription> {
-  if (PassProtocolSchema.value[protocol] === undefined) {
+  if (!isPassProtocol(protocol)) {
     throw invalidField("protocol", `${protocol} is not a value of ${PassProtocolSchema.typeName}`);
   }
   const found = await subscriptions.get(tenant, requiredId(id, field)).catch((error: unknown) => {
@@ -110,7 +111,7 @@ async function lookUp(
     throw isMissing ? notFound("subscription", id, field) : error;
   });
   const isOther = protocol !== 0 && found.protocol !== 0 && found.protocol !== protocol;
-  if (isOther) throw notFound(`subscription of the protocol ${PassProtocolSchema.value[protocol]?.name}`, id, field);
+  if (isOther) throw notFound(`subscription of the protocol ${passProtocolName(protocol)}`, id, field);
   // Refuses what PassKit's API has no words for, before anything is done to it.
   sinkOf(found);
   return found;

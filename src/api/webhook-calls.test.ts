@@ -88,6 +88,7 @@ const reasonOf = (error: ConnectError) => error.findDetails(ErrorInfoSchema)[0]?
 const plain = (headers: IncomingHttpHeaders | Record<string, string>) =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
 
+// "Use the “Test webhook” functionality" (seed 000), "you can quickly trigger an event" (seed 001).
 describe("TestSubscription", () => {
   it("sends now, and answers the request as sent and the response as received", async () => {
     const { id, secret } = await subscribe({ headers: { "x-team": "ops" } });
@@ -189,6 +190,7 @@ describe("TestSubscription", () => {
   });
 });
 
+// "To preview webhook activity without implementing your own endpoint" (seed 001).
 describe("PreviewPayload", () => {
   it("shows what a test send of the same would send, signed", async () => {
     const { id, secret } = await subscribe();

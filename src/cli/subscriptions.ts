@@ -3,7 +3,6 @@ import { toJsonString } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient } from "@connectrpc/connect";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { PassProtocol } from "../../gen/io/pass_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import {
   DisabledReason,
@@ -18,6 +17,7 @@ import {
   RotateSecretResponseSchema,
   SubscriptionService,
 } from "../../gen/passbus/v1/subscription_service_pb.js";
+import { passProtocolName } from "../domain/pass-protocol.ts";
 import { type AddCommand, CommandFailed, EXIT, type Terminal } from "./cli.ts";
 import { addConnectionOptions, type ConnectionOptions, connected } from "./connection.ts";
 import { addSettingOptions, readSettings, type SettingOptions } from "./subscription-options.ts";
@@ -193,7 +193,7 @@ function detailsOf(subscription: Subscription): readonly (readonly [string, stri
     ["endpoint", shown(subscription.url)],
     ["format", wordOf(Format, subscription.format)],
     ["types", typesOf(subscription)],
-    ["protocol", subscription.protocol === 0 ? "" : (PassProtocol[subscription.protocol] ?? "")],
+    ["protocol", subscription.protocol === 0 ? "" : passProtocolName(subscription.protocol)],
     ["filter", shown(subscription.filter)],
     ["description", shown(subscription.description)],
     ["labels", pairsOf(subscription.labels)],

@@ -45,6 +45,7 @@ async function sent(subscription: Subscription, type = PassEventType.INSTALLED) 
 }
 
 describe("an attempt", () => {
+  // Seed 002.
   it("PASSENTRY carries X-Webhook-Signature: hex HMAC-SHA256 of the body by the secret's whole text", async () => {
     const { request, record } = await sent(subscriptionOf("PASSENTRY"));
     const body = request?.body ?? Buffer.alloc(0);
@@ -54,6 +55,7 @@ describe("an attempt", () => {
     expect(record.request?.headers["x-webhook-signature"]).toBe("");
   });
 
+  // Seed 001.
   it("ETHPASS carries the stored authorization, and its record doesn't", async () => {
     const plain = subscriptionOf("ETHPASS");
     const sealedEthpassAuthorization = sealAuthorization(keyring, plain, "Basic hush");

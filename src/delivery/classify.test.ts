@@ -13,6 +13,7 @@ function response(status: number, headers: Record<string, string> = {}): Exchang
   return { kind: "response", status, headers, excerpt: new Uint8Array(), durationMs: 5 };
 }
 
+// Any 2xx acknowledges (seed 000), 200 among them (seeds 002 and 003).
 describe("classify", () => {
   test.each([
     [200, "delivered", undefined],

@@ -79,6 +79,7 @@ describe("from the log", () => {
   });
 });
 
+// What is not acknowledged with a 2xx comes again (seeds 000 and 003).
 describe("retries", () => {
   test("a failure waits for its time and is sent again with the same webhook id", async () => {
     const { engine, store, sender, take, pass, row } = engineSetup();
@@ -218,6 +219,7 @@ describe("while the store fails", () => {
   });
 });
 
+// "Disabled: Temporarily paused" (seed 000).
 describe("disabled subscriptions", () => {
   test("HOLD keeps events and sends them when it is enabled again", async () => {
     const { engine, store, sender, take, pass, row, done, clock } = engineSetup();

@@ -1,3 +1,4 @@
+/** ethpass's payloads (seed 001) beside the documented one, which is test/golden/ethpass.test.ts. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";

@@ -1,3 +1,4 @@
+/** PassEntry's payloads (seeds 000 and 002) beside the documented one, which is test/golden/passentry.test.ts. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";

@@ -1,3 +1,4 @@
+/** PassKit's payloads (seed 003) beside the documented ones, which are test/golden/passkit.test.ts. */
 import { describe, expect, it } from "vitest";
 import { ActionMethod } from "../../gen/io/integrations_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";

@@ -62,7 +62,9 @@ describe("a record that is an event", () => {
     const message = event();
     completeEvent(message, fallback, "evt_1");
     const value = canonicalBytes(message);
-    const { stored } = decoded(decode(record(value, { "content-type": CANONICAL_CONTENT_TYPE })));
+    const ce = { ce_specversion: "1.0", ce_id: "evt_1", ce_source: "/s", ce_type: "pass.deleted" };
+    const { stored } = decoded(decode(record(value, { "content-type": CANONICAL_CONTENT_TYPE, ...ce })));
+    expect(stored.type).toBe(PassEventType.CREATED);
     expect(stored.value).toBe(value);
     expect(stored.contentHash).toBe(decoded(decode(record(jsonOf(event())))).stored.contentHash);
   });

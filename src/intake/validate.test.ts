@@ -49,6 +49,10 @@ describe("validateEvent", () => {
     expect(fields(full)).toEqual([]);
   });
 
+  test("takes a pass of a proprietary protocol, which has a number and no name (seed 003)", () => {
+    expect(fields({ pass: { id: "p", protocol: 1_000 as never } })).toEqual([]);
+  });
+
   test.each<[string, Init]>([
     ["id", { id: "with blank" }],
     ["id", { id: "x".repeat(129) }],
@@ -68,6 +72,7 @@ describe("validateEvent", () => {
     ["pass.id", { pass: { id: "\ud800" } }],
     ["pass.classId", { pass: { id: "p", classId: "x".repeat(129) } }],
     ["pass.protocol", { pass: { id: "p", protocol: 4 as never } }],
+    ["pass.metadata.status", { pass: { id: "p", metadata: { status: 1_000 as never } } }],
     ["pass.personDetails.gender", { pass: { id: "p", personDetails: { gender: 9 as never } } }],
     ["pass.metadata.status", { pass: { id: "p", metadata: { status: 4 as never } } }],
     ["pass.metadata.lifecycleEvents[1]", { pass: { id: "p", metadata: { lifecycleEvents: [2, 3 as never] } } }],

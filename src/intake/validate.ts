@@ -3,10 +3,12 @@
  * numbers, timestamps within the calendar, finite numbers), found by walking the descriptors so that a new field is
  * covered the day it is added; and the rules of the event itself.
  */
-import { type DescField, type DescMessage, isMessage, ScalarType } from "@bufbuild/protobuf";
+import { type DescEnum, type DescField, type DescMessage, isMessage, ScalarType } from "@bufbuild/protobuf";
 import { type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { PassProtocolSchema } from "../../gen/io/pass_pb.js";
 import { type PassEvent, PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { isEventId } from "../domain/event.ts";
+import { isPassProtocol } from "../domain/pass-protocol.ts";
 import type { FieldViolation } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
 
@@ -102,18 +104,18 @@ function checksOf(message: DescMessage): readonly FieldCheck[] {
 function checkOf(field: DescField): Check | undefined {
   switch (field.fieldKind) {
     case "enum":
-      return enumCheck(field.enum.value, field.enum.typeName);
+      return enumCheck(field.enum);
     case "message":
       return messageCheck(field.message);
     case "scalar":
       return field.scalar === ScalarType.DOUBLE || field.scalar === ScalarType.FLOAT ? checkFinite : undefined;
     case "list": {
-      const item = field.listKind === "enum" ? enumCheck(field.enum.value, field.enum.typeName) : undefined;
+      const item = field.listKind === "enum" ? enumCheck(field.enum) : undefined;
       const check = item ?? (field.listKind === "message" ? messageCheck(field.message) : undefined);
       return check && listCheck(check);
     }
     case "map": {
-      const item = field.mapKind === "enum" ? enumCheck(field.enum.value, field.enum.typeName) : undefined;
+      const item = field.mapKind === "enum" ? enumCheck(field.enum) : undefined;
       const check = item ?? (field.mapKind === "message" ? messageCheck(field.message) : undefined);
       return check && mapCheck(check);
     }
@@ -135,10 +137,12 @@ function chosen(oneof: unknown, localName: string): unknown {
 }
 
 /** protobuf-es hands unknown numbers through, from binary and from JSON: nothing behind could name or render them. */
-function enumCheck(values: Readonly<Record<number, unknown>>, typeName: string): Check {
+function enumCheck(type: DescEnum): Check {
+  // The one enum that has numbers without names; formats that write names write these as numbers.
+  const hasUnnamed = type.typeName === PassProtocolSchema.typeName;
   return (value, path, wrong) => {
-    if (values[value as number] !== undefined) return;
-    wrong.push({ field: path, description: `${value as number} is not a number of ${typeName}` });
+    if (type.value[value as number] !== undefined || (hasUnnamed && isPassProtocol(value as number))) return;
+    wrong.push({ field: path, description: `${value as number} is not a number of ${type.typeName}` });
   };
 }
 

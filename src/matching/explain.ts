@@ -2,9 +2,9 @@
  * Why a subscription gets an event, or why not: the rules by which the index matches, asked one by one and put into
  * words. Judges the subscription as it is now, which may not be as it was when the event came.
  */
-import { PassProtocol } from "../../gen/io/pass_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { DecodedEvent } from "../domain/event.ts";
+import { passProtocolName } from "../domain/pass-protocol.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import { unreachable } from "../kernel/errors.ts";
 import { type Filter, Filters } from "./filter.ts";
@@ -68,8 +68,8 @@ function ruledOut(subscription: Subscription, event: DecodedEvent): Refusal | un
       };
     }
     case "otherProtocol": {
-      const [asked, got] = [subscription.protocol, event.event.pass?.protocol ?? 0].map(
-        (protocol) => PassProtocol[protocol] ?? protocol,
+      const [asked, got] = [subscription.protocol, event.event.pass?.protocol ?? 0].map((protocol) =>
+        passProtocolName(protocol),
       );
       return { reason: "match.protocol", message: `it is for passes of the protocol ${asked}, this one is of ${got}` };
     }

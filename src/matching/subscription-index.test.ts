@@ -20,11 +20,13 @@ async function matched(event: DecodedEvent, ...subscriptions: Partial<Subscripti
 }
 
 describe("who gets an event", () => {
+  // The scopes of seed 000, and seed 003's "project level".
   test("an organisation's subscription gets every entity's events, an entity's its own", async () => {
     const subscriptions = [{ id: "all" }, { id: "mine", entityId: "class-1" }, { id: "other", entityId: "class-2" }];
     expect(await matched(sampleEvent("e"), ...subscriptions)).toEqual(["all", "mine"]);
   });
 
+  // "A list of events you want to subscribe to" (seed 000), "only … data that you are 'subscribed' too" (seed 003).
   test("types are those named, or all that the format can say", async () => {
     const scanned = sampleEvent("e", { type: PassEventType.SCANNED });
     const subscriptions: Partial<Subscription>[] = [
@@ -78,6 +80,7 @@ describe("who gets an event", () => {
     expect(await matched(redeemed, ...others)).toEqual([]);
   });
 
+  // "Separate webhook subscriptions for each environment" (seed 000).
   test("organisations and environments never meet", async () => {
     const staging = { ...TENANT, environment: "staging" };
     expect(await matched(sampleEvent("e", { tenant: staging }), { id: "production" })).toEqual([]);
@@ -94,6 +97,7 @@ describe("who gets an event", () => {
   });
 });
 
+// "Enabled: Actively receiving events. Disabled: Temporarily paused" (seed 000).
 describe("disabled", () => {
   const span = { fromMs: 100, toMs: 200 };
   test.each([

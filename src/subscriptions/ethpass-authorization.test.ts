@@ -1,3 +1,4 @@
+/** "We recommend generating a project secret, and saving it as the Authorization Header" (seed 001). */
 import { describe, expect, test } from "vitest";
 import { CloudEventsMode, Format } from "../../gen/passbus/v1/subscription_pb.js";
 import { refusal, subscriptionsRoom, tenant } from "../../test/support/subscriptions.ts";

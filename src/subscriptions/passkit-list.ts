@@ -18,6 +18,7 @@ import {
   Operator,
   OperatorSchema,
 } from "../../gen/io/query_pb.js";
+import { isPassProtocol } from "../domain/pass-protocol.ts";
 import { type FieldViolation, invalidFields } from "../kernel/errors.ts";
 import { wrongValue } from "./passkit-events.ts";
 
@@ -74,7 +75,7 @@ function query(
   root: string,
   wrong: FieldViolation[],
 ): SinkQuery {
-  if (PassProtocolSchema.value[protocol] === undefined) {
+  if (!isPassProtocol(protocol)) {
     wrong.push({ field: "protocol", description: wrongValue(PassProtocolSchema, protocol) });
   }
   const { limit, offset } = paging;

@@ -1,4 +1,4 @@
-/** PassKit's rules of scope beside passbus.v1's, and what both kinds may say of protocol events. */
+/** PassKit's rules of scope (seed 003) beside passbus.v1's, and what both kinds may say of protocol events. */
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { Format, Origin, type Subscription, SubscriptionSchema } from "../../gen/passbus/v1/subscription_pb.js";

@@ -22,6 +22,7 @@ import {
   type Subscription as SubscriptionMessage,
   SubscriptionSchema,
 } from "../../gen/passbus/v1/subscription_pb.js";
+import { isPassProtocol } from "../domain/pass-protocol.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import { CodedError, type FieldViolation, invalidFields } from "../kernel/errors.ts";
 import { configurationOf, readConfiguration } from "./passkit-config.ts";
@@ -153,7 +154,7 @@ function sameEvents(left: SinkSubscription, right: SinkSubscription): boolean {
 }
 
 function judgeProtocol({ protocol }: SinkSubscription, wrong: FieldViolation[]): void {
-  if (protocol !== 0 && PassProtocolSchema.value[protocol] !== undefined) return;
+  if (protocol !== 0 && isPassProtocol(protocol)) return;
   wrong.push({ field: "protocol", description: wrongValue(PassProtocolSchema, protocol) });
 }
 

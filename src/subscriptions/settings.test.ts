@@ -200,6 +200,7 @@ describe("readSettings", () => {
     }
   });
 
+  // "A registered endpoint will receive all of the following events" (seed 001).
   test("an ethpass endpoint gets all five, and the list may say no less", () => {
     const { CREATED, INSTALLED, UNINSTALLED, INVALIDATED, SCANNED, UPDATED } = PassEventType;
     const all = [SCANNED, INVALIDATED, UNINSTALLED, INSTALLED, CREATED];

@@ -6,7 +6,6 @@
  * it says would lose events.
  */
 import { ActionMethodSchema } from "../../gen/io/integrations_pb.js";
-import { PassProtocolSchema } from "../../gen/io/pass_pb.js";
 import { type PassEventType, PassEventTypeSchema } from "../../gen/passbus/v1/pass_event_pb.js";
 import {
   CloudEventsMode,
@@ -20,6 +19,7 @@ import {
   type Subscription as SubscriptionMessage,
 } from "../../gen/passbus/v1/subscription_pb.js";
 import { EVENT_TYPES } from "../domain/event.ts";
+import { isPassProtocol } from "../domain/pass-protocol.ts";
 import type { FormatName, FormatOptions, Subscription } from "../domain/subscription.ts";
 import { formatOf } from "../formats/registry.ts";
 import { LIMITS } from "../kernel/limits.ts";
@@ -59,7 +59,7 @@ export function readSettings(message: SubscriptionMessage, wrong: Violations): S
     wrong.add("description", `must have at most ${LIMITS.descriptionCharacters} characters`);
   }
   if (message.operationalEvents.length > 0) wrong.add("operational_events", NOT_YET);
-  if (!isKnown(PassProtocolSchema, message.protocol)) {
+  if (!isPassProtocol(message.protocol)) {
     wrong.add("protocol", `${message.protocol} is not a number of io.PassProtocol`);
   }
   const format = readFormat(message.format, wrong);

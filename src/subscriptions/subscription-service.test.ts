@@ -1,3 +1,4 @@
+/** What may be created, and what becomes of it: PassEntry's rules of webhook subscriptions (seed 000). */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";

@@ -77,6 +77,7 @@ describe("update", () => {
     ]);
   });
 
+  // "Cannot change the scope after subscription creation" (seed 000).
   test("the scope stays what it was", async () => {
     const { add, change } = subscriptionsRoom();
     const { id } = (await add({ entityId: "class-1" })).subscription;

@@ -74,6 +74,7 @@ export function subscriptionRacesContract(name: string, make: MakeStore): void {
   const scopes = ["", "shop"];
 
   describe(`${name}: ${ROUNDS} rounds of ${CREATES} parallel creates`, { timeout: TIMEOUT_MS }, () => {
+    // "Cannot create multiple webhook subscriptions with the same target URL within the same scope" (seed 000).
     test("of one URL, however it is written, one is made", async () => {
       for (let round = 0; round < ROUNDS; round++) {
         const entityId = scopes[round % 2] ?? "";
@@ -83,6 +84,7 @@ export function subscriptionRacesContract(name: string, make: MakeStore): void {
       }
     });
 
+    // "10 organisation-level and 10 per entity subscriptions" is the default limit (seed 000).
     test("of different URLs, as many are made as the organisation was given", async () => {
       for (let round = 0; round < ROUNDS; round++) {
         const tenant = tenantOf(round);

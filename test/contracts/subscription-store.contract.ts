@@ -35,6 +35,7 @@ export function subscriptionStoreContract(name: string, make: MakeStore): void {
       expect(await again.feed.load(ACME)).toEqual({ version: 1, subscriptions: [full] });
     });
 
+    // "Within the same scope", and "separate webhook subscriptions for each environment" (seed 000).
     test("a URL is there once in a scope; other scopes and tenants have their own", async () => {
       const url = "https://a.example/";
       expect(await store.subscriptions.insert(subscription("sub_1", { url }), LIMIT)).toBe("inserted");

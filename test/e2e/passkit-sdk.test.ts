@@ -1,6 +1,6 @@
 /**
- * PassKit's published SDKs, as they come from npm and PyPI, against a whole passbus: every call of sink subscriptions,
- * then an event and its webhook.
+ * PassKit's own API for what seed 003 sets up by hand: its published SDKs, as they come from npm and PyPI, against a
+ * whole passbus: every call of sink subscriptions, then an event and its webhook.
  */
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";

@@ -113,6 +113,7 @@ describe("endpoints that misbehave", () => {
     expect(await sink.receiptsAt("/elsewhere")).toEqual([]);
   });
 
+  // "If you believe your secret key was compromised, rotate it" (seed 000).
   test("a rotated secret reaches work that waits: both sign in the overlap, the new one alone without", async () => {
     const endpoint = await subscribe(api, sink, "/rotated", { entityId: "rotated", policy: RARELY });
     const { id, secret: first } = endpoint;

@@ -1,4 +1,4 @@
-/** What Go's encoding/json itself wrote (go/main.go), against ours. */
+/** What Go's encoding/json itself wrote (go/main.go), against ours: PassKit's payloads (seed 003) are written by it. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";

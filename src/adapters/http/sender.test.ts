@@ -79,6 +79,7 @@ describe("what is sent", () => {
     ]);
   });
 
+  // "Pass Deleted (HTTP DELETE)" (seed 003).
   it("has its body with DELETE too", async () => {
     const bodies: string[] = [];
     await using server = await httpServer(async (incoming, response) => {

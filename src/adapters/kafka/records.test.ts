@@ -62,7 +62,14 @@ test.each(["-1", "1700000000123456", "NaN"])(
   "a producer's timestamp %s that can't be one counts as now",
   (timestamp) => {
     const before = Date.now();
-    const { appendedAtMs } = logRecord("t", 0, { key: null, value: null, timestamp, attributes: 0, offset: "0", headers: {} });
+    const { appendedAtMs } = logRecord("t", 0, {
+      key: null,
+      value: null,
+      timestamp,
+      attributes: 0,
+      offset: "0",
+      headers: {},
+    });
     expect(appendedAtMs).toBeGreaterThanOrEqual(before);
     expect(appendedAtMs).toBeLessThanOrEqual(Date.now());
   },

@@ -27,11 +27,10 @@ export const STATUSES = [
 export const WAITING = STATUSES.indexOf("waiting");
 export const ATTEMPTING = STATUSES.indexOf("attempting");
 export const HELD = STATUSES.indexOf("held");
-export const FAILED = STATUSES.indexOf("failed");
 export const DELIVERED = STATUSES.indexOf("delivered");
 
 /** Every status below this one is open: it waits, is held or is being attempted. */
-export const FIRST_TERMINAL = FAILED;
+export const FIRST_TERMINAL = STATUSES.indexOf("failed");
 
 /** The order is the number that is stored, and the order of claiming. */
 export const WORK_CLASSES = ["live", "retry", "replay"] as const satisfies readonly WorkClass[];

@@ -101,6 +101,17 @@ describe("a CloudEvent", () => {
   });
 });
 
+test("the data's message is named by its content type, else by the CloudEvent's", () => {
+  const payload = { ...ATTRIBUTES, data: { event: "PASS_EVENT_INSTALLED", pass: { id: "p1" } } };
+  const named = { ...payload, datacontenttype: `${JSON_TYPE};${PAYLOAD}` };
+  const [inner, outer] = [
+    structured(named, `${STRUCTURED};proto=passbus.v1.PassEvent`),
+    structured(payload, `${STRUCTURED};${PAYLOAD}`),
+  ];
+  expect(inner).toMatchObject({ id: "evt-1", pass: { id: "p1" } });
+  expect(outer).toEqual(inner);
+});
+
 describe("what is no CloudEvent of ours is refused, and says why", () => {
   const without = (name: keyof typeof ATTRIBUTES) => {
     const { [name]: _, ...others } = ATTRIBUTES;
@@ -109,6 +120,7 @@ describe("what is no CloudEvent of ours is refused, and says why", () => {
   test.each(["specversion", "id", "source", "type"] as const)("without %s", (name) => {
     expect(() => binary(without(name))).toThrow(`the header ce_${name} is missing`);
     expect(() => structured({ ...without(name), data: DATA })).toThrow(`the CloudEvent's ${name} is missing`);
+    expect(() => binary({ ...ATTRIBUTES, [name]: "" })).toThrow(`the header ce_${name} is missing`);
     expect(() => structured({ ...ATTRIBUTES, [name]: 1, data: DATA })).toThrow(`${name} must be a text`);
   });
 
@@ -133,6 +145,12 @@ describe("what is no CloudEvent of ours is refused, and says why", () => {
       /^occurred_at: /,
     ],
     [
+      "a time that is a moment later",
+      { time: "2020-12-22T13:41:58Z", data: { ...DATA, occurredAt: "2020-12-22T13:41:58.000000001Z" } },
+      "event.invalid",
+      /^occurred_at: /,
+    ],
+    [
       "another type in its data",
       { data: { ...DATA, type: 1 } },
       "event.invalid",
@@ -147,6 +165,10 @@ describe("what is no CloudEvent of ours is refused, and says why", () => {
   ])("%s", (_name, members, code, message) => {
     const refusal = () => structured({ ...ATTRIBUTES, data: DATA, ...members });
     expect(refusal).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
+  });
+
+  test("and of a producer's text no more is said than people read", () => {
+    expect(() => binary({ ...ATTRIBUTES, type: "x".repeat(10_000) })).toThrow(/^.{100,400}$/);
   });
 
   test("a batch, and other formats", () => {

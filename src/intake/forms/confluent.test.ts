@@ -35,6 +35,7 @@ describe("message indexes", () => {
     ["more than any schema nests", [66, ...Array<number>(33).fill(0)]],
     ["a varint in more bytes than it takes", [0x82, 0x00, 0]],
     ["a varint of more than 32 bits", [0xff, 0xff, 0xff, 0xff, 0x10]],
+    ["an index of more than 32 bits", [2, 0x80, 0x80, 0x80, 0x80, 0x10]],
     ["a varint that does not end", [0x80]],
   ])("%s is refused", (_name, bytes) => {
     expect(() => indexesOf(...bytes)).toThrow("after schema id 7 of Confluent's framing stand no message indexes");

@@ -50,6 +50,12 @@ describe("PassKit's samples (seed 003)", () => {
   });
 });
 
+test("the parameter proto is found under any spelling that a content type may have", () => {
+  const text = Buffer.from('{"event":"PASS_EVENT_INSTALLED","pass":{"id":"p1"}}');
+  const named = 'Application/JSON; charset=utf-8; PROTO = "io.SinkSubscriptionPayload"';
+  expect(readEvent({ "content-type": named }, text).type).toBe(INSTALLED);
+});
+
 describe("the event's name", () => {
   test.each([
     ["PASS_EVENT_RECORD_CREATED", 0, { type: CREATED }],

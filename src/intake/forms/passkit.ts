@@ -135,7 +135,7 @@ function fieldOf({ fields }: DescMessage, key: string): DescField | undefined {
 
 /** `path` ends with a full stop. */
 function timeOf({ seconds = 0, nanos = 0, ...others }: JsonObject, path: string): JsonValue {
-  const isTime = isCount(seconds) && isCount(nanos) && nanos >= 0 && nanos < 1_000_000_000;
+  const isTime = isCount(seconds) && isCount(nanos);
   try {
     if (isTime && Object.keys(others).length === 0) {
       return toJson(TimestampSchema, create(TimestampSchema, { seconds: BigInt(seconds), nanos }));
