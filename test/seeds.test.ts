@@ -83,6 +83,7 @@ describe("docs/seeds.md", () => {
     expect(cells).toHaveLength(3);
     for (const cell of cells) expect(cell).not.toBe("");
     const [, where = "", shown] = cells;
+    expect(where).toMatch(/`(?:src|proto)\/|\*\*not yet\*\*/);
     for (const [, path = ""] of where.matchAll(/`((?:src|proto)\/[^`]+)`/g))
       expect(existsSync(join(root, path))).toBe(true);
     if (shown === "–") expect(where).toContain("**not yet**");
