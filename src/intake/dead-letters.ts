@@ -65,8 +65,9 @@ export function deadLetterId({
   partition,
   offset,
   appendedAtMs,
-}: Pick<LogRecord, "topic" | "partition" | "offset" | "appendedAtMs">): string {
-  return derivedId("dead", [topic, String(partition), String(offset), String(appendedAtMs)]);
+  claimedTime,
+}: Pick<LogRecord, "topic" | "partition" | "offset" | "appendedAtMs" | "claimedTime">): string {
+  return derivedId("dead", [topic, String(partition), String(offset), claimedTime ?? String(appendedAtMs)]);
 }
 
 /** A letter as every store keeps it: under its id, with no more of its value than LIMITS allow. */

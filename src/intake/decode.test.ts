@@ -102,6 +102,13 @@ describe("a record that is an event", () => {
   });
 });
 
+test("an event without an id has the same one whenever its record is read, also where its time had to be mended", () => {
+  const value = bytesOf({ ...event(), id: "" });
+  const read = (appendedAtMs: number) =>
+    decoded(decode({ ...record(value), appendedAtMs, claimedTime: "-1" })).stored.id;
+  expect(read(1_700_000_000_000)).toBe(read(1_800_000_000_000));
+});
+
 describe("a record that is dead", () => {
   test("the mark of our own records is believed in our own log alone", () => {
     const value = bytesOf({ ...event(), type: 99 as PassEventType });

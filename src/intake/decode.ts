@@ -134,7 +134,7 @@ function hashedId(record: LogRecord): string {
     record.topic,
     String(record.partition),
     String(record.offset),
-    String(record.appendedAtMs),
+    record.claimedTime ?? String(record.appendedAtMs),
     text(record.key).replaceAll("\0", "\0\0"),
     hash("sha256", record.value ?? new Uint8Array(), "hex"),
   ]);

@@ -20,6 +20,8 @@ export interface LogRecord {
   readonly offset: number;
   /** When the log took it, by the log's clock. */
   readonly appendedAtMs: number;
+  /** What the record itself says, where that is no time that `appendedAtMs` could take: ids are made of it. */
+  readonly claimedTime?: string;
   readonly key: Uint8Array | null;
   /** null: a tombstone. */
   readonly value: Uint8Array | null;

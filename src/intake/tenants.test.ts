@@ -52,6 +52,13 @@ describe("whom a topic may speak for", () => {
     expect(bound.fallback("pass.events")).toEqual(tenant("default"));
   });
 
+  test("an entry for every topic does not widen one that is bound by name", () => {
+    const mixed = rule("*", "acme=acme/production");
+    expect(mixed.allows("acme", tenant("globex"))).toBe(false);
+    expect(mixed.fallback("acme")).toEqual(tenant("acme"));
+    expect(mixed.allows("pass.events", tenant("globex"))).toBe(true);
+  });
+
   test("a topic that no entry names speaks for nobody", () => {
     expect(rule("acme=acme/test").allows("other", tenant("acme", "test"))).toBe(false);
   });

@@ -10,7 +10,12 @@ export interface TenantRule {
 
 /** A record without headers belongs to its topic's first binding; where that says "any", to `bootstrap`'s organisation. */
 export function tenantRule(bindings: readonly TenantBinding[], bootstrapOrganisation: string): TenantRule {
-  const of = (topic: string) => bindings.filter((each) => each.topic === undefined || each.topic === topic);
+  const general = bindings.filter(({ topic }) => topic === undefined);
+  // What is said of a topic by name is all that it may: a `*` beside it doesn't widen it.
+  const of = (topic: string) => {
+    const own = bindings.filter((each) => each.topic === topic);
+    return own.length > 0 ? own : general;
+  };
   return {
     fallback(topic) {
       const [first] = of(topic);

@@ -50,6 +50,7 @@ describe.skipIf(!grpcurl.present)(grpcurl.title("grpcurl"), () => {
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
       "io.Integrations",
+      "passbus.v1.AccessService",
       "passbus.v1.DeliveryService",
       "passbus.v1.EventService",
       "passbus.v1.SubscriptionService",

@@ -62,7 +62,7 @@ test.each(["-1", "1700000000123456", "NaN"])(
   "a producer's timestamp %s that can't be one counts as now",
   (timestamp) => {
     const before = Date.now();
-    const { appendedAtMs } = logRecord("t", 0, {
+    const { appendedAtMs, claimedTime } = logRecord("t", 0, {
       key: null,
       value: null,
       timestamp,
@@ -70,6 +70,8 @@ test.each(["-1", "1700000000123456", "NaN"])(
       offset: "0",
       headers: {},
     });
+    // Ids are made of it, and must be the same whenever the record is read.
+    expect(claimedTime).toBe(timestamp);
     expect(appendedAtMs).toBeGreaterThanOrEqual(before);
     expect(appendedAtMs).toBeLessThanOrEqual(Date.now());
   },

@@ -8,7 +8,7 @@ export function logRecord(topic: string, partition: number, message: KafkaMessag
     topic,
     partition,
     offset: Number(message.offset),
-    appendedAtMs: saneTime(Number(message.timestamp)),
+    ...timeOf(message.timestamp),
     key: message.key,
     value: message.value,
     ...readHeaders(message.headers),
@@ -19,9 +19,11 @@ export function logRecord(topic: string, partition: number, message: KafkaMessag
  * On a topic of CreateTime a timestamp is what its producer said: none (-1), or one in microseconds, would be years away,
  * and every subscription younger than the event, or no time that can be written down.
  */
-function saneTime(timestampMs: number): number {
+function timeOf(timestamp: string): Pick<LogRecord, "appendedAtMs" | "claimedTime"> {
+  const timestampMs = Number(timestamp);
   const nowMs = Date.now();
-  return timestampMs >= 0 && timestampMs <= nowMs + SKEW_MS ? timestampMs : nowMs;
+  const isTime = timestampMs >= 0 && timestampMs <= nowMs + SKEW_MS;
+  return isTime ? { appendedAtMs: timestampMs } : { appendedAtMs: nowMs, claimedTime: timestamp };
 }
 
 /** A broker's clock may be ahead of ours. */
