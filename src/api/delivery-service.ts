@@ -111,6 +111,8 @@ function deliveryMessage(delivery: Delivery): MessageInitShape<typeof DeliverySc
     ...(delivery.finishedAtMs !== undefined && { finishedAt: timestampFromMs(delivery.finishedAtMs) }),
     attemptCount: delivery.attemptCount,
     run: delivery.run,
+    foldedInto: delivery.foldedInto ?? "",
+    replayId: delivery.replayId ?? "",
   };
 }
 

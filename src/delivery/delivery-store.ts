@@ -6,7 +6,9 @@ import type { Tenant } from "../kernel/tenant.ts";
 
 /** Where a delivery goes after an attempt, or after a decision without one. */
 export type NextState =
-  | { readonly status: "delivered" | "failed" | "cancelled"; readonly finishedAtMs: number }
+  | { readonly status: "delivered" | "failed"; readonly finishedAtMs: number }
+  /** `foldedInto`: the newer delivery that says what this one would have said. */
+  | { readonly status: "cancelled"; readonly finishedAtMs: number; readonly foldedInto?: string }
   | { readonly status: "waiting"; readonly dueAtMs: number; readonly workClass: WorkClass }
   | { readonly status: "held" };
 

@@ -8,17 +8,11 @@
  *
  * Ports: DeliveryStore (the workers' side of the store), Sender (HTTP), EndpointSwitch.
  */
-import type { Subscription } from "../domain/subscription.ts";
 import { type Clock, sleep, waitAtMost } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import type { Load } from "../kernel/load.ts";
-import type { Log } from "../kernel/log.ts";
-import type { Random } from "../kernel/random.ts";
-import type { Tenant } from "../kernel/tenant.ts";
-import type { Match, SubscriptionIndex } from "../matching/subscription-index.ts";
-import { type AttemptDeps, attempt } from "./attempt.ts";
-import { decide } from "./classify.ts";
-import type { DeliveryStore, NextState } from "./delivery-store.ts";
+import type { Match } from "../matching/subscription-index.ts";
+import type { DeliveryStore } from "./delivery-store.ts";
 import { type Arrival, InHand } from "./in-hand.ts";
 import type { Lane } from "./lane.ts";
 import { Lanes, SPILL_AFTER_MS } from "./lanes.ts";
@@ -28,22 +22,12 @@ import { PLAN_BATCH, PlanQueue } from "./plan-queue.ts";
 import { Recorder } from "./recorder.ts";
 import { RetryScheduler } from "./retry-scheduler.ts";
 import { Sweeper } from "./sweeper.ts";
+import { type TurnDeps, Turns } from "./turn.ts";
 import { isFromLog, sameAssignment, type Waiter, type Work, type WorkAssignment } from "./work.ts";
 
-/** Turns a subscription off on the receiver's word. */
-export interface EndpointSwitch {
-  disable(tenant: Tenant, subscriptionId: string, reason: "gone"): Promise<unknown>;
-}
-
-export interface EngineDeps extends AttemptDeps {
+export interface EngineDeps extends TurnDeps {
   readonly store: DeliveryStore;
-  readonly index: SubscriptionIndex;
-  readonly endpointSwitch: EndpointSwitch;
-  readonly random: Random;
-  readonly log: Log;
   readonly load: Load;
-  /** False once a partition is, or may be, another's (protocol, rule 2). */
-  readonly isFresh: (assignment: WorkAssignment) => boolean;
 }
 
 /** What the engine holds at this moment. */
@@ -59,7 +43,6 @@ const TICK_MS = 100;
 /** A load from which we take ourselves for the limit. */
 const SATURATED = 0.8;
 const RETRY_MS = 1_000;
-const RUN_FAILED_WAIT_MS = 60_000;
 /** A stop waits at least so long for the last flush, whatever it was told. */
 const FLUSH_GRACE_MS = 1_000;
 
@@ -87,7 +70,13 @@ export class Engine {
     const onDue = () => this.#scheduler.wake();
     const mayStart = () => !this.#stopping.signal.aborted && this.#recorder.takesMore;
     this.#outcomes = new Outcomes({ recorder: this.#recorder, inHand: this.#inHand, clock, onDue });
-    const run = (work: Work) => this.#run(work);
+    const turns = new Turns(deps, {
+      outcomes: this.#outcomes,
+      stopping: this.#stopping.signal,
+      putBack: (work) => this.#putBack(work),
+      giveUp: (work) => this.#giveUp(work),
+    });
+    const run = (work: Work) => turns.run(work);
     this.#lanes = new Lanes({ clock, mayStart, run, onLeft: (lane) => this.#onLeft(lane) });
     const place = (work: Work, match: Match) => this.#place(work, match);
     this.#plans = new PlanQueue({
@@ -228,91 +217,11 @@ export class Engine {
     this.#outcomes.spill(work);
   }
 
-  // ---- an attempt ----
-
-  /** Whether the endpoint said anything; true where it wasn't asked. */
-  async #run(work: Work): Promise<boolean> {
-    try {
-      const subscription = await this.#subscriptionOf(work);
-      if (subscription === "stopped") this.#putBack(work);
-      else if (work.event.conflicted || !this.#mayStillSend(work, subscription)) this.#giveUp(work);
-      else if (subscription?.state === "enabled") return await this.#attempt(work, subscription);
-      else this.#setAside(work, subscription);
-    } catch (err) {
-      // A mistake of ours must not wedge the log or spin: the delivery waits in the store.
-      this.#deps.log.error("delivery.run_failed", { err, deliveryId: work.id });
-      const dueAtMs = this.#clock.now() + RUN_FAILED_WAIT_MS;
-      this.#outcomes.finish(work, { next: { status: "waiting", dueAtMs, workClass: "retry" } });
-    }
-    return true;
-  }
-
   /** Half of the slots are free, or the only one is: worth a claim where the store may have work for them. */
   #onLeft(lane: Lane): void {
     this.#noteRoom();
     const mayHaveMore = lane.behind || lane.moreDue;
     if (mayHaveMore && lane.freeSlots(this.#clock.monotonic()) * 2 >= lane.cap) this.#scheduler.wake();
-  }
-
-  /** What an attempt uses is read when it starts. */
-  async #subscriptionOf(work: Work): Promise<Subscription | undefined | "stopped"> {
-    const { index } = this.#deps;
-    const { tenant } = work.event.stored;
-    if (index.holds(tenant)) return index.find(tenant, work.subscriptionId);
-    while (!this.#stopping.signal.aborted) {
-      try {
-        return (await index.refresh([tenant])).find(tenant, work.subscriptionId);
-      } catch (err) {
-        this.#deps.log.error("delivery.index_failed", { err });
-        await sleep(this.#clock, RETRY_MS, this.#stopping.signal);
-      }
-    }
-    return "stopped";
-  }
-
-  /** Nothing is to be sent after all: its subscription was deleted, or is disabled. */
-  #setAside(work: Work, subscription: Subscription | undefined): void {
-    const next: NextState =
-      subscription === undefined ? { status: "cancelled", finishedAtMs: this.#clock.now() } : { status: "held" };
-    this.#outcomes.finish(work, { next });
-  }
-
-  /** The last look before sending: the partition is still ours, or the lease outlasts the attempt. */
-  #mayStillSend(work: Work, subscription: Subscription | undefined): boolean {
-    if (work.claim !== undefined) {
-      return this.#clock.now() + (subscription?.policy.attemptTimeoutMs ?? 0) < work.claim.leaseUntilMs;
-    }
-    return !isFromLog(work) || this.#deps.isFresh(work.assignment);
-  }
-
-  async #attempt(work: Work, subscription: Subscription): Promise<boolean> {
-    const result = await attempt(this.#deps, work.event, subscription, work.id);
-    const nowMs = this.#clock.now();
-    if (result.outcome.kind === "cancelled") {
-      this.#putBack(work);
-      return true;
-    }
-    const { next, gone } = decide(result.outcome, subscription.policy, work.runAttempts + 1, nowMs, this.#deps.random);
-    this.#deps.log.debug("delivery.attempted", {
-      deliveryId: work.id,
-      subscriptionId: work.subscriptionId,
-      outcome: result.outcome.kind,
-      next: next.status,
-      durationMs: result.attempt.durationMs,
-    });
-    this.#outcomes.finish(work, { attempt: result.attempt, next });
-    if (gone) await this.#disable(subscription);
-    return result.outcome.kind !== "unreachable";
-  }
-
-  async #disable(subscription: Subscription): Promise<void> {
-    try {
-      await this.#deps.endpointSwitch.disable(subscription.tenant, subscription.id, "gone");
-      this.#deps.log.warn("subscription.disabled", { subscriptionId: subscription.id, reason: "gone" });
-    } catch (err) {
-      // The next 410 tries again.
-      this.#deps.log.error("subscription.disable_failed", { err, subscriptionId: subscription.id });
-    }
   }
 
   // ---- what leaves ----

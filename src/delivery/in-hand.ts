@@ -8,6 +8,8 @@ export interface Arrival {
   readonly stored: StoredEvent;
   readonly event: EventInHand["event"];
   readonly assignment: WorkAssignment;
+  /** Of its record, in the assignment's partition. */
+  readonly offset: number;
   done(): void;
   conflict(): void;
 }

@@ -77,6 +77,15 @@ export interface Delivery {
   readonly dueAtMs?: number;
   /** Only while attempting. */
   readonly leaseUntilMs?: number;
+  /**
+   * Its place among its pass's events, from the log: the offset of the record. Present where its subscription asked for
+   * order or conflation when it was planned.
+   */
+  readonly sequence?: number;
+  /** The replay that made it due; its attempts carry `webhook-replay: true`. */
+  readonly replayId?: string;
+  /** The newer delivery that says what this one would have said (conflation). Only when cancelled. */
+  readonly foldedInto?: string;
   readonly createdAtMs: number;
   /** Only when terminal; TTL runs from here. */
   readonly finishedAtMs?: number;

@@ -119,6 +119,7 @@ export class Intake implements RecordSink {
     return {
       ...event,
       assignment,
+      offset: record.offset,
       done: () => {
         isSettled = true;
         this.#release(entry);

@@ -4,6 +4,8 @@ import type { Assignment } from "./event-log.ts";
 /** An event on its way from a record of the log to its deliveries. One of `done` and `conflict` is called; a second call does nothing. */
 export interface IncomingEvent extends DecodedEvent {
   readonly assignment: Assignment;
+  /** Its record's, in the assignment's partition: the place of an event among its pass's. */
+  readonly offset: number;
   /** All that the record asked for is durable: its offset may go. */
   done(): void;
   /** Another content is stored under its id: the record becomes a dead letter. */

@@ -72,11 +72,12 @@ async function killAndRestart(
   publisher: PacedPublisher,
   dataDir: string,
 ): Promise<{ readonly kill: Kill; readonly next: RunningPassbus }> {
+  // First of all, or the calls under way are answered meanwhile and nothing breaks.
+  const ended = passbus.end("SIGKILL");
   publisher.interrupt();
+  expect(await ended).toEqual({ code: null, signal: "SIGKILL" });
   const accepted = new Set(publisher.accepted.keys());
   const acceptedEvents = new Set([...publisher.accepted.values()].map(({ eventId }) => eventId));
-  const exit = await passbus.end("SIGKILL");
-  expect(exit).toEqual({ code: null, signal: "SIGKILL" });
   const left = remains(dataDir);
   const betweenMs = Date.now();
   const next = await RunningPassbus.start(dataDir);

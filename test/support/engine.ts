@@ -67,9 +67,11 @@ export function engineSetup() {
   });
   const done: string[] = [];
   const conflicts: string[] = [];
+  let offset = 0;
   const arrival = (event: DecodedEvent, assignment = ASSIGNMENT): Arrival => ({
     ...event,
     assignment,
+    offset: offset++,
     done: () => done.push(event.stored.id),
     conflict: () => conflicts.push(event.stored.id),
   });

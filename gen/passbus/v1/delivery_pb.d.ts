@@ -89,6 +89,20 @@ export declare type Delivery = Message<"passbus.v1.Delivery"> & {
    * @generated from field: int32 run = 12;
    */
   run: number;
+
+  /**
+   * Cancelled because this newer delivery says what it would have said (DeliveryPolicy.conflate).
+   *
+   * @generated from field: string folded_into = 13;
+   */
+  foldedInto: string;
+
+  /**
+   * The replay that made it due last; empty where none did.
+   *
+   * @generated from field: string replay_id = 14;
+   */
+  replayId: string;
 };
 
 /**

@@ -80,6 +80,10 @@ export interface DeliveryDocument extends Stored {
   readonly attempts: readonly AttemptDocument[];
   /** When it is due while waiting, and when its lease ends while attempting; else absent. */
   readonly workAt?: number;
+  /** Only where order or conflation was asked for. */
+  readonly sequence?: number;
+  readonly replay?: string;
+  readonly foldedInto?: string;
   readonly createdAt: number;
   /** Only when terminal. The expiry reads it. */
   readonly finishedAt?: Date;
@@ -160,6 +164,9 @@ export function deliveryOf(document: DeliveryDocument): Delivery {
     attempts: document.attempts.map((attempt): Attempt => JSON.parse(attempt.json)),
     ...(status === "waiting" && workAt !== undefined ? { dueAtMs: workAt } : {}),
     ...(status === "attempting" && workAt !== undefined ? { leaseUntilMs: workAt } : {}),
+    ...(document.sequence === undefined ? {} : { sequence: document.sequence }),
+    ...(document.replay === undefined ? {} : { replayId: document.replay }),
+    ...(document.foldedInto === undefined ? {} : { foldedInto: document.foldedInto }),
     createdAtMs: document.createdAt,
     ...(finishedAt === undefined ? {} : { finishedAtMs: finishedAt.getTime() }),
   };

@@ -7,7 +7,7 @@
  */
 import type { Db, Document, IndexDescriptionInfo } from "mongodb";
 import type { Preparation, PreparationStep } from "../../kernel/preparation.ts";
-import { COLLECTIONS, DELIVERED } from "./documents.ts";
+import { COLLECTIONS, DELIVERED, FIRST_TERMINAL } from "./documents.ts";
 import { translated } from "./wire.ts";
 
 /** How long things are kept when they are done. Milliseconds; the server counts in seconds, up to 68 years. */
@@ -67,6 +67,12 @@ export const INDEXES: readonly IndexRow[] = [
     collection: deliveries,
     key: { status: 1, tenant: 1, createdAt: 1, _id: 1 },
     partialFilterExpression: notDelivered,
+  },
+  {
+    name: "deliveries_chain",
+    collection: deliveries,
+    key: { lane: 1, pass: 1, sequence: 1, status: 1 },
+    partialFilterExpression: { sequence: { $gte: 0 }, status: { $lt: FIRST_TERMINAL } },
   },
   { name: "deliveries_expiry", collection: deliveries, key: { finishedAt: 1 }, expiry: "deliveryRetentionMs" },
 

@@ -45,6 +45,7 @@ export interface NextFields {
   readonly class?: number;
   readonly workAt?: number;
   readonly finishedAt?: Date;
+  readonly foldedInto?: string;
 }
 
 export function nextFields(next: NextState): NextFields {
@@ -56,8 +57,11 @@ export function nextFields(next: NextState): NextFields {
       return { status };
     case "delivered":
     case "failed":
-    case "cancelled":
       return { status, finishedAt: new Date(next.finishedAtMs) };
+    case "cancelled": {
+      const folded = next.foldedInto === undefined ? {} : { foldedInto: next.foldedInto };
+      return { status, finishedAt: new Date(next.finishedAtMs), ...folded };
+    }
   }
 }
 
@@ -101,6 +105,9 @@ function firstDocument(delivery: Delivery, attempts: readonly AttemptDocument[],
     attemptCount: delivery.attemptCount,
     attempts: bounded(attempts),
     ...(workAt === undefined ? {} : { workAt }),
+    ...(delivery.sequence === undefined ? {} : { sequence: delivery.sequence }),
+    ...(delivery.replayId === undefined ? {} : { replay: delivery.replayId }),
+    ...(delivery.foldedInto === undefined ? {} : { foldedInto: delivery.foldedInto }),
     createdAt: delivery.createdAtMs,
     ...(delivery.finishedAtMs === undefined ? {} : { finishedAt: new Date(delivery.finishedAtMs) }),
     token,

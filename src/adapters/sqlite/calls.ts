@@ -55,6 +55,9 @@ export type DeliveryRow = readonly [
   createdAtMs: number,
   finishedAtMs: number | null,
   attempts: string,
+  sequence: number | null,
+  replayId: string | null,
+  foldedInto: string | null,
 ];
 
 /** `workClass` null: it stays; `attempt` null: there was none. */
@@ -67,6 +70,7 @@ export type OutcomeRow = readonly [
   workAtMs: number | null,
   finishedAtMs: number | null,
   attempt: string | null,
+  foldedInto: string | null,
 ];
 
 /** `tenant` is the place in the batch's list of tenants. */

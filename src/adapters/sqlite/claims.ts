@@ -275,7 +275,7 @@ class ClaimedBatch {
 
   addDelivery(tenant: number, event: number, row: DeliveryRow, leaseUntilMs: number): void {
     const [id, eventId, type, passId, subscriptionId, , workClass, run, fence, runAttempts, count] = row;
-    const [, , , , , , , , , , , , createdAtMs, finishedAtMs, attempts] = row;
+    const [, , , , , , , , , , , , createdAtMs, finishedAtMs, attempts, sequence, replayId, foldedInto] = row;
     this.#deliveries.push([
       this.#tenantPlace(tenant),
       event,
@@ -295,6 +295,9 @@ class ClaimedBatch {
         createdAtMs,
         finishedAtMs,
         attempts,
+        sequence,
+        replayId,
+        foldedInto,
       ],
     ]);
   }

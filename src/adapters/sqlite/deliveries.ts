@@ -34,12 +34,16 @@ const COLUMN_LIST = [
   "created_at",
   "finished_at",
   "attempts",
+  "sequence",
+  "replay_id",
+  "folded_into",
 ];
 
 /** In the order of `DeliveryRow`. */
 export const DELIVERY_COLUMNS = COLUMN_LIST.join(", ");
 
 const numberOrNull = (value: unknown): number | null => (value === null ? null : Number(value));
+const textOrNull = (value: unknown): string | null => (value === null ? null : String(value));
 
 export function readDelivery(row: Row): DeliveryRow {
   return [
@@ -59,6 +63,9 @@ export function readDelivery(row: Row): DeliveryRow {
     numberOrNull(row.finished_at),
     // A claim leaves the attempts where they are.
     typeof row.attempts === "string" ? row.attempts : "[]",
+    numberOrNull(row.sequence),
+    textOrNull(row.replay_id),
+    textOrNull(row.folded_into),
   ];
 }
 
@@ -80,6 +87,7 @@ interface NextRow {
   readonly workAtMs: number | null;
   readonly finishedAtMs: number | null;
   readonly fence: number;
+  readonly foldedInto?: string | null;
 }
 
 const isTerminal = (status: number): boolean => status >= DELIVERED;
@@ -121,7 +129,7 @@ export class DeliveryTable {
 
   /** An `outcome` write: for the one who holds the row under this fence and run. Whether its state was taken. */
   outcome(tenant: number, row: OutcomeRow): boolean {
-    const [id, fence, run, status, workClass, workAtMs, finishedAtMs, attempt] = row;
+    const [id, fence, run, status, workClass, workAtMs, finishedAtMs, attempt, foldedInto] = row;
     const known = this.#known(tenant, id);
     if (known === undefined) return false;
     const attempts: readonly Attempt[] = attempt === null ? [] : [JSON.parse(attempt)];
@@ -129,7 +137,8 @@ export class DeliveryTable {
       this.#append(known, attempts);
       return false;
     }
-    this.#move(known, attempts, { status, workClass: workClass ?? known.workClass, workAtMs, finishedAtMs, fence });
+    const next = { status, workClass: workClass ?? known.workClass, workAtMs, finishedAtMs, fence, foldedInto };
+    this.#move(known, attempts, next);
     return true;
   }
 
@@ -237,7 +246,7 @@ export class DeliveryTable {
     this.#statements
       .get(
         `UPDATE deliveries SET status = ?, work_class = ?, work_at = ?, finished_at = ?, fence = ?, run_attempts = ?,
-           attempt_count = ?, attempts = ? WHERE rowid = ?`,
+           attempt_count = ?, attempts = ?, folded_into = ? WHERE rowid = ?`,
       )
       .run(
         next.status,
@@ -248,6 +257,7 @@ export class DeliveryTable {
         known.runAttempts + added,
         known.attemptCount + added,
         JSON.stringify(history),
+        next.foldedInto ?? null,
         known.rowid,
       );
   }

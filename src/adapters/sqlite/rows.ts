@@ -81,12 +81,16 @@ export function deliveryRow(delivery: Delivery): DeliveryRow {
     delivery.createdAtMs,
     delivery.finishedAtMs ?? null,
     attemptsText(delivery),
+    delivery.sequence ?? null,
+    delivery.replayId ?? null,
+    delivery.foldedInto ?? null,
   ];
 }
 
 export function deliveryOf(tenant: Tenant, row: DeliveryRow): Delivery {
   const [id, eventId, eventType, passId, subscriptionId, status, workClass] = row;
   const [, , , , , , , run, fence, runAttempts, attemptCount, workAtMs, createdAtMs, finishedAtMs, attempts] = row;
+  const [, , , , , , , , , , , , , , , sequence, replayId, foldedInto] = row;
   const name = STATUSES[status] ?? "failed";
   return {
     id,
@@ -104,6 +108,9 @@ export function deliveryOf(tenant: Tenant, row: DeliveryRow): Delivery {
     attempts: JSON.parse(attempts),
     ...(name === "waiting" && workAtMs !== null ? { dueAtMs: workAtMs } : {}),
     ...(name === "attempting" && workAtMs !== null ? { leaseUntilMs: workAtMs } : {}),
+    ...(sequence === null ? {} : { sequence }),
+    ...(replayId === null ? {} : { replayId }),
+    ...(foldedInto === null ? {} : { foldedInto }),
     createdAtMs,
     ...(finishedAtMs === null ? {} : { finishedAtMs }),
   };
@@ -112,7 +119,8 @@ export function deliveryOf(tenant: Tenant, row: DeliveryRow): Delivery {
 function outcomeRow(write: Extract<DeliveryWrite, { kind: "outcome" }>): OutcomeRow {
   const attempt = write.attempt === undefined ? null : JSON.stringify(write.attempt);
   const [status, workClass, workAtMs, finishedAtMs] = nextRow(write.next);
-  return [write.id, write.fence, write.run, status, workClass, workAtMs, finishedAtMs, attempt];
+  const foldedInto = write.next.status === "cancelled" ? (write.next.foldedInto ?? null) : null;
+  return [write.id, write.fence, write.run, status, workClass, workAtMs, finishedAtMs, attempt, foldedInto];
 }
 
 function nextRow(next: NextState): readonly [number, number | null, number | null, number | null] {

@@ -150,6 +150,14 @@ const STEPS: readonly string[] = [
     entity_subscriptions INTEGER
   ) STRICT, WITHOUT ROWID;
   `,
+  // Order and conflation (the place of an event among its pass's), replays, and what was folded into what.
+  `
+  ALTER TABLE deliveries ADD COLUMN sequence INTEGER;
+  ALTER TABLE deliveries ADD COLUMN replay_id TEXT;
+  ALTER TABLE deliveries ADD COLUMN folded_into TEXT;
+  CREATE INDEX deliveries_chain ON deliveries (tenant, subscription_id, pass_id, sequence)
+    WHERE sequence IS NOT NULL AND status < 3;
+  `,
 ];
 
 /** The file of the store in its data directory. */
