@@ -1,39 +1,12 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { DatabaseSync } from "node:sqlite";
+import { expect, test } from "vitest";
 import { deadLetterId } from "../../intake/dead-letters.ts";
-import { migrate, openStore } from "./schema.ts";
+import { migrate, STEPS } from "./schema.ts";
 import { storeService } from "./service.ts";
 
-let directory: string;
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), "passbus-schema-"));
-});
-afterEach(() => rmSync(directory, { recursive: true }));
-
-/** Back to schema 1: the dead letters as passbus 0.1.0 made them, and without what came later. */
-const FIRST_DEAD_LETTERS = `
-  DROP TABLE organisations;
-  DROP TABLE dead_letters;
-  CREATE TABLE dead_letters (
-    topic TEXT NOT NULL,
-    partition INTEGER NOT NULL,
-    "offset" INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    message TEXT NOT NULL,
-    appended_at INTEGER NOT NULL,
-    key BLOB,
-    value BLOB,
-    headers TEXT NOT NULL
-  ) STRICT;
-  CREATE UNIQUE INDEX dead_letters_place ON dead_letters (topic, partition, "offset");
-  PRAGMA user_version = 1;
-`;
-
 test("dead letters of the first schema get their id, and the tenant that their headers name", () => {
-  const database = openStore(directory);
-  database.exec(FIRST_DEAD_LETTERS);
+  const database = new DatabaseSync(":memory:");
+  database.exec(`${STEPS[0]} PRAGMA user_version = 1`);
   const insert = database.prepare("INSERT INTO dead_letters VALUES ('t', 0, ?, 'event.conflict', 'm', 5, ?, ?, ?)");
   const value = Uint8Array.of(1);
   insert.run(1, Uint8Array.of(7), value, JSON.stringify({ "organisation-id": "acme", environment: "test" }));

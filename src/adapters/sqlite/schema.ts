@@ -15,7 +15,7 @@ import { CodedError } from "../../kernel/errors.ts";
  * subscription, event, pass) and in none of the partial ones, which hold only what is open or went wrong. Ids are left
  * out of the listing keys (28 µs with them): rows of one millisecond are sorted when they are read.
  */
-const STEPS: readonly string[] = [
+export const STEPS: readonly string[] = [
   `
   CREATE TABLE tenants (
     tenant INTEGER PRIMARY KEY,
