@@ -2,21 +2,26 @@
  * PassKit's own API for what seed 003 sets up by hand: its published SDKs, as they come from npm and PyPI, against a
  * whole passbus: every call of sink subscriptions, then an event and its webhook.
  */
+import { execFile } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { credentials, Metadata } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CouponEventId } from "../../gen/io/integrations_pb.js";
 import { PassProtocol } from "../../gen/io/pass_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import { EVENT_TYPES } from "../../src/domain/event.ts";
+import { passkit } from "../../src/formats/passkit.ts";
+import { sampleEvent } from "../../src/formats/samples.ts";
 import { ADMIN_KEY, testApi } from "../support/api.ts";
 import { BOOTSTRAP_KEY, DataDirectory, RunningPassbus } from "../support/passbus.ts";
 import { nodeSdk } from "../support/passkit/node-sdk.ts";
 import { findPythonSdk, probeOf, pythonSdk } from "../support/passkit/python-sdk.ts";
 import { type PassKitSdk, SdkError, type Sink } from "../support/passkit/sdk.ts";
 import { bodyOf, httpServer, type TestServer } from "../support/receiver.ts";
-import { requirement } from "../support/requirements.ts";
+import { onPath, requirement } from "../support/requirements.ts";
 import { eventually } from "../support/within.ts";
 
 const MEMBERSHIP = PassProtocol.MEMBERSHIP;
@@ -249,6 +254,36 @@ describe("npm's passkit-node-sdk", () => {
     await using sdk = nodeSdk(`localhost:${api.port}`, undefined, channel);
     expect(await sdk.list({})).toEqual([]);
   });
+});
+
+/** What a Go program with PassKit's structs makes of the payloads: read strictly, and written by encoding/json. */
+async function writtenByGo(payloads: readonly string[]): Promise<readonly string[]> {
+  const program = join(import.meta.dirname, "..", "golden", "go", "main.go");
+  const running = promisify(execFile)("go", ["run", program, "again"]);
+  running.child.stdin?.end(payloads.join("\n"));
+  const { stdout } = await running;
+  return stdout.trimEnd().split("\n");
+}
+
+const go = requirement("go", () => onPath("go"));
+
+describe.skipIf(!go.present)(go.title("a subscriber's Go program behind what PassKit's SDK set up"), () => {
+  test("reads every sample's webhook, and writes the same bytes", async () => {
+    await using stage = await Stage.start((address) => nodeSdk(address, BOOTSTRAP_KEY));
+    const samples = EVENT_TYPES.filter((type) => passkit.types.includes(type)).flatMap(
+      (type) => sampleEvent(type) ?? [],
+    );
+    expect(samples).toHaveLength(6);
+    const [classId = ""] = new Set(samples.map(({ pass }) => pass?.classId ?? ""));
+    await stage.sdk.create(stage.sink(classId, { passEventId: [1, 2, 4, 8, 16, 32] }));
+    await stage.passbus.api.events.publishEvents({ events: samples });
+    const requests = await eventually(10_000, "six webhooks", () => {
+      const came = stage.requestsAt(`/${classId}`);
+      return came.length === 6 ? came : undefined;
+    });
+    const bodies = requests.map(({ body }) => body.toString("utf8"));
+    expect(await writtenByGo(bodies)).toEqual(bodies);
+  }, 60_000);
 });
 
 const python = await findPythonSdk();

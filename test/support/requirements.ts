@@ -18,6 +18,7 @@ const known = {
   browser: "no Chromium was found",
   grpcurl: "no grpcurl on PATH; .ci/run installs it",
   kcat: "no kcat on PATH; .ci/run installs it",
+  go: "no go on PATH",
   python: "no python3 with PassKit's package was found",
 } as const;
 

@@ -2,6 +2,8 @@
 // committed file and need no Go. Run it again with
 //
 //	go run test/golden/go/main.go > test/golden/go/vectors.json
+//
+// With the argument "again" it is a subscriber's program: it reads payloads and writes them again.
 package main
 
 import (
@@ -268,7 +270,24 @@ func payloads() (list []string) {
 	return list
 }
 
+// Reads payloads from standard input, decodes each strictly into the structs, and writes what encoding/json makes of it.
+func writeAgain() {
+	decoder := json.NewDecoder(os.Stdin)
+	decoder.DisallowUnknownFields()
+	for decoder.More() {
+		var payload Payload
+		if err := decoder.Decode(&payload); err != nil {
+			panic(err)
+		}
+		fmt.Println(written(payload))
+	}
+}
+
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "again" {
+		writeAgain()
+		return
+	}
 	encoder := json.NewEncoder(os.Stdout)
 	err := encoder.Encode(Vectors{
 		runtime.Version(), stringVectors(), numberVectors(), mapVectors(), numberMapVectors(), timestampVectors(), payloads(),
