@@ -24,6 +24,7 @@ function filledIn(environment: Service["environment"] = {}): Readonly<Record<str
   const given: Readonly<Record<string, string>> = {
     PASSBUS_ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 7).toString("base64")}`,
     PASSBUS_BOOTSTRAP_KEY: "0123456789abcdef0123456789abcdef",
+    PASSBUS_SIGNING_SEEDS: `s1:${Buffer.alloc(32, 9).toString("base64")}`,
   };
   const fill = (value: unknown) =>
     String(value).replace(
@@ -39,6 +40,7 @@ describe("deploy/compose.yaml", () => {
     expect(unknownSettings(environment)).toEqual([]);
     const config = readConfig(environment);
     expect(config.kafkaBrokers).toEqual(["kafka:9092"]);
+    expect(config.signingSeeds).toContain("s1:");
     expect(config.roles).toEqual(name === "init" ? ["api", "worker"] : [name]);
   });
 

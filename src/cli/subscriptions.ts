@@ -1,4 +1,4 @@
-/** `passbus subscriptions list|get|create|update|delete|rotate`: who wants to hear what, where. */
+/** `passbus subscriptions list|get|create|update|delete|rotate|test|preview`: who wants to hear what, where. */
 import { toJsonString } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient } from "@connectrpc/connect";
@@ -36,6 +36,7 @@ import {
   wordOf,
   wordsOf,
 } from "./table.ts";
+import { addWebhookCommands } from "./webhooks.ts";
 
 interface OutputOptions extends ConnectionOptions {
   readonly json?: true;
@@ -92,6 +93,7 @@ export function subscriptionsCommand(): AddCommand {
       .argument("<id>")
       .option("--overlap <time>", "for which the old one signs too: 0, 90s, 30m, 24h, 7d (default: 24h)", time);
     withOutput(rotate).action((id: string, options: RotateOptions) => rotateSecret(id, options, terminal));
+    addWebhookCommands(group, terminal, withOutput);
   };
 }
 
