@@ -1,5 +1,5 @@
 /** passbus itself, whole, in a process of its own: what `passbus serve` starts, and a way to ask what it used. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { type Passbus, startPassbus } from "../src/compose/compose.ts";
 import type { WorkerState } from "../src/compose/worker.ts";
 import { readConfig } from "../src/config/config.ts";
@@ -12,6 +12,11 @@ export interface PassbusUse {
   readonly mainThreadCpuMs: number;
   /** The most memory that the process ever had resident. */
   readonly peakBytes: number;
+  readonly residentBytes: number;
+  /** Of the main thread. */
+  readonly heapBytes: number;
+  /** Open files and sockets. */
+  readonly handles: number;
   readonly state: WorkerState;
 }
 
@@ -50,6 +55,9 @@ serveBench<PassbusCalls>(
         cpuMs: (all.user + all.system) / 1_000,
         mainThreadCpuMs: (main.user + main.system) / 1_000,
         peakBytes: peakBytes(),
+        residentBytes: process.memoryUsage.rss(),
+        heapBytes: process.memoryUsage().heapUsed,
+        handles: process.platform === "linux" ? readdirSync("/proc/self/fd").length : 0,
         state,
       };
     },

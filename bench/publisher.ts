@@ -17,15 +17,18 @@ export interface Published {
   readonly answeredMs: number;
 }
 
-/** Single events at a steady pace. */
+/** Calls of `batchSize` events at a steady pace. */
 export interface PacePlan {
   readonly entityId: string;
   readonly idPrefix: string;
+  /** Calls. */
   readonly count: number;
+  /** Calls a second. */
   readonly perSecond: number;
+  readonly batchSize: number;
 }
 
-/** One event of a steady pace: when its call started, and when it was answered, on the shared clock. */
+/** One call of a steady pace: its first event, when it started, and when it was answered, on the shared clock. */
 export type PacedCall = readonly [eventId: string, startMs: number, answeredMs: number];
 
 export interface PublisherCalls {
@@ -44,21 +47,22 @@ function connected(): Client<typeof EventService> {
   return client;
 }
 
-/** Each event at its time, whether those before were answered or not: a slow answer must not slow the load. */
+/** Each call at its time, whether those before were answered or not: a slow answer must not slow the load. */
 async function pace(plan: PacePlan): Promise<readonly PacedCall[]> {
   const publisher = connected();
   const calls: Promise<PacedCall>[] = [];
-  const call = async (eventId: string): Promise<PacedCall> => {
-    const request = create(PublishEventsRequestSchema, { events: [benchEvent(plan.entityId, eventId)] });
+  const call = async (firstEvent: number): Promise<PacedCall> => {
+    const ids = Array.from({ length: plan.batchSize }, (_, at) => `${plan.idPrefix}${firstEvent + at}`);
+    const request = create(PublishEventsRequestSchema, { events: ids.map((id) => benchEvent(plan.entityId, id)) });
     const startMs = sharedNowMs();
     await publisher.publishEvents(request);
-    return [eventId, startMs, sharedNowMs()];
+    return [ids[0] ?? "", startMs, sharedNowMs()];
   };
   const all = Promise.withResolvers<void>();
   const beganMs = performance.now();
   const next = () => {
     if (calls.length === plan.count) return all.resolve();
-    calls.push(call(`${plan.idPrefix}${calls.length}`));
+    calls.push(call(calls.length * plan.batchSize));
     const dueMs = beganMs + (calls.length * 1_000) / plan.perSecond;
     setTimeout(next, Math.max(0, dueMs - performance.now()));
   };

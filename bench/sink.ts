@@ -55,6 +55,9 @@ let lose = 0;
 let sample: Received | undefined;
 let times: [eventId: string, receivedMs: number][] = [];
 
+/** Requests to it are read and never answered. */
+export const HANGING_PATH = "/hanging";
+
 function receive(request: IncomingMessage, body: Buffer): void {
   const id = request.headers["webhook-id"];
   if (typeof id !== "string") return;
@@ -91,6 +94,7 @@ const server = createServer((request, response) => {
     body = body === undefined ? chunk : Buffer.concat([body, chunk]);
   });
   request.on("end", () => {
+    if (request.url === HANGING_PATH) return;
     receive(request, body ?? Buffer.alloc(0));
     response.writeHead(200, { "content-type": "text/plain", "content-length": "2" }).end("ok");
   });

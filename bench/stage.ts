@@ -63,16 +63,7 @@ export class Stage {
     const { lose, maxInFlight } = this.#options;
     const { port } = await this.sink.call("start", { lose });
     this.sinkOrigin = `http://127.0.0.1:${port}`;
-    const key = randomBytes(24).toString("base64url");
-    const { url } = await this.passbus.call("start", {
-      PASSBUS_LISTEN: "127.0.0.1:0",
-      PASSBUS_DATA_DIR: this.#dataDir,
-      PASSBUS_BOOTSTRAP_KEY: key,
-      PASSBUS_ALLOWED_NETWORKS: "127.0.0.0/8",
-      PASSBUS_ALLOW_HTTP: "true",
-      PASSBUS_LOG_LEVEL: "warn",
-      ...this.#settings,
-    });
+    const { url, key } = await startIn(this.passbus, this.#dataDir, this.#settings);
     await this.publisher.call("connect", { url, key });
     const [secret] = await subscribe(url, key, this.sinkOrigin, ONE, maxInFlight);
     await subscribe(url, key, this.sinkOrigin, TEN, maxInFlight);
@@ -86,6 +77,30 @@ export class Stage {
     for (const one of [this.publisher, this.bare, this.passbus, this.sink]) await one.stop();
     await rm(this.#dataDir, { recursive: true, force: true });
   }
+}
+
+/** Where a passbus of the bench is called, and with what. */
+export interface Target {
+  readonly url: string;
+  readonly key: string;
+}
+
+export async function startIn(
+  passbus: BenchProcess<PassbusCalls>,
+  dataDir: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Target> {
+  const key = randomBytes(24).toString("base64url");
+  const { url } = await passbus.call("start", {
+    PASSBUS_LISTEN: "127.0.0.1:0",
+    PASSBUS_DATA_DIR: dataDir,
+    PASSBUS_BOOTSTRAP_KEY: key,
+    PASSBUS_ALLOWED_NETWORKS: "127.0.0.0/8",
+    PASSBUS_ALLOW_HTTP: "true",
+    PASSBUS_LOG_LEVEL: "warn",
+    ...settings,
+  });
+  return { url, key };
 }
 
 export async function startStage(options: BenchOptions, settings?: Readonly<Record<string, string>>): Promise<Stage> {

@@ -53,7 +53,7 @@ export class MissingDeliveries extends Error {
 
 let windowNumber = 0;
 /** Ids that no other window of this run has. */
-function idPrefix(): string {
+export function idPrefix(): string {
   windowNumber += 1;
   return `bench-${windowNumber}-`;
 }
@@ -69,10 +69,10 @@ async function received(stage: Stage, name: string, expected: number, patienceMs
 }
 
 /** Waits until passbus has nothing in hand: every outcome and every offset is durable. */
-async function idle(stage: Stage, patienceMs: number): Promise<PassbusUse> {
+export async function idle({ passbus }: Pick<Stage, "passbus">, patienceMs: number): Promise<PassbusUse> {
   const deadline = performance.now() + patienceMs;
   for (;;) {
-    const use = await stage.passbus.call("use", undefined);
+    const use = await passbus.call("use", undefined);
     const { openRecords, pending, inFlight, unflushed } = use.state;
     if (openRecords + pending + inFlight + unflushed === 0) return use;
     if (performance.now() > deadline) throw new Error(`passbus is not idle: ${JSON.stringify(use.state)}`);
@@ -145,7 +145,7 @@ export async function latencyWindow(stage: Stage, events: number, patienceMs: nu
   const paceMs = (events * 1_000) / PER_SECOND;
   await idle(stage, patienceMs);
   await stage.sink.call("expect", { count: events, keepTimes: true });
-  const plan = { entityId: ONE.entityId, idPrefix: idPrefix(), count: events, perSecond: PER_SECOND };
+  const plan = { entityId: ONE.entityId, idPrefix: idPrefix(), count: events, perSecond: PER_SECOND, batchSize: 1 };
   const [calls] = await Promise.all([
     stage.publisher.call("pace", plan),
     received(stage, "latency", events, patienceMs + paceMs),
