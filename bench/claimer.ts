@@ -34,7 +34,6 @@ async function takeAll(): Promise<Claimed> {
     const { claimed, nextDueAtMs } = await store.deliveries.claim({
       nowMs,
       leaseMs: LEASE_MS,
-      stopped: [],
       limit: LIMIT,
       slots: new Map(),
       defaultSlots: SLOTS,

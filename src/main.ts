@@ -6,7 +6,9 @@ import { deliveriesCommand } from "./cli/deliveries.ts";
 import { demoCommand } from "./cli/demo.ts";
 import { initCommand } from "./cli/init.ts";
 import { keysCommand } from "./cli/keys.ts";
+import { limitsCommand } from "./cli/limits.ts";
 import { publishCommand } from "./cli/publish.ts";
+import { replayCommand } from "./cli/replay.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { subscriptionsCommand } from "./cli/subscriptions.ts";
 import { explainCommand, tailCommand } from "./cli/tail.ts";
@@ -20,6 +22,8 @@ process.exitCode = await runCli(process.argv.slice(2), [
   tailCommand(),
   subscriptionsCommand(),
   deliveriesCommand(),
+  limitsCommand(),
+  replayCommand(),
   explainCommand(),
   deadLettersCommand(),
   keysCommand(openAdminStore),

@@ -49,6 +49,8 @@ export const METHOD_ACCESS: ReadonlyMap<string, Access> = new Map<string, Access
   ["passbus.v1.DeliveryService/CreateReplay", SUBSCRIBE],
   ["passbus.v1.DeliveryService/GetReplay", READ],
   ["passbus.v1.DeliveryService/ListReplays", READ],
+  ["passbus.v1.DeliveryService/PauseReplay", SUBSCRIBE],
+  ["passbus.v1.DeliveryService/ResumeReplay", SUBSCRIBE],
   ["passbus.v1.DeliveryService/CancelReplay", SUBSCRIBE],
   ["passbus.v1.DeliveryService/WatchReplay", READ],
   ["passbus.v1.DeliveryService/WatchDeliveries", READ],
@@ -81,6 +83,9 @@ export const METHOD_ACCESS: ReadonlyMap<string, Access> = new Map<string, Access
   ["passbus.v1.AccessService/RevokePortalSession", OPERATE],
   ["passbus.v1.AccessService/SetLimits", OPERATE],
   ["passbus.v1.AccessService/GetLimits", READ],
+  // Of the service: an admin of its own organisation alone (src/api/switch-calls.ts).
+  ["passbus.v1.AccessService/SetDeliverySwitch", OPERATE],
+  ["passbus.v1.AccessService/GetDeliverySwitch", READ],
   ["passbus.v1.AccessService/ListAuditRecords", OPERATE],
 ]);
 

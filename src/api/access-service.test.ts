@@ -1,9 +1,9 @@
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AccessService } from "../../gen/passbus/v1/access_service_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import { type TestApi, testApi } from "../../test/support/api.ts";
+import { failureOf, grpcWithKey } from "../../test/support/grpc.ts";
 import type { Role } from "../access/access-store.ts";
 
 let api: TestApi;
@@ -14,28 +14,11 @@ afterAll(() => api.stop(0));
 
 function clients(organisation: string, role: Role = "admin", environment = "production") {
   const key = api.stage.key(role, { organisation, environment });
-  const transport = createGrpcTransport({
-    baseUrl: api.url,
-    interceptors: [
-      (next) => (request) => {
-        request.header.set("authorization", `Bearer ${key}`);
-        return next(request);
-      },
-    ],
-  });
+  const transport = grpcWithKey(api.url, key);
   return {
     access: createClient(AccessService, transport),
     subscriptions: createClient(SubscriptionService, transport),
   };
-}
-
-async function failureOf(call: Promise<unknown>): Promise<ConnectError> {
-  const reason = await call.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (!(reason instanceof ConnectError)) throw new Error("the call did not fail as a call does", { cause: reason });
-  return reason;
 }
 
 const DEFAULTS = { organisationSubscriptions: 10, entitySubscriptions: 10 };
@@ -117,5 +100,64 @@ describe("limits of an organisation", () => {
       maySet,
       mayRead,
     ]);
+  });
+});
+
+describe("how long an organisation's things are kept", () => {
+  const hours = (count: number) => ({ seconds: BigInt(count * 3_600) });
+
+  it("is the service's until it is set, and what is not named in the mask stays", async () => {
+    const { access } = clients("kept");
+    expect((await access.getLimits({})).limits).toMatchObject({
+      eventRetention: hours(720),
+      deliveryRetention: hours(720),
+      payloadRetention: undefined,
+    });
+    await access.setLimits({ limits: { eventRetention: hours(48), payloadRetention: hours(1) } });
+    await access.setLimits({
+      limits: { deliveryRetention: hours(24), eventRetention: hours(99), entitySubscriptions: 7 },
+      updateMask: { paths: ["delivery_retention"] },
+    });
+    expect((await access.getLimits({})).limits).toMatchObject({
+      entitySubscriptions: 10,
+      eventRetention: hours(48),
+      deliveryRetention: hours(24),
+      payloadRetention: hours(1),
+    });
+    await access.setLimits({ limits: {}, updateMask: { paths: ["payload_retention", "event_retention"] } });
+    expect((await access.getLimits({})).limits).toMatchObject({
+      eventRetention: hours(720),
+      deliveryRetention: hours(24),
+      payloadRetention: undefined,
+    });
+  });
+
+  it.each([
+    ["event_retention", { eventRetention: { seconds: 3_599n } }],
+    ["delivery_retention", { deliveryRetention: hours(3_650 * 24 + 1) }],
+    ["payload_retention", { payloadRetention: { seconds: 3_600n, nanos: 1 } }],
+    ["payload_retention", { payloadRetention: { seconds: -3_600n } }],
+  ])("a wrong %s is named", async (field, limits) => {
+    const error = await failureOf(clients("kept2").access.setLimits({ limits }));
+    expect([error.code, error.rawMessage]).toEqual([
+      Code.InvalidArgument,
+      `limits.${field}: must be whole seconds from 1 hour to 3,650 days, or 0 for the service's`,
+    ]);
+  });
+
+  it("a payload may not be kept longer than its event, set at once or one after the other", async () => {
+    const { access } = clients("kept3");
+    const both = await failureOf(
+      access.setLimits({ limits: { eventRetention: hours(2), payloadRetention: hours(3) } }),
+    );
+    expect(both.rawMessage).toContain("limits.payload_retention: must not be longer than event_retention");
+    await access.setLimits({ limits: { eventRetention: hours(2) } });
+    const later = access.setLimits({
+      limits: { payloadRetention: hours(3) },
+      updateMask: { paths: ["payload_retention"] },
+    });
+    expect((await failureOf(later)).rawMessage).toBe(both.rawMessage);
+    const unknown = access.setLimits({ limits: {}, updateMask: { paths: ["colour"] } });
+    expect((await failureOf(unknown)).rawMessage).toBe('update_mask: "colour" is none of the limits');
   });
 });

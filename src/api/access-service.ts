@@ -1,19 +1,26 @@
 /** passbus.v1.AccessService, as far as it is there: what an organisation may have. */
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AccessService } from "../../gen/passbus/v1/access_service_pb.js";
+import type { ServiceRetention } from "../domain/retention.ts";
 import { CodedError } from "../kernel/errors.ts";
 import type { LimitStore } from "../subscriptions/limit-store.ts";
-import { limitsMessage, readLimits } from "../subscriptions/limits.ts";
+import { changedLimits, limitsMessage, readLimits } from "../subscriptions/limits.ts";
 import { principalOf } from "./gate.ts";
+import { type SwitchCallsDeps, switchCalls } from "./switch-calls.ts";
 
-export interface AccessServiceDeps {
+export interface AccessServiceDeps extends SwitchCallsDeps {
   readonly limits: LimitStore;
+  /** How long things are kept of an organisation that was given nothing else. */
+  readonly retention: ServiceRetention;
 }
 
-type Served = "setLimits" | "getLimits";
+type Served = "setLimits" | "getLimits" | "setDeliverySwitch" | "getDeliverySwitch";
 
-export function accessService({ limits }: AccessServiceDeps): Pick<ServiceImpl<typeof AccessService>, Served> {
+export function accessService(deps: AccessServiceDeps): Pick<ServiceImpl<typeof AccessService>, Served> {
+  const { limits, retention } = deps;
   return {
+    ...switchCalls(deps),
+
     async setLimits(request, context) {
       const { organisation } = principalOf(context).tenant;
       const asked = request.organisationId;
@@ -23,13 +30,16 @@ export function accessService({ limits }: AccessServiceDeps): Pick<ServiceImpl<t
           "organisation_id: a key sets the limits of its own organisation alone",
         );
       }
-      const given = readLimits(request.limits);
+      const paths = request.updateMask?.paths ?? [];
+      const before = paths.length === 0 ? {} : await limits.limits(organisation);
+      const given = changedLimits(before, readLimits(request.limits), paths);
       await limits.setLimits(organisation, given);
-      return { limits: limitsMessage(given) };
+      return { limits: limitsMessage(given, retention) };
     },
 
     async getLimits(_request, context) {
-      return { limits: limitsMessage(await limits.limits(principalOf(context).tenant.organisation)) };
+      const given = await limits.limits(principalOf(context).tenant.organisation);
+      return { limits: limitsMessage(given, retention) };
     },
   };
 }

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { create } from "@bufbuild/protobuf";
-import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { Code, type ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
@@ -13,6 +13,7 @@ import { EventService, PublishFailureSchema } from "../../gen/passbus/v1/event_s
 import { PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import { ADMIN_KEY, emptyDeliveryLog, TENANT, type TestApi, testApi } from "../../test/support/api.ts";
+import { failureOf } from "../../test/support/grpc.ts";
 import type { Role } from "../access/access-store.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
@@ -32,15 +33,6 @@ const bearer = (key: string) => ({ headers: { authorization: `Bearer ${key}` } }
 const asAdmin = bearer(ADMIN_KEY);
 
 const anEvent = () => create(PassEventSchema, { id: "evt_1", type: PassEventType.CREATED, pass: { id: "p1" } });
-
-async function failureOf(call: Promise<unknown>): Promise<ConnectError> {
-  const reason = await call.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (!(reason instanceof ConnectError)) throw new Error("the call did not fail as a call does", { cause: reason });
-  return reason;
-}
 
 function fieldsOf(error: ConnectError): string[] {
   return error.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations.map(({ field }) => field));

@@ -17,8 +17,11 @@ import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_p
 import type { Authenticate } from "../access/authenticate.ts";
 import type { ChangeFeed } from "../delivery/change-feed.ts";
 import type { DeliveryLog } from "../delivery/delivery-store.ts";
+import type { SwitchStore } from "../delivery/kill-switch.ts";
+import type { Replays } from "../delivery/replays.ts";
 import type { TestSendDeps } from "../delivery/test-send.ts";
 import { watches } from "../delivery/watch.ts";
+import type { ServiceRetention } from "../domain/retention.ts";
 import type { DeadLetterStore } from "../intake/dead-letters.ts";
 import type { Publisher } from "../intake/publish.ts";
 import type { PublishStream } from "../intake/publish-stream.ts";
@@ -71,6 +74,11 @@ export interface ApiDeps extends PortDeps {
   readonly deadLetters: Pick<DeadLetterStore, "list">;
   readonly redriver: Redriver;
   readonly limits: LimitStore;
+  readonly replays: Replays;
+  readonly retention: ServiceRetention;
+  readonly switches: SwitchStore;
+  /** The organisation whose administrators may stop the whole service. */
+  readonly operatedBy: string;
   /** What test sends and previews are made with. */
   readonly webhooks: TestSendDeps;
   readonly challenge: EndpointChallenge;

@@ -1,12 +1,12 @@
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { EventService, RedriveFailureSchema } from "../../gen/passbus/v1/event_service_pb.js";
 import { ADMIN_KEY, TENANT, type TestApi, testApi } from "../../test/support/api.ts";
+import { failureOf, grpcWithKey } from "../../test/support/grpc.ts";
+import { sampleLetter } from "../../test/support/samples.ts";
 import type { Role } from "../access/access-store.ts";
-import { DEAD_REASONS, type DeadLetter, deadLetterId } from "../intake/dead-letters.ts";
-import type { LogRecord } from "../intake/event-log.ts";
+import { DEAD_REASONS, type DeadLetter } from "../intake/dead-letters.ts";
 import { LIMITS } from "../kernel/limits.ts";
 
 const T = 1_700_000_000_000;
@@ -23,49 +23,13 @@ beforeEach(() => {
 afterAll(() => api.stop(0));
 
 function events(key = ADMIN_KEY) {
-  return createClient(
-    EventService,
-    createGrpcTransport({
-      baseUrl: api.url,
-      interceptors: [
-        (next) => (request) => {
-          request.header.set("authorization", `Bearer ${key}`);
-          return next(request);
-        },
-      ],
-    }),
-  );
+  return createClient(EventService, grpcWithKey(api.url, key));
 }
 
-function letter(offset: number, record: Partial<LogRecord> = {}, over: Partial<DeadLetter> = {}): DeadLetter {
-  return {
-    tenant: TENANT,
-    reason: "event.conflict",
-    message: "another was first",
-    record: {
-      topic: "pass.events",
-      partition: 3,
-      offset,
-      appendedAtMs: T + offset,
-      key: Buffer.from("p1"),
-      value: Buffer.from("{}"),
-      headers: { "content-type": "application/json" },
-      ...record,
-    },
-    ...over,
-  };
-}
+const letter: typeof sampleLetter = (offset, record, over) =>
+  sampleLetter(offset, { partition: 3, key: Buffer.from("p1"), value: Buffer.from("{}"), ...record }, over);
 
-async function dead(...letters: readonly DeadLetter[]): Promise<string[]> {
-  await api.stage.deadLetters.put(letters);
-  return letters.map(({ record }) => deadLetterId(record));
-}
-
-async function failureOf(call: Promise<unknown>): Promise<ConnectError> {
-  const reason = await call.catch((error: unknown) => error);
-  if (!(reason instanceof ConnectError)) throw new Error("the call did not fail as a call does", { cause: reason });
-  return reason;
-}
+const dead = (...letters: readonly DeadLetter[]) => api.stage.deadLetters.add(...letters);
 
 describe("ListDeadLetters", () => {
   it("shows the record as it came, with the reason", async () => {
@@ -174,12 +138,9 @@ describe("RedriveDeadLetters", () => {
   it("is UNAVAILABLE where some are not durable, and says which are", async () => {
     await using half = await testApi();
     half.stage.append = async () => [{ durable: true }, { durable: false, reason: "disk of 10.0.0.7 full" }];
-    const letters = [letter(1), letter(2)];
-    await half.stage.deadLetters.put(letters);
-    const [first = "", second = ""] = letters.map(({ record }) => deadLetterId(record));
-    const client = createClient(EventService, createGrpcTransport({ baseUrl: half.url }));
-    const headers = { authorization: `Bearer ${ADMIN_KEY}` };
-    const error = await failureOf(client.redriveDeadLetters({ ids: [second, first] }, { headers }));
+    const [first = "", second = ""] = await half.stage.deadLetters.add(letter(1), letter(2));
+    const client = createClient(EventService, grpcWithKey(half.url, ADMIN_KEY));
+    const error = await failureOf(client.redriveDeadLetters({ ids: [second, first] }));
     expect(error.code).toBe(Code.Unavailable);
     expect(error.message).not.toContain("10.0.0.7");
     expect(error.findDetails(RedriveFailureSchema)[0]?.outcomes).toMatchObject([

@@ -1,13 +1,13 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterEach, describe, expect, it } from "vitest";
 import { DeliveryStatus } from "../../gen/passbus/v1/delivery_pb.js";
 import { DeliveryService, type ListDeliveriesRequestSchema } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { ADMIN_KEY, emptyDeliveryLog, TENANT, type TestApi, testApi } from "../../test/support/api.ts";
+import { grpcWithKey } from "../../test/support/grpc.ts";
 import type { DeliveryLog } from "../delivery/delivery-store.ts";
 import type { Delivery } from "../domain/delivery.ts";
 import type { StoredEvent } from "../domain/event.ts";
@@ -71,15 +71,7 @@ afterEach(() => Promise.all(opened.splice(0).map((api) => api.stop(0))));
 async function clients(deliveryLog: Partial<DeliveryLog>) {
   const api = await testApi({ deliveryLog: { ...emptyDeliveryLog, ...deliveryLog } });
   opened.push(api);
-  const transport = createGrpcTransport({
-    baseUrl: api.url,
-    interceptors: [
-      (next) => (request) => {
-        request.header.set("authorization", `Bearer ${ADMIN_KEY}`);
-        return next(request);
-      },
-    ],
-  });
+  const transport = grpcWithKey(api.url, ADMIN_KEY);
   return {
     stage: api.stage,
     deliveries: createClient(DeliveryService, transport),

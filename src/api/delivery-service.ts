@@ -2,20 +2,23 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { type DeliverySchema, DeliveryStatus as WireStatus } from "../../gen/passbus/v1/delivery_pb.js";
+import type { DeliverySchema } from "../../gen/passbus/v1/delivery_pb.js";
 import type { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
+import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import type { DeliveryFilter, DeliveryLog } from "../delivery/delivery-store.ts";
 import type { Watches } from "../delivery/watch.ts";
-import type { Attempt, Delivery, DeliveryStatus } from "../domain/delivery.ts";
+import type { Attempt, Delivery } from "../domain/delivery.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { pageRequest, tokenFromCursor } from "../kernel/page.ts";
-import { given, knownEnum, notFound, requiredId, timeRange } from "./fields.ts";
+import { statusOf, WIRE_STATUS } from "./delivery-status.ts";
+import { given, notFound, requiredId, timeRange } from "./fields.ts";
 import { principalOf } from "./gate.ts";
+import { type ReplayCallsDeps, replayCalls } from "./replay-calls.ts";
 import type { Streams } from "./streams.ts";
 
-export interface DeliveryServiceDeps {
-  readonly deliveryLog: Pick<DeliveryLog, "getDelivery" | "listDeliveries" | "retry">;
+export interface DeliveryServiceDeps extends ReplayCallsDeps {
+  readonly deliveryLog: Pick<DeliveryLog, "getDelivery" | "listDeliveries" | "retry" | "cancel">;
   readonly watches: Pick<Watches, "deliveries">;
   readonly streams: Streams;
   readonly clock: Clock;
@@ -23,11 +26,15 @@ export interface DeliveryServiceDeps {
   readonly wakeWorkers: () => void;
 }
 
-type Served = "getDelivery" | "listDeliveries" | "retryDelivery" | "watchDeliveries";
+/** GetDeliveryStats is answered with UNIMPLEMENTED. */
+type Served = Omit<ServiceImpl<typeof DeliveryService>, "getDeliveryStats">;
 
-export function deliveryService(deps: DeliveryServiceDeps): Pick<ServiceImpl<typeof DeliveryService>, Served> {
-  const { deliveryLog, watches, streams, clock, wakeWorkers } = deps;
+export function deliveryService(deps: DeliveryServiceDeps): Served {
+  const { deliveryLog, watches, streams } = deps;
   return {
+    ...replayCalls(deps),
+    ...changes(deps),
+
     async getDelivery({ id }, context) {
       const { tenant } = principalOf(context);
       const delivery = await deliveryLog.getDelivery(tenant, requiredId(id));
@@ -40,7 +47,7 @@ export function deliveryService(deps: DeliveryServiceDeps): Pick<ServiceImpl<typ
       const subscriptionId = given(request.subscriptionId);
       const eventId = given(request.eventId);
       const passId = given(request.passId);
-      const status = STATUS_NAMES[knownEnum(WireStatus, request.status, "status")];
+      const status = statusOf(request.status, "status");
       const filter: DeliveryFilter = {
         ...(subscriptionId !== undefined && { subscriptionId }),
         ...(eventId !== undefined && { eventId }),
@@ -52,24 +59,10 @@ export function deliveryService(deps: DeliveryServiceDeps): Pick<ServiceImpl<typ
       return { deliveries: page.items.map(deliveryMessage), nextPageToken: tokenFromCursor(page.next) };
     },
 
-    async retryDelivery({ id }, context) {
-      const { tenant } = principalOf(context);
-      const retried = await deliveryLog.retry(tenant, requiredId(id), clock.now());
-      if (retried === undefined) throw notFound("delivery", id);
-      if (retried === "attempting") {
-        throw new CodedError(
-          "delivery.attempting",
-          `id: delivery "${id}" is being attempted right now; wait for its end`,
-        );
-      }
-      wakeWorkers();
-      return { delivery: deliveryMessage(retried) };
-    },
-
     async *watchDeliveries(request, context) {
       const { tenant } = principalOf(context);
       const subscriptionId = given(request.subscriptionId);
-      const status = STATUS_NAMES[knownEnum(WireStatus, request.status, "status")];
+      const status = statusOf(request.status, "status");
       const accepts = (delivery: Delivery) =>
         (subscriptionId === undefined || delivery.subscriptionId === subscriptionId) &&
         (status === undefined || delivery.status === status);
@@ -83,19 +76,46 @@ export function deliveryService(deps: DeliveryServiceDeps): Pick<ServiceImpl<typ
   };
 }
 
-const WIRE_STATUS: Readonly<Record<DeliveryStatus, WireStatus>> = {
-  waiting: WireStatus.WAITING,
-  attempting: WireStatus.ATTEMPTING,
-  held: WireStatus.HELD,
-  delivered: WireStatus.DELIVERED,
-  failed: WireStatus.FAILED,
-  cancelled: WireStatus.CANCELLED,
-};
+/** Sending one again, and not sending it. */
+function changes({
+  deliveryLog,
+  clock,
+  wakeWorkers,
+}: DeliveryServiceDeps): Pick<Served, "retryDelivery" | "cancelDelivery"> {
+  return {
+    async retryDelivery({ id }, context) {
+      const { tenant } = principalOf(context);
+      const retried = await deliveryLog.retry(tenant, requiredId(id), clock.now());
+      if (retried === undefined) throw notFound("delivery", id);
+      if (retried === "attempting") {
+        throw new CodedError(
+          "delivery.attempting",
+          `id: delivery "${id}" is being attempted right now; wait for its end`,
+        );
+      }
+      if (retried === "payloadDropped") {
+        const message = `id: the payload of the event of delivery "${id}" is kept no longer`;
+        throw new CodedError("event.payload_dropped", message);
+      }
+      wakeWorkers();
+      return { delivery: deliveryMessage(retried) };
+    },
 
-/** The same table, read the other way; nothing stands for UNSPECIFIED. */
-const STATUS_NAMES: Readonly<Partial<Record<WireStatus, DeliveryStatus>>> = Object.fromEntries(
-  Object.entries(WIRE_STATUS).map(([name, wire]) => [wire, name]),
-);
+    async cancelDelivery({ id }, context) {
+      const { tenant } = principalOf(context);
+      const answer = await deliveryLog.cancel(tenant, requiredId(id), clock.now());
+      if (answer === undefined) throw notFound("delivery", id);
+      const { cancelled, delivery } = answer;
+      if (!cancelled && delivery.status === "attempting") {
+        throw new CodedError("delivery.attempting", `id: delivery "${id}" is being attempted right now`);
+      }
+      if (!cancelled) throw new CodedError("delivery.finished", `id: delivery "${id}" is ${delivery.status} already`);
+      // Others may have waited behind it.
+      wakeWorkers();
+      return { delivery: deliveryMessage(delivery) };
+    },
+  };
+}
 
 function deliveryMessage(delivery: Delivery): MessageInitShape<typeof DeliverySchema> {
   return {
@@ -104,6 +124,7 @@ function deliveryMessage(delivery: Delivery): MessageInitShape<typeof DeliverySc
     subscriptionId: delivery.subscriptionId,
     passId: delivery.passId,
     eventType: delivery.eventType,
+    operationalEventType: delivery.operationalType ?? OperationalEventType.UNSPECIFIED,
     status: WIRE_STATUS[delivery.status],
     attempts: delivery.attempts.map(attemptMessage),
     ...(delivery.dueAtMs !== undefined && { nextAttemptAt: timestampFromMs(delivery.dueAtMs) }),

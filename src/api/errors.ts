@@ -1,7 +1,8 @@
 /** Errors on their way out: each becomes one ConnectError with a code of the design (section 8) and details for programs. */
 import type { DescMessage } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { CodedError, ERRORS, type ErrorCode, type ErrorKind, type FieldViolation } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
 
@@ -36,7 +37,10 @@ export function messageOf(error: CodedError): string {
 
 /** `details` go out beside those that every error has. */
 export function connectError(error: CodedError, details: readonly Detail[] = []): ConnectError {
-  const outgoing = [...detailsOf(error.code, error.violations), ...details];
+  const { retryAfterMs } = error;
+  const retry: Detail[] =
+    retryAfterMs === undefined ? [] : [{ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(retryAfterMs) } }];
+  const outgoing = [...detailsOf(error.code, error.violations), ...retry, ...details];
   return new ConnectError(messageOf(error), CODES[error.kind], undefined, outgoing, error);
 }
 

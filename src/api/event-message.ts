@@ -4,5 +4,10 @@ import type { StoredEvent } from "../domain/event.ts";
 
 /** A stored event as the API shows it. */
 export function eventMessage(stored: StoredEvent) {
-  return { event: decodeStored(stored).event, acceptedAt: timestampFromMs(stored.loggedAtMs) };
+  const { loggedAtMs, payloadDroppedAtMs } = stored;
+  return {
+    event: decodeStored(stored).event,
+    acceptedAt: timestampFromMs(loggedAtMs),
+    ...(payloadDroppedAtMs !== undefined && { payloadDroppedAt: timestampFromMs(payloadDroppedAtMs) }),
+  };
 }

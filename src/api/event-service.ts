@@ -1,7 +1,6 @@
 /** passbus.v1.EventService: events in, and the log of them. */
 import type { ServiceImpl } from "@connectrpc/connect";
 import { type EventService, PublishFailureSchema } from "../../gen/passbus/v1/event_service_pb.js";
-import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { DeliveryLog, EventFilter } from "../delivery/delivery-store.ts";
 import type { Publisher } from "../intake/publish.ts";
 import { CodedError } from "../kernel/errors.ts";
@@ -12,7 +11,7 @@ import { connectError } from "./errors.ts";
 import { eventMessage } from "./event-message.ts";
 import { type EventStreamsDeps, eventStreams } from "./event-streams.ts";
 import { type ExplainCallsDeps, explainCalls } from "./explain-calls.ts";
-import { given, knownEnum, notFound, requiredId, timeRange } from "./fields.ts";
+import { askedKind, given, notFound, requiredId, timeRange } from "./fields.ts";
 import { principalOf } from "./gate.ts";
 
 export interface EventServiceDeps extends DeadLetterCallsDeps, EventStreamsDeps, ExplainCallsDeps {
@@ -56,10 +55,9 @@ export function eventService(deps: EventServiceDeps): Pick<ServiceImpl<typeof Ev
     async listEvents(request, context) {
       const { tenant } = principalOf(context);
       const passId = given(request.passId);
-      const type = knownEnum(PassEventType, request.type, "type");
       const filter: EventFilter = {
         ...(passId !== undefined && { passId }),
-        ...(type !== PassEventType.UNSPECIFIED && { type }),
+        ...askedKind(request),
         ...timeRange(request),
       };
       const page = await deps.deliveryLog.listEvents(tenant, filter, pageRequest(request.pageSize, request.pageToken));

@@ -1,13 +1,12 @@
 /** The calls of passbus.v1.EventService that stream: events in one by one, and events as they are stored. */
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { EventService, PublishEventStreamRequest } from "../../gen/passbus/v1/event_service_pb.js";
-import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { Watches } from "../delivery/watch.ts";
-import type { StoredEvent } from "../domain/event.ts";
+import { isOfKind, kindNumber, type StoredEvent } from "../domain/event.ts";
 import type { PublishStream, StreamOutcome } from "../intake/publish-stream.ts";
 import { messageOf } from "./errors.ts";
 import { eventMessage } from "./event-message.ts";
-import { given, knownEnum } from "./fields.ts";
+import { askedKind, given } from "./fields.ts";
 import { principalOf } from "./gate.ts";
 import type { Streams } from "./streams.ts";
 
@@ -33,10 +32,10 @@ export function eventStreams(deps: EventStreamsDeps): Pick<ServiceImpl<typeof Ev
     async *tailEvents(request, context) {
       const { tenant } = principalOf(context);
       const passId = given(request.passId);
-      const type = knownEnum(PassEventType, request.type, "type");
+      const kind = askedKind(request);
       const accepts = (event: StoredEvent) =>
         (passId === undefined || event.passId === passId) &&
-        (type === PassEventType.UNSPECIFIED || event.type === type);
+        (!isOfKind(kind) || kindNumber(event) === kindNumber(kind));
       for await (const told of streams.run(context, (signal) => watches.events({ tenant, accepts, signal }))) {
         yield {
           ...(told.item !== undefined && { event: eventMessage(told.item) }),

@@ -89,8 +89,11 @@ async function explainOne(
     deps.feed.load(tenant),
     deps.deliveryLog.getDelivery(tenant, deliveryId(stored, subscriptionId)),
   ]);
+  const event = decodeStored(stored);
+  const about = subscriptions.find(({ id }) => id === event.event.operationalEvent?.subscriptionId);
   const evidence = {
-    event: decodeStored(stored),
+    event,
+    ...(about !== undefined && { about }),
     deliveries: delivery === undefined ? [] : [delivery],
     subscriptions: subscriptions.filter(({ id }) => id === subscriptionId),
   };

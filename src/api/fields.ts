@@ -1,5 +1,8 @@
 /** What several services read from requests alike. */
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
+import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
+import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import type { EventKind } from "../domain/event.ts";
 import { CodedError, invalidField } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
 
@@ -21,20 +24,32 @@ export function knownEnum<T extends number>(values: Readonly<Record<number, unkn
   return value;
 }
 
+/** The kind of event that a list is narrowed to. @throws CodedError `request.invalid` where both are set. */
+export function askedKind(request: {
+  readonly type: PassEventType;
+  readonly operationalEventType: OperationalEventType;
+}): Partial<EventKind> {
+  const type = knownEnum(PassEventType, request.type, "type");
+  const field = "operational_event_type";
+  const operationalType = knownEnum(OperationalEventType, request.operationalEventType, field);
+  if (type !== 0 && operationalType !== 0) throw invalidField(field, "excludes type; leave one of the two unset");
+  return { ...(type !== 0 && { type }), ...(operationalType !== 0 && { operationalType }) };
+}
+
 /** undefined where it is unset; the empty string likewise. */
 export function given(text: string): string | undefined {
   return text === "" ? undefined : text;
 }
 
-/** The span that `start_time` and `end_time` ask for. */
-export function timeRange(request: {
-  readonly startTime?: Timestamp | undefined;
-  readonly endTime?: Timestamp | undefined;
-}) {
-  const fromMs = boundary(request.startTime, "start_time");
-  const toMs = boundary(request.endTime, "end_time");
+/** The span that `start_time` and `end_time` ask for; `path` is what stands before their names. */
+export function timeRange(
+  request: { readonly startTime?: Timestamp | undefined; readonly endTime?: Timestamp | undefined },
+  path = "",
+) {
+  const fromMs = boundary(request.startTime, `${path}start_time`);
+  const toMs = boundary(request.endTime, `${path}end_time`);
   if (fromMs !== undefined && toMs !== undefined && toMs < fromMs) {
-    throw invalidField("end_time", "must not be before start_time");
+    throw invalidField(`${path}end_time`, "must not be before start_time");
   }
   return { ...(fromMs !== undefined && { fromMs }), ...(toMs !== undefined && { toMs }) };
 }

@@ -25,8 +25,8 @@ export function probes(
     [
       "/readyz",
       async () => {
-        const { ready, reasons } = await readiness();
-        return { status: ready ? 200 : 503, body: { ready, reasons } };
+        const { ready, reasons, notes = [] } = await readiness();
+        return { status: ready ? 200 : 503, body: { ready, reasons, ...(notes.length > 0 && { notes }) } };
       },
     ],
   ]);

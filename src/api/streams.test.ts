@@ -1,7 +1,7 @@
 /** The calls that stream, over the real port. */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { Http2SessionManager } from "@connectrpc/connect-node";
 import { afterEach, describe, expect, it } from "vitest";
 import { DeliveryStatus } from "../../gen/passbus/v1/delivery_pb.js";
 import { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
@@ -9,6 +9,7 @@ import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { event, finished, waiting } from "../../test/contracts/rows.ts";
 import { ADMIN_KEY, type TestApi, testApi } from "../../test/support/api.ts";
+import { grpcWithKey } from "../../test/support/grpc.ts";
 import { MemoryChanges } from "../../test/support/memory-changes.ts";
 import { eventually, within } from "../../test/support/within.ts";
 import type { StoredEvent } from "../domain/event.ts";
@@ -31,16 +32,7 @@ async function setUp({ clock = systemClock }: { readonly clock?: Clock } = {}) {
 function clientsOf(api: TestApi, key = ADMIN_KEY) {
   const sessionManager = new Http2SessionManager(api.url);
   closing.unshift(() => sessionManager.abort());
-  const transport = createGrpcTransport({
-    baseUrl: api.url,
-    sessionManager,
-    interceptors: [
-      (next) => (request) => {
-        request.header.set("authorization", `Bearer ${key}`);
-        return next(request);
-      },
-    ],
-  });
+  const transport = grpcWithKey(api.url, key, sessionManager);
   return { events: createClient(EventService, transport), deliveries: createClient(DeliveryService, transport) };
 }
 

@@ -2,8 +2,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { Code, type ConnectError, createClient } from "@connectrpc/connect";
 import { Webhook } from "standardwebhooks";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
@@ -11,6 +10,7 @@ import { PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_
 import { Format, State } from "../../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import { ADMIN_KEY, emptyDeliveryLog, TENANT, type TestApi, testApi } from "../../test/support/api.ts";
+import { failureOf, grpcWithKey } from "../../test/support/grpc.ts";
 import { bodyOf, httpServer, type TestServer } from "../../test/support/receiver.ts";
 import type { StoredEvent } from "../domain/event.ts";
 import { LIMITS } from "../kernel/limits.ts";
@@ -48,18 +48,7 @@ afterAll(async () => {
 });
 
 function client(key = ADMIN_KEY) {
-  return createClient(
-    SubscriptionService,
-    createGrpcTransport({
-      baseUrl: api.url,
-      interceptors: [
-        (next) => (request) => {
-          request.header.set("authorization", `Bearer ${key}`);
-          return next(request);
-        },
-      ],
-    }),
-  );
+  return createClient(SubscriptionService, grpcWithKey(api.url, key));
 }
 
 type Draft = NonNullable<Parameters<ReturnType<typeof client>["createSubscription"]>[0]["subscription"]>;
@@ -73,15 +62,6 @@ async function subscribe(draft: Draft = {}) {
   const made = await client().createSubscription({ subscription: { url: endpoint("/hook"), entityId, ...draft } });
   if (made.subscription === undefined) throw new Error("no subscription");
   return { subscription: made.subscription, id: made.subscription.id, secret: made.secret };
-}
-
-async function failureOf(call: Promise<unknown>): Promise<ConnectError> {
-  const reason = await call.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (!(reason instanceof ConnectError)) throw new Error("the call did not fail as a call does", { cause: reason });
-  return reason;
 }
 
 const reasonOf = (error: ConnectError) => error.findDetails(ErrorInfoSchema)[0]?.reason;
@@ -153,10 +133,10 @@ describe("TestSubscription", () => {
   });
 
   it("says what failed where there is no response", async () => {
-    const { id } = await subscribe({ url: "http://127.0.0.1:1/" });
+    const { id } = await subscribe({ url: "http://127.0.0.1:2/" });
     const { attempt, request, timings } = await client().testSubscription({ id });
     expect(attempt).toMatchObject({ statusCode: 0, errorCode: "connect.refused" });
-    expect(request?.url).toBe("http://127.0.0.1:1/");
+    expect(request?.url).toBe("http://127.0.0.1:2/");
     expect(timings?.firstByte).toBeUndefined();
   });
 

@@ -2,6 +2,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Duration, DurationSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type {
   PreviewPayloadRequest,
@@ -9,6 +10,7 @@ import type {
   SubscriptionService,
 } from "../../gen/passbus/v1/subscription_service_pb.js";
 import type { DeliveryLog } from "../delivery/delivery-store.ts";
+import type { SwitchStore } from "../delivery/kill-switch.ts";
 import { previewOf } from "../delivery/preview.ts";
 import type { RequestPhases } from "../delivery/sender.ts";
 import { sendTest, type TestSendDeps } from "../delivery/test-send.ts";
@@ -22,12 +24,14 @@ import { attemptMessage } from "./delivery-service.ts";
 import type { DirectSlots } from "./direct-slots.ts";
 import { notFound, requiredId } from "./fields.ts";
 import { principalOf } from "./gate.ts";
+import { refuseWhileStopped } from "./switch-calls.ts";
 
 export interface WebhookCallsDeps {
   readonly subscriptions: Pick<Subscriptions, "get" | "draft">;
   readonly deliveryLog: Pick<DeliveryLog, "getEvent">;
   readonly webhooks: TestSendDeps;
   readonly slots: DirectSlots;
+  readonly switches: Pick<SwitchStore, "stops">;
 }
 
 type Served = "testSubscription" | "previewPayload";
@@ -36,13 +40,15 @@ type Served = "testSubscription" | "previewPayload";
 const SAMPLE_ID = "evt_sample";
 
 export function webhookCalls(deps: WebhookCallsDeps): Pick<ServiceImpl<typeof SubscriptionService>, Served> {
-  const { subscriptions, webhooks, slots } = deps;
+  const { subscriptions, webhooks, slots, switches } = deps;
   const { clock, ids } = webhooks;
   return {
-    async testSubscription({ id, eventType }, context) {
+    async testSubscription({ id, eventType, operationalEventType }, context) {
       const subscription = await subscriptions.get(principalOf(context).tenant, requiredId(id));
       // An id of its own, and so a webhook-id of its own: receivers skip those that they have handled.
-      const event = sampleFor(subscription, eventType, "event_type", ids.next("evt"), clock.now());
+      const { kind, field } = askedKind(eventType, operationalEventType);
+      const event = sampleFor(subscription, kind, field, ids.next("evt"), clock.now());
+      await refuseWhileStopped(switches, subscription.tenant.organisation);
       const { attempt, request, phases } = await slots.run(() => sendTest(webhooks, event, subscription));
       return {
         attempt: attemptMessage(attempt),
@@ -76,12 +82,26 @@ async function previewedEvent(
   nowMs: number,
 ): Promise<DecodedEvent> {
   if (source.case !== "eventId") {
-    return sampleFor(subscription, source.value ?? PassEventType.UNSPECIFIED, "sample", SAMPLE_ID, nowMs);
+    const isOperational = source.case === "operationalSample";
+    const kind = isOperational
+      ? { operationalType: source.value }
+      : { type: source.value ?? PassEventType.UNSPECIFIED };
+    return sampleFor(subscription, kind, isOperational ? "operational_sample" : "sample", SAMPLE_ID, nowMs);
   }
   const id = requiredId(source.value, "event_id");
   const stored = await deliveryLog.getEvent({ tenant: subscription.tenant, id });
   if (stored === undefined) throw notFound("event", id, "event_id");
+  if (stored.payloadDroppedAtMs !== undefined) {
+    throw new CodedError("event.payload_dropped", `event_id: the payload of event "${id}" is kept no longer`);
+  }
   return decodeStored(stored);
+}
+
+/** What a request for a test asks for, and in which field. */
+function askedKind(type: PassEventType, operationalType: OperationalEventType) {
+  if (operationalType === OperationalEventType.UNSPECIFIED) return { kind: { type }, field: "event_type" };
+  if (type === PassEventType.UNSPECIFIED) return { kind: { operationalType }, field: "operational_event_type" };
+  throw invalidField("operational_event_type", "stands in place of event_type; leave one of the two unset");
 }
 
 /** That a format can't say an event is no fault of passbus here: another event, or another format, was asked for. */

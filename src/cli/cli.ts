@@ -20,6 +20,8 @@ export interface Terminal {
   out(text: string): void;
   /** Everything that is said besides. */
   err(text: string): void;
+  /** What is said besides goes to somebody who sees a line being written over. */
+  readonly showsProgress?: boolean;
   settings(): Config;
   /** Hands each signal to `handle` instead of ending the process, until the returned function is called. */
   onSignal(handle: (signal: StopSignal) => void): () => void;
@@ -92,6 +94,9 @@ const processTerminal: Terminal = {
     process.stdout.write(text);
   },
   err: (text) => process.stderr.write(text),
+  get showsProgress() {
+    return process.stderr.isTTY === true;
+  },
   settings: () => readConfig(),
   onSignal(handle) {
     process.on("SIGINT", handle).on("SIGTERM", handle);

@@ -15,6 +15,23 @@ export function addConnectionOptions(command: Command): Command {
     .option("--key <key>", "an API key; better in PASSBUS_KEY, since other processes can see arguments");
 }
 
+/** Of a command that answers something. */
+export interface OutputOptions extends ConnectionOptions {
+  readonly json?: true;
+}
+
+export function addOutputOptions(command: Command, json = "one in JSON a line, for programs"): Command {
+  return addConnectionOptions(command).option("--json", json);
+}
+
+/** Each call carries the key. */
+export function withKey(key: string): Interceptor {
+  return (next) => (request) => {
+    request.header.set("authorization", `Bearer ${key}`);
+    return next(request);
+  };
+}
+
 /** Runs `use` with a connection whose calls carry the key, and ends the connection. */
 export async function connected<T>(
   options: ConnectionOptions,
@@ -26,13 +43,9 @@ export async function connected<T>(
     throw new CommandFailed("needs a key: set PASSBUS_KEY, or say --key", { exitCode: EXIT.usage });
   if (!/^https?:\/\//.test(options.url))
     throw new CommandFailed("--url: must begin with http:// or https://", { exitCode: EXIT.usage });
-  const withKey: Interceptor = (next) => (request) => {
-    request.header.set("authorization", `Bearer ${key}`);
-    return next(request);
-  };
   const sessionManager = new Http2SessionManager(options.url);
   try {
-    return await use(createGrpcTransport({ baseUrl: options.url, sessionManager, interceptors: [withKey] }));
+    return await use(createGrpcTransport({ baseUrl: options.url, sessionManager, interceptors: [withKey(key)] }));
   } finally {
     // An idle connection would keep the process.
     sessionManager.abort();

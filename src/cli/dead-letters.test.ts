@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ADMIN_KEY, TENANT, type TestApi, testApi } from "../../test/support/api.ts";
+import { sampleLetter } from "../../test/support/samples.ts";
 import { testTerminal } from "../../test/support/terminal.ts";
-import { DEAD_REASONS, type DeadLetter, deadLetterId } from "../intake/dead-letters.ts";
-import type { LogRecord } from "../intake/event-log.ts";
+import { DEAD_REASONS, type DeadLetter } from "../intake/dead-letters.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { runCli } from "./cli.ts";
 import { deadLettersCommand } from "./dead-letters.ts";
@@ -26,29 +26,10 @@ async function deadLetters(args: readonly string[], environment: Record<string, 
   return { code, ...terminal.said };
 }
 
-function letter(offset: number, record: Partial<LogRecord> = {}, over: Partial<DeadLetter> = {}): DeadLetter {
-  return {
-    tenant: TENANT,
-    reason: "event.conflict",
-    message: "another was first",
-    record: {
-      topic: "pass.events",
-      partition: 0,
-      offset,
-      appendedAtMs: T + offset,
-      key: Buffer.from(`key ${offset}`),
-      value: Buffer.from(`value ${offset}`),
-      headers: { "event-id": "evt_1" },
-      ...record,
-    },
-    ...over,
-  };
-}
+const letter: typeof sampleLetter = (offset, record, over) =>
+  sampleLetter(offset, { appendedAtMs: T + offset, headers: { "event-id": "evt_1" }, ...record }, over);
 
-async function dead(...letters: readonly DeadLetter[]): Promise<string[]> {
-  await api.stage.deadLetters.put(letters);
-  return letters.map(({ record }) => deadLetterId(record));
-}
+const dead = (...letters: readonly DeadLetter[]) => api.stage.deadLetters.add(...letters);
 
 const resent = () => api.stage.records.map(({ value }) => Buffer.from(value).toString());
 
@@ -162,8 +143,7 @@ describe("passbus dead-letters redrive", () => {
   it("says which were not sent, and how many were", async () => {
     const letters = Array.from({ length: LIMITS.redriveBatch + 2 }, (_, at) => letter(at));
     await using half = await testApi();
-    await half.stage.deadLetters.put(letters);
-    const [last = ""] = letters.slice(-1).map(({ record }) => deadLetterId(record));
+    const last = (await half.stage.deadLetters.add(...letters)).at(-1);
     half.stage.append = async (records) =>
       records.map((_, at) =>
         records.length === 2 && at === 1 ? { durable: false, reason: "full" } : { durable: true },

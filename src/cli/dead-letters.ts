@@ -11,13 +11,18 @@ import {
 import { DEAD_REASONS, type DeadReason } from "../intake/dead-letters.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { type AddCommand, CommandFailed, EXIT, type Terminal } from "./cli.ts";
-import { addConnectionOptions, type ConnectionOptions, connected } from "./connection.ts";
+import {
+  addConnectionOptions,
+  addOutputOptions,
+  type ConnectionOptions,
+  connected,
+  type OutputOptions,
+} from "./connection.ts";
 import { count, cut, momentOf, type Row, shown, tableOf, WHOLE } from "./table.ts";
 
-interface ListOptions extends ConnectionOptions {
+interface ListOptions extends OutputOptions {
   readonly reason?: DeadReason;
   readonly limit: number;
-  readonly json?: true;
 }
 
 interface RedriveOptions extends ConnectionOptions {
@@ -31,9 +36,8 @@ export function deadLettersCommand(): AddCommand {
   return (program, terminal) => {
     const group = program.command("dead-letters").description("records that could not become events");
     const list = group.command("list").description("show them, newest first").addOption(reasonOption());
-    addConnectionOptions(list)
+    addOutputOptions(list, "one in JSON a line, with its value, for programs")
       .option("--limit <n>", "no more than so many", count, 50)
-      .option("--json", "one in JSON a line, with its value, for programs")
       .action((options: ListOptions) => listLetters(options, terminal));
     const redrive = group
       .command("redrive")

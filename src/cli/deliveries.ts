@@ -1,14 +1,17 @@
-/** `passbus deliveries list|get|retry|watch`: what was sent, what came back, and sending again. */
+/** `passbus deliveries list|get|retry|cancel|watch` (and stop|start|switch: switch.ts): what was sent, what came back, and sending again. */
 import { toJsonString } from "@bufbuild/protobuf";
-import { durationMs } from "@bufbuild/protobuf/wkt";
+import { durationMs, type Timestamp } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient } from "@connectrpc/connect";
-import { type Command, Option } from "commander";
+import { Option } from "commander";
 import { type Attempt, type Delivery, DeliverySchema, DeliveryStatus } from "../../gen/passbus/v1/delivery_pb.js";
 import { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
-import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
-import type { AddCommand, Terminal } from "./cli.ts";
-import { addConnectionOptions, type ConnectionOptions, connected } from "./connection.ts";
+import { type AddCommand, CommandFailed, EXIT, type Terminal } from "./cli.ts";
+import { addOutputOptions, type ConnectionOptions, connected, type OutputOptions } from "./connection.ts";
+import { kindWord } from "./event-kinds.ts";
 import { follow } from "./follow.ts";
+import { moment } from "./moments.ts";
+import { beginReplay } from "./replay.ts";
+import { addSwitchCommands } from "./switch.ts";
 import {
   count,
   cut,
@@ -25,10 +28,6 @@ import {
   wordsOf,
 } from "./table.ts";
 
-interface OutputOptions extends ConnectionOptions {
-  readonly json?: true;
-}
-
 interface ListOptions extends OutputOptions {
   readonly subscription?: string;
   readonly event?: string;
@@ -43,6 +42,12 @@ interface WatchOptions extends OutputOptions {
   readonly limit?: number;
 }
 
+interface RetryOptions extends OutputOptions {
+  readonly failedSince?: Timestamp;
+  readonly subscription?: string;
+  readonly watch?: true;
+}
+
 type Deliveries = Client<typeof DeliveryService>;
 
 export function deliveriesCommand(): AddCommand {
@@ -55,34 +60,41 @@ export function deliveriesCommand(): AddCommand {
       .option("--event <id>", "only this event's")
       .option("--pass <id>", "only this pass's")
       .addOption(statusOption());
-    withOutput(list)
+    addOutputOptions(list)
       .option("--limit <n>", "no more than so many", count, 50)
       .action((options: ListOptions) => listDeliveries(options, terminal));
-    withOutput(group.command("get").description("show one, with its attempts").argument("<id>")).action(
+    addOutputOptions(group.command("get").description("show one, with its attempts").argument("<id>")).action(
       (id: string, options: OutputOptions) => getDelivery(id, options, terminal),
     );
-    withOutput(
+    const retry = group
+      .command("retry")
+      .description("make them due now; one that is done starts anew, with its history kept")
+      .argument("[id...]", "the deliveries' ids")
+      .option("--failed-since <when>", "all that failed of those created since (1h, or a time), as a replay", moment)
+      .option("--subscription <id>", "of those only this subscription's")
+      .option("--watch", "stay with the replay, and show how it gets on");
+    addOutputOptions(retry).action((ids: readonly string[], options: RetryOptions) =>
+      options.failedSince === undefined ? retryDeliveries(ids, options, terminal) : retryFailed(ids, options, terminal),
+    );
+    addOutputOptions(
       group
-        .command("retry")
-        .description("make them due now; one that is done starts anew, with its history kept")
+        .command("cancel")
+        .description("end them, where they wait or are held: they are not sent")
         .argument("<id...>", "the deliveries' ids"),
-    ).action((ids: readonly string[], options: OutputOptions) => retryDeliveries(ids, options, terminal));
+    ).action((ids: readonly string[], options: OutputOptions) => cancelDeliveries(ids, options, terminal));
     const watch = group
       .command("watch")
       .description("show them as their state changes")
       .option("--subscription <id>", "only this subscription's")
       .addOption(statusOption())
       .option("--limit <n>", "end after so many", count);
-    withOutput(watch).action((options: WatchOptions) => watchDeliveries(options, terminal));
+    addOutputOptions(watch).action((options: WatchOptions) => watchDeliveries(options, terminal));
+    addSwitchCommands(group, terminal);
   };
 }
 
 function statusOption(): Option {
   return new Option("--status <status>", "only in this state").choices(wordsOf(DeliveryStatus));
-}
-
-function withOutput(command: Command): Command {
-  return addConnectionOptions(command).option("--json", "one in JSON a line, for programs");
 }
 
 function withClient<T>(
@@ -128,7 +140,7 @@ function rowOf(delivery: Delivery): Row {
     resultOf(delivery.attempts.at(-1)),
     momentOf(delivery.nextAttemptAt),
     cut(shown(delivery.eventId), EVENT_CHARACTERS),
-    wordOf(PassEventType, delivery.eventType),
+    kindWord(delivery.eventType, delivery.operationalEventType),
     delivery.subscriptionId,
   ];
 }
@@ -151,7 +163,7 @@ async function getDelivery(id: string, options: OutputOptions, terminal: Termina
       ["id", delivery.id],
       ["status", wordOf(DeliveryStatus, delivery.status)],
       ["event", shown(delivery.eventId)],
-      ["type", wordOf(PassEventType, delivery.eventType)],
+      ["type", kindWord(delivery.eventType, delivery.operationalEventType)],
       ["pass", shown(delivery.passId)],
       ["subscription", delivery.subscriptionId],
       ["created", momentOf(delivery.createdAt)],
@@ -177,11 +189,38 @@ function attemptRow(attempt: Attempt): Row {
   ];
 }
 
+async function retryDeliveries(ids: readonly string[], options: RetryOptions, terminal: Terminal): Promise<void> {
+  if (ids.length === 0) throw new CommandFailed("say which: ids, or --failed-since", { exitCode: EXIT.usage });
+  if (options.subscription !== undefined || options.watch === true) {
+    throw new CommandFailed("--subscription and --watch go with --failed-since", { exitCode: EXIT.usage });
+  }
+  await oneByOne(ids, options, terminal, (deliveries, id) => deliveries.retryDelivery({ id }));
+}
+
+async function retryFailed(ids: readonly string[], options: RetryOptions, terminal: Terminal): Promise<void> {
+  if (ids.length > 0) throw new CommandFailed("say ids, or --failed-since, not both", { exitCode: EXIT.usage });
+  const filter = {
+    subscriptionId: options.subscription ?? "",
+    status: DeliveryStatus.FAILED,
+    ...(options.failedSince !== undefined && { startTime: options.failedSince }),
+  };
+  await withClient(options, terminal, (deliveries) => beginReplay(deliveries, { filter }, options, terminal));
+}
+
+function cancelDeliveries(ids: readonly string[], options: OutputOptions, terminal: Terminal): Promise<void> {
+  return oneByOne(ids, options, terminal, (deliveries, id) => deliveries.cancelDelivery({ id }));
+}
+
 /** One after the other; the first that is refused ends it. */
-async function retryDeliveries(ids: readonly string[], options: OutputOptions, terminal: Terminal): Promise<void> {
+async function oneByOne(
+  ids: readonly string[],
+  options: OutputOptions,
+  terminal: Terminal,
+  call: (deliveries: Deliveries, id: string) => Promise<{ readonly delivery?: Delivery | undefined }>,
+): Promise<void> {
   await withClient(options, terminal, async (deliveries) => {
     for (const id of ids) {
-      const { delivery } = await deliveries.retryDelivery({ id }).catch((reason) => {
+      const { delivery } = await call(deliveries, id).catch((reason) => {
         throw refused(reason);
       });
       if (delivery === undefined) continue;

@@ -1,7 +1,7 @@
 /** What the demo does, all of it over passbus's public API: subscribes, publishes the samples, reads the delivery log. */
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { createClient, type Interceptor } from "@connectrpc/connect";
+import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { type Delivery, DeliveryStatus } from "../../gen/passbus/v1/delivery_pb.js";
 import { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
@@ -14,6 +14,7 @@ import { formatOf } from "../formats/registry.ts";
 import { sampleEvent } from "../formats/samples.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { formatName } from "../subscriptions/message.ts";
+import { withKey } from "./connection.ts";
 import type { LoggedDelivery, LoggedStatus } from "./demo-ledger.ts";
 import type { ReceivingEndpoint } from "./demo-receiver.ts";
 
@@ -71,11 +72,7 @@ export class DemoClient {
   readonly #deliveries;
 
   constructor(baseUrl: string, key: string) {
-    const withKey: Interceptor = (next) => (request) => {
-      request.header.set("authorization", `Bearer ${key}`);
-      return next(request);
-    };
-    const transport = createConnectTransport({ baseUrl, httpVersion: "1.1", interceptors: [withKey] });
+    const transport = createConnectTransport({ baseUrl, httpVersion: "1.1", interceptors: [withKey(key)] });
     this.#subscriptions = createClient(SubscriptionService, transport);
     this.#events = createClient(EventService, transport);
     this.#deliveries = createClient(DeliveryService, transport);
@@ -91,19 +88,19 @@ export class DemoClient {
       policy: { retrySchedule: retryScheduleMs.map(durationFromMs) },
     });
     const { subscription, secret } = await this.#subscriptions.createSubscription({ subscription: asked });
-    const written = formatOf(formatName(subscription?.format ?? Format.UNSPECIFIED) ?? "STANDARD");
-    if (subscription === undefined || written === undefined) {
+    const answered = formatName(subscription?.format ?? Format.UNSPECIFIED);
+    if (subscription === undefined || answered === undefined) {
       throw new CodedError("internal", "CreateSubscription answered no subscription in a format that there is");
     }
-    const { bodySignatureHeader } = written;
+    const { bodySignatureHeader, types } = formatOf(answered);
     return {
       name,
       secret,
       refusals,
       ...(bodySignatureHeader === undefined ? {} : { bodySignatureHeader }),
       subscriptionId: subscription.id,
-      format: written.name,
-      wants: subscription.eventTypes.length > 0 ? subscription.eventTypes : written.types,
+      format: answered,
+      wants: subscription.eventTypes.length > 0 ? subscription.eventTypes : types,
     };
   }
 

@@ -2,22 +2,26 @@
 import { readFile } from "node:fs/promises";
 import { create, fromJsonString } from "@bufbuild/protobuf";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import {
   DeliveryPolicySchema,
   Format,
+  Ordering,
   State,
   type Subscription,
   SubscriptionSchema,
   WhileDisabled,
 } from "../../gen/passbus/v1/subscription_pb.js";
 import { CommandFailed, EXIT, type Terminal } from "./cli.ts";
+import { OPERATIONAL_WORDS, operationalOf } from "./event-kinds.ts";
 import { count, numberOf, wordsOf } from "./table.ts";
 
 export interface SettingOptions {
   readonly file?: string;
   readonly endpoint?: string;
   readonly type?: readonly string[];
+  readonly operationalEvent?: readonly string[];
   readonly format?: string;
   readonly filter?: string;
   readonly description?: string;
@@ -25,17 +29,26 @@ export interface SettingOptions {
   readonly header?: readonly string[];
   readonly maxInFlight?: number;
   readonly whileDisabled?: string;
+  readonly ordering?: string;
+  readonly conflate?: string;
   readonly state?: string;
 }
 
 /** Every type that the format can say. */
 const ALL = "all";
+const NONE = "none";
 
 export function addSettingOptions(command: Command): Command {
   return command
     .option("--file <file>", "a Subscription in JSON, as `get --json` shows it; -: the standard input")
     .option("--endpoint <url>", "where its webhooks go")
     .addOption(new Option("--type <type...>", "event types").choices([ALL, ...wordsOf(PassEventType)]))
+    .addOption(
+      new Option(
+        "--operational-event <type...>",
+        "events of passbus itself; without --type it gets nothing else",
+      ).choices([NONE, ...OPERATIONAL_WORDS]),
+    )
     .addOption(new Option("--format <format>", "how its bodies look").choices(wordsOf(Format)))
     .option("--filter <cel>", "an expression over the event; empty: everything")
     .option("--description <text>", "for people")
@@ -43,6 +56,10 @@ export function addSettingOptions(command: Command): Command {
     .option("--header <name=value...>", "sent with every webhook", pair)
     .option("--max-in-flight <n>", "requests at the same time", count)
     .addOption(new Option("--while-disabled <what>", "becomes of its events").choices(wordsOf(WhileDisabled)))
+    .addOption(new Option("--ordering <ordering>", "per_pass: events of a pass in order").choices(wordsOf(Ordering)))
+    .addOption(
+      new Option("--conflate <yes>", "while it is behind, a pass's newest update alone").choices(["yes", "no"]),
+    )
     .addOption(new Option("--state <state>", "whether it receives").choices(wordsOf(State)));
 }
 
@@ -94,6 +111,11 @@ function settingsOf(options: SettingOptions): readonly Setting[] {
       set: (to) => Object.assign(to, { eventTypes: typesOf(options.type) }),
     },
     {
+      path: "operational_events",
+      value: options.operationalEvent,
+      set: (to) => Object.assign(to, { operationalEvents: operationalOfAll(options.operationalEvent) }),
+    },
+    {
       path: "format",
       value: options.format,
       set: (to) => Object.assign(to, { format: numberOf(Format, options.format) }),
@@ -110,12 +132,26 @@ function settingsOf(options: SettingOptions): readonly Setting[] {
       value: options.whileDisabled,
       set: (to) => Object.assign(policy(to), { whileDisabled: numberOf(WhileDisabled, options.whileDisabled) }),
     },
+    {
+      path: "policy.ordering",
+      value: options.ordering,
+      set: (to) => Object.assign(policy(to), { ordering: numberOf(Ordering, options.ordering) }),
+    },
+    {
+      path: "policy.conflate",
+      value: options.conflate,
+      set: (to) => Object.assign(policy(to), { conflate: options.conflate === "yes" }),
+    },
     { path: "state", value: options.state, set: (to) => Object.assign(to, { state: numberOf(State, options.state) }) },
   ];
 }
 
 function typesOf(words: readonly string[] = []): readonly PassEventType[] {
   return words.includes(ALL) ? [] : words.map((word) => numberOf(PassEventType, word));
+}
+
+function operationalOfAll(words: readonly string[] = []): readonly OperationalEventType[] {
+  return words.filter((word) => word !== NONE).map(operationalOf);
 }
 
 function mapOf(pairs: readonly string[] = []): Record<string, string> {

@@ -41,6 +41,7 @@ describe("passbus subscriptions create", () => {
   it("says each setting, and shows the secret this once", async () => {
     const settings = ["--entity", "shop", "--type", "created", "scanned", "--description", "the till", "--label"];
     const more = ["env=a=b", "team=x", "--header", "x-a=1", "--max-in-flight", "3", "--while-disabled", "hold"];
+    more.push("--ordering", "per_pass", "--conflate", "yes");
     const filter = ["--filter", 'event.pass.id == "p"', "--format", "cloudevents", "--state", "disabled"];
     const [answer] = await json(["create", "--endpoint", "https://a.example/", ...settings, ...more, ...filter]);
     expect(answer.secret).toMatch(/^whsec_/);
@@ -52,7 +53,12 @@ describe("passbus subscriptions create", () => {
       description: "the till",
       labels: { env: "a=b", team: "x" },
       headers: { "x-a": "1" },
-      policy: { maxInFlight: 3, whileDisabled: "WHILE_DISABLED_HOLD" },
+      policy: {
+        maxInFlight: 3,
+        whileDisabled: "WHILE_DISABLED_HOLD",
+        ordering: "ORDERING_PER_PASS",
+        conflate: true,
+      },
       filter: 'event.pass.id == "p"',
       state: "STATE_DISABLED",
     });

@@ -2,11 +2,12 @@
 import { toJsonString } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient } from "@connectrpc/connect";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import {
   DisabledReason,
   Format,
+  Ordering,
   State,
   type Subscription,
   SubscriptionSchema,
@@ -19,7 +20,14 @@ import {
 } from "../../gen/passbus/v1/subscription_service_pb.js";
 import { passProtocolName } from "../domain/pass-protocol.ts";
 import { type AddCommand, CommandFailed, EXIT, type Terminal } from "./cli.ts";
-import { addConnectionOptions, type ConnectionOptions, connected } from "./connection.ts";
+import {
+  addConnectionOptions,
+  addOutputOptions,
+  type ConnectionOptions,
+  connected,
+  type OutputOptions,
+} from "./connection.ts";
+import { operationalWord } from "./event-kinds.ts";
 import { addSettingOptions, readSettings, type SettingOptions } from "./subscription-options.ts";
 import {
   count,
@@ -37,10 +45,6 @@ import {
   wordsOf,
 } from "./table.ts";
 import { addWebhookCommands } from "./webhooks.ts";
-
-interface OutputOptions extends ConnectionOptions {
-  readonly json?: true;
-}
 
 interface ListOptions extends OutputOptions {
   readonly entity?: string;
@@ -64,22 +68,24 @@ export function subscriptionsCommand(): AddCommand {
       .option("--entity <id>", "only this entity's")
       .addOption(new Option("--state <state>", "only in this state").choices(wordsOf(State)))
       .addOption(new Option("--format <format>", "only of this format").choices(wordsOf(Format)));
-    withOutput(list)
+    addOutputOptions(list)
       .option("--limit <n>", "no more than so many", count, 50)
       .action((options: ListOptions) => listSubscriptions(options, terminal));
-    withOutput(group.command("get").description("show one").argument("<id>")).action(
+    addOutputOptions(group.command("get").description("show one").argument("<id>")).action(
       (id: string, options: OutputOptions) => getSubscription(id, options, terminal),
     );
     const create = group
       .command("create")
       .description("register an endpoint, and show its signing secret, this once")
       .option("--entity <id>", "only this entity's events; left out: the whole organisation's");
-    withOutput(addSettingOptions(create)).action((options: CreateOptions) => createSubscription(options, terminal));
+    addOutputOptions(addSettingOptions(create)).action((options: CreateOptions) =>
+      createSubscription(options, terminal),
+    );
     const update = group
       .command("update")
       .description("change what the options say, and nothing else")
       .argument("<id>");
-    withOutput(addSettingOptions(update)).action((id: string, options: UpdateOptions) =>
+    addOutputOptions(addSettingOptions(update)).action((id: string, options: UpdateOptions) =>
       updateSubscription(id, options, terminal),
     );
     addConnectionOptions(
@@ -92,13 +98,9 @@ export function subscriptionsCommand(): AddCommand {
       .description("make a new signing secret, and show it, this once")
       .argument("<id>")
       .option("--overlap <time>", "for which the old one signs too: 0, 90s, 30m, 24h, 7d (default: 24h)", time);
-    withOutput(rotate).action((id: string, options: RotateOptions) => rotateSecret(id, options, terminal));
-    addWebhookCommands(group, terminal, withOutput);
+    addOutputOptions(rotate).action((id: string, options: RotateOptions) => rotateSecret(id, options, terminal));
+    addWebhookCommands(group, terminal);
   };
-}
-
-function withOutput(command: Command): Command {
-  return addConnectionOptions(command).option("--json", "in JSON, a line each, for programs");
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -169,8 +171,10 @@ function scopeOf({ entityId }: Subscription): string {
   return entityId === "" ? "organisation" : shown(entityId);
 }
 
-function typesOf({ eventTypes }: Subscription): string {
-  return eventTypes.length === 0 ? "all" : eventTypes.map((type) => wordOf(PassEventType, type)).join(",");
+function typesOf({ eventTypes, operationalEvents, membershipEvents, couponEvents }: Subscription): string {
+  const words = [...eventTypes.map((type) => wordOf(PassEventType, type)), ...operationalEvents.map(operationalWord)];
+  if (words.length > 0) return words.join(",");
+  return membershipEvents.length + couponEvents.length > 0 ? "of the protocol" : "all";
 }
 
 async function getSubscription(id: string, options: OutputOptions, terminal: Terminal): Promise<void> {
@@ -201,6 +205,8 @@ function detailsOf(subscription: Subscription): readonly (readonly [string, stri
     ["labels", pairsOf(subscription.labels)],
     ["headers", pairsOf(subscription.headers)],
     ["while disabled", policy === undefined ? "" : wordOf(WhileDisabled, policy.whileDisabled)],
+    ["ordering", policy === undefined ? "" : wordOf(Ordering, policy.ordering)],
+    ["conflate", policy?.conflate === true ? "yes" : "no"],
     ["max in flight", policy === undefined ? "" : String(policy.maxInFlight)],
     ["created", momentOf(subscription.createdAt)],
     ["updated", momentOf(subscription.updatedAt)],

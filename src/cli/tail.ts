@@ -8,22 +8,20 @@ import {
   type StoredEvent,
   StoredEventSchema,
 } from "../../gen/passbus/v1/event_service_pb.js";
-import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { AddCommand, Terminal } from "./cli.ts";
-import { addConnectionOptions, type ConnectionOptions, connected } from "./connection.ts";
+import { addOutputOptions, connected, type OutputOptions } from "./connection.ts";
+import { KIND_WORDS, kindOf, kindWord } from "./event-kinds.ts";
 import { follow } from "./follow.ts";
-import { count, momentOf, numberOf, refused, shown, tableOf, WHOLE, wordOf, wordsOf } from "./table.ts";
+import { count, momentOf, refused, shown, tableOf, WHOLE } from "./table.ts";
 
-interface TailOptions extends ConnectionOptions {
+interface TailOptions extends OutputOptions {
   readonly pass?: string;
   readonly type?: string;
   readonly limit?: number;
-  readonly json?: true;
 }
 
-interface ExplainOptions extends ConnectionOptions {
+interface ExplainOptions extends OutputOptions {
   readonly subscription?: string;
-  readonly json?: true;
 }
 
 export function tailCommand(): AddCommand {
@@ -32,16 +30,14 @@ export function tailCommand(): AddCommand {
       .command("tail")
       .description("show events as they are stored")
       .option("--pass <id>", "only this pass's")
-      .addOption(new Option("--type <type>", "only of this type").choices(wordsOf(PassEventType)))
+      .addOption(new Option("--type <type>", "only of this type").choices(KIND_WORDS))
       .option("--limit <n>", "end after so many", count);
-    addConnectionOptions(tail)
-      .option("--json", "one in JSON a line, for programs")
-      .action((options: TailOptions) => tailEvents(options, terminal));
+    addOutputOptions(tail).action((options: TailOptions) => tailEvents(options, terminal));
   };
 }
 
 async function tailEvents(options: TailOptions, terminal: Terminal): Promise<void> {
-  const request = { passId: options.pass ?? "", type: numberOf(PassEventType, options.type) };
+  const request = { passId: options.pass ?? "", ...kindOf(options.type) };
   await connected(options, terminal, (transport) =>
     follow<StoredEvent>(terminal, {
       limit: options.limit,
@@ -59,12 +55,14 @@ async function tailEvents(options: TailOptions, terminal: Terminal): Promise<voi
   );
 }
 
-/** The longest word is "invalidated". */
+/** The longest word of a pass's event is "invalidated"; passbus's own are few, and stand out. */
 const TYPE_WIDTH = 11;
 
 function eventLine({ event, acceptedAt }: StoredEvent): string {
-  const type = wordOf(PassEventType, event?.type ?? 0).padEnd(TYPE_WIDTH);
-  return [momentOf(acceptedAt), type, shown(event?.id ?? ""), shown(event?.pass?.id ?? "")].join("  ");
+  const told = event?.operationalEvent;
+  const type = kindWord(event?.type ?? 0, told?.type ?? 0).padEnd(TYPE_WIDTH);
+  const subject = told?.subscriptionId ?? event?.pass?.id ?? "";
+  return [momentOf(acceptedAt), type, shown(event?.id ?? ""), shown(subject)].join("  ");
 }
 
 export function explainCommand(): AddCommand {
@@ -74,9 +72,7 @@ export function explainCommand(): AddCommand {
       .description("why there is a webhook for an event, or why there is none")
       .argument("<event>", "the event's id")
       .option("--subscription <id>", "for this subscription alone");
-    addConnectionOptions(command)
-      .option("--json", "one in JSON a line, for programs")
-      .action((eventId: string, options: ExplainOptions) => explain(eventId, options, terminal));
+    addOutputOptions(command).action((eventId: string, options: ExplainOptions) => explain(eventId, options, terminal));
   };
 }
 

@@ -3,18 +3,17 @@ import { toJsonString } from "@bufbuild/protobuf";
 import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient } from "@connectrpc/connect";
 import { type Command, Option } from "commander";
-import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import {
   PreviewPayloadResponseSchema,
   SubscriptionService,
   TestSubscriptionResponseSchema,
 } from "../../gen/passbus/v1/subscription_service_pb.js";
 import { CommandFailed, EXIT, type Terminal } from "./cli.ts";
-import { type ConnectionOptions, connected } from "./connection.ts";
-import { fieldsOf, numberOf, refused, shown, WHOLE, wordsOf } from "./table.ts";
+import { addOutputOptions, type ConnectionOptions, connected, type OutputOptions } from "./connection.ts";
+import { KIND_WORDS, kindOf } from "./event-kinds.ts";
+import { fieldsOf, refused, shown, WHOLE } from "./table.ts";
 
-interface WebhookOptions extends ConnectionOptions {
-  readonly json?: true;
+interface WebhookOptions extends OutputOptions {
   readonly type?: string;
 }
 
@@ -22,35 +21,32 @@ interface PreviewOptions extends WebhookOptions {
   readonly event?: string;
 }
 
-/** @param withOutput adds the options of every command that answers something. */
-export function addWebhookCommands(
-  group: Command,
-  terminal: Terminal,
-  withOutput: (command: Command) => Command,
-): void {
+export function addWebhookCommands(group: Command, terminal: Terminal): void {
   const typeOption = () =>
     new Option("--type <type>", "the built-in sample of this type; left out: the first that it gets").choices(
-      wordsOf(PassEventType),
+      KIND_WORDS,
     );
   const test = group
     .command("test")
     .description("send a sample now, also where it is disabled, and show what was sent and what came back")
     .argument("<id>")
     .addOption(typeOption());
-  withOutput(test).action((id: string, options: WebhookOptions) => testSubscription(id, options, terminal));
+  addOutputOptions(test).action((id: string, options: WebhookOptions) => testSubscription(id, options, terminal));
   const preview = group
     .command("preview")
     .description("show a webhook as it would be sent, byte for byte")
     .argument("<id>")
     .addOption(typeOption())
     .option("--event <id>", "this event, which is stored, instead of a sample");
-  withOutput(preview).action((id: string, options: PreviewOptions) => previewPayload(id, options, terminal));
+  addOutputOptions(preview).action((id: string, options: PreviewOptions) => previewPayload(id, options, terminal));
 }
 
 /** Ends with a failure where the endpoint did not take it. */
 async function testSubscription(id: string, options: WebhookOptions, terminal: Terminal): Promise<void> {
-  const eventType = numberOf(PassEventType, options.type);
-  const answer = await asked(options, terminal, (client) => client.testSubscription({ id, eventType }));
+  const { type: eventType, operationalEventType } = kindOf(options.type);
+  const answer = await asked(options, terminal, (client) =>
+    client.testSubscription({ id, eventType, operationalEventType }),
+  );
   const { attempt, request, timings } = answer;
   if (options.json === true) {
     terminal.out(`${toJsonString(TestSubscriptionResponseSchema, answer, WHOLE)}\n`);
@@ -80,12 +76,13 @@ async function previewPayload(id: string, options: PreviewOptions, terminal: Ter
   if (event !== undefined && type !== undefined) {
     throw new CommandFailed("say --type or --event, not both", { exitCode: EXIT.usage });
   }
-  const sample = numberOf(PassEventType, type);
+  const { type: sample, operationalEventType: operationalSample } = kindOf(type);
   const answer = await asked(options, terminal, (client) =>
     client.previewPayload({
       subscription: { id },
       ...(event === undefined ? {} : { source: { case: "eventId", value: event } }),
       ...(sample === 0 ? {} : { source: { case: "sample", value: sample } }),
+      ...(operationalSample === 0 ? {} : { source: { case: "operationalSample", value: operationalSample } }),
     }),
   );
   if (options.json === true) terminal.out(`${toJsonString(PreviewPayloadResponseSchema, answer, WHOLE)}\n`);

@@ -6,10 +6,10 @@ import { type Api, startApi, startProbes } from "../api/api.ts";
 import type { Readiness } from "../api/readiness.ts";
 import type { Config } from "../config/config.ts";
 import { listenRefusal, type TlsTexts } from "../config/refusals.ts";
+import { Replays } from "../delivery/replays.ts";
 import { publisher } from "../intake/publish.ts";
 import { publishStream } from "../intake/publish-stream.ts";
 import { redriver } from "../intake/redrive.ts";
-import { networkSet } from "../kernel/addresses.ts";
 import type { Log } from "../kernel/log.ts";
 import { DEFAULT_ENVIRONMENT, type Tenant } from "../kernel/tenant.ts";
 import type { ThreadService } from "../kernel/thread-call.ts";
@@ -18,7 +18,9 @@ import { endpointChallenge } from "../subscriptions/endpoint-challenge.ts";
 import { jsonLog } from "../telemetry/log.ts";
 import { openDistributedApiEnds } from "./distributed.ts";
 import { openEmbeddedApiEnds } from "./embedded.ts";
+import { outbound } from "./guard.ts";
 import { type ApiEnds, type ApiPass, clock, ids, type KeyTexts, random } from "./parts.ts";
+import { serviceRetention } from "./retention.ts";
 import { signingKeys } from "./signing-keys.ts";
 import { subscriptionRules } from "./subscriptions.ts";
 
@@ -46,7 +48,7 @@ export function apiThreadService(): ThreadService<ApiThreadCalls> {
   /** What the engine's thread said, and what this one sees itself. */
   const readiness = (): Readiness => {
     const reasons = [...told.reasons, ...(ends?.problems() ?? [])];
-    return { ready: told.ready && reasons.length === 0, reasons };
+    return { ...told, ready: told.ready && reasons.length === 0, reasons };
   };
   const stop = async (graceMs: number) => {
     await api?.stop(graceMs);
@@ -97,13 +99,10 @@ async function composeApi(
   const { stores, writer, tenants } = ends;
   const mayPublish = (tenant: Tenant) => tenants.allows(config.kafkaTopic, tenant);
   const keys = signingKeys(start);
-  const sender = directSender({
-    clock,
-    allowHttp: config.allowHttp,
-    allowedNetworks: networkSet(config.allowedNetworks),
-  });
+  const sender = directSender(outbound(config));
   // Without a cache: previews sign for subscriptions that were never stored, or not so.
   const webhooks = { sender, signer: keys.signer({ cacheSize: 0 }), clock, ids, userAgent: `passbus/${VERSION}` };
+  const wakeWorkers = () => wake.postMessage("due");
   const api = await startApi({
     ...port,
     authenticate: authenticator({ store: stores.access, clock, bootstrap }),
@@ -116,6 +115,10 @@ async function composeApi(
     deadLetters: stores.deadLetters,
     redriver: redriver({ log: writer, deadLetters: stores.deadLetters, clock }),
     limits: stores.limits,
+    replays: new Replays({ store: stores.replays, feed: stores.feed, clock, ids, wakeWorkers }),
+    retention: serviceRetention(config),
+    switches: stores.switches,
+    operatedBy: config.bootstrapOrganisation,
     webhooks,
     challenge: endpointChallenge({ ...webhooks, random }),
     publicKeys: {
@@ -123,7 +126,7 @@ async function composeApi(
       tenant: { organisation: config.bootstrapOrganisation, environment: DEFAULT_ENVIRONMENT },
     },
     readiness,
-    wakeWorkers: () => wake.postMessage("due"),
+    wakeWorkers,
     clock,
     log,
   });

@@ -124,7 +124,7 @@ async function endAll(begun: AsyncDisposableStack): Promise<void> {
 
 function readinessOf(worker: Worker | undefined): Readiness {
   const reasons = worker?.problems() ?? [];
-  return { ready: reasons.length === 0, reasons };
+  return { ready: reasons.length === 0, reasons, notes: worker?.notes() ?? [] };
 }
 
 /** Tells the API whenever the worker begins or ceases to be well. The returned function ends it. */
@@ -133,7 +133,7 @@ function watchReadiness(worker: Worker | undefined, tell: (readiness: Readiness)
   let cancel = () => {};
   const look = () => {
     const readiness = readinessOf(worker);
-    const text = readiness.reasons.join("; ");
+    const text = JSON.stringify(readiness);
     if (text !== told) tell(readiness);
     told = text;
     cancel = clock.after(READINESS_EVERY_MS, look);

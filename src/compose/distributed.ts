@@ -39,7 +39,12 @@ export async function openDistributed(config: Config, begun: AsyncDisposableStac
     failures: [],
     workerEnds: () => ({
       stores: store,
-      reader: kafkaLogReader({ connection, topics: topicsOf(config), group: config.kafkaGroup }),
+      reader: kafkaLogReader({
+        connection,
+        topics: topicsOf(config),
+        group: config.kafkaGroup,
+        sessionTimeoutMs: config.kafkaSessionMs,
+      }),
       deadLetters: both(store.deadLetters, deadTopic),
       tenants: tenantRule(config.kafkaTenants, config.bootstrapOrganisation),
       isOwnLog: false,
@@ -139,8 +144,8 @@ function kafka(config: Config, log: Log): KafkaConnection {
   });
 }
 
-function openStore({ mongodbUri, eventRetentionMs, deliveryRetentionMs }: Config): Promise<MongoStore> {
-  return connectMongo({ uri: needed(mongodbUri), eventRetentionMs, deliveryRetentionMs, clock });
+function openStore({ mongodbUri }: Config): Promise<MongoStore> {
+  return connectMongo({ uri: needed(mongodbUri), clock });
 }
 
 /** The store is where people list them; the topic is where other programs read them. */

@@ -31,7 +31,9 @@ export async function openEmbedded(config: Config, begun: AsyncDisposableStack):
   begun.defer(() => lock.release());
   const keyTexts = { encryptionKeys: await encryptionKeysOf(config), signingSeeds: await signingSeedsOf(config) };
   const storeThread = await begin(startSqliteStore({ directory, exclusive: true }));
-  const logThread = await begin(startEmbeddedLog({ directory, topic: config.kafkaTopic }));
+  const logThread = await begin(
+    startEmbeddedLog({ directory, topic: config.kafkaTopic, maxBacklog: config.maxBacklog }),
+  );
   const stores = sqliteStore(storeThread.connect());
   begun.defer(() => stores.close());
   return {

@@ -3,6 +3,10 @@ import type { MessagePort, Transferable } from "node:worker_threads";
 import type { AccessStore } from "../access/access-store.ts";
 import type { ChangeFeed } from "../delivery/change-feed.ts";
 import type { DeliveryLog, DeliveryStore } from "../delivery/delivery-store.ts";
+import type { EndpointStore, RateStore } from "../delivery/endpoint-store.ts";
+import type { SwitchStore } from "../delivery/kill-switch.ts";
+import type { ReplayJobs, ReplayStore } from "../delivery/replay-store.ts";
+import type { RetentionStore } from "../delivery/retention.ts";
 import type { DeadLetterSink, DeadLetterStore } from "../intake/dead-letters.ts";
 import type { LogReader, LogWriter } from "../intake/event-log.ts";
 import type { TenantRule } from "../intake/tenants.ts";
@@ -24,6 +28,10 @@ export interface Stores {
   readonly subscriptions: SubscriptionStore;
   readonly feed: SubscriptionFeed;
   readonly limits: LimitStore;
+  readonly replays: ReplayStore & ReplayJobs;
+  readonly endpoints: EndpointStore & RateStore;
+  readonly switches: SwitchStore;
+  readonly retention: RetentionStore;
   readonly access: AccessStore;
   readonly deadLetters: DeadLetterStore;
 }

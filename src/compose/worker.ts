@@ -2,16 +2,20 @@
 import { httpSender } from "../adapters/http/sender.ts";
 import type { Config } from "../config/config.ts";
 import { Engine, type EngineState } from "../delivery/engine.ts";
+import { KillSwitch, type Stopped } from "../delivery/kill-switch.ts";
+import { ReplayRunner } from "../delivery/replay-runner.ts";
+import { Upkeep } from "../delivery/upkeep.ts";
 import { formatOf } from "../formats/registry.ts";
 import { Intake } from "../intake/consume.ts";
 import { recordDecoder } from "../intake/decode.ts";
-import { networkSet } from "../kernel/addresses.ts";
 import { eventLoopLoad } from "../kernel/load.ts";
 import type { Log } from "../kernel/log.ts";
 import { VERSION } from "../kernel/version.ts";
 import { filterFailures } from "../matching/filter-failures.ts";
 import { SubscriptionIndex } from "../matching/subscription-index.ts";
-import { clock, ids, type KeyTexts, random, type WorkerEnds } from "./parts.ts";
+import { outbound } from "./guard.ts";
+import { clock, ids, type KeyTexts, random, type Stores, type WorkerEnds } from "./parts.ts";
+import { upkeepRetention } from "./retention.ts";
 import { signingKeys } from "./signing-keys.ts";
 import { subscriptionRules } from "./subscriptions.ts";
 
@@ -27,31 +31,63 @@ export interface Worker {
   state(): WorkerState;
   /** What keeps it from delivering, for people. */
   problems(): readonly string[];
+  /** What people should know, though it delivers as it should. */
+  notes(): readonly string[];
   readonly failed: Promise<Error>;
   stop(): Promise<void>;
+}
+
+/** Anybody may read it: no names, and no reasons. */
+function notesOn({ all, organisations }: Stopped): readonly string[] {
+  const some = organisations.length === 1 ? "1 organisation" : `${organisations.length} organisations`;
+  return [
+    ...(all ? ["all deliveries are stopped"] : []),
+    ...(organisations.length > 0 ? [`deliveries of ${some} are stopped`] : []),
+  ];
 }
 
 /** It reads and sends nothing until its start. */
 export function makeWorker(config: Config, keyTexts: KeyTexts, ends: WorkerEnds, log: Log): Worker {
   const { stores, reader } = ends;
   const keys = signingKeys(keyTexts);
-  const allowedNetworks = networkSet(config.allowedNetworks);
+  const killSwitch = new KillSwitch({ store: stores.switches, clock, log, onStarted: () => engine.wake() });
+  const logFailure = filterFailures({ log, clock });
+  const index = new SubscriptionIndex({
+    feed: stores.feed,
+    clock,
+    typesOf: (format) => formatOf(format).types,
+    filterFailed(subscription, event, failure) {
+      logFailure(subscription, event, failure);
+      engine.operational.filterFailed(subscription, event, failure);
+    },
+  });
   const engine = new Engine({
     store: stores.deliveries,
-    index: new SubscriptionIndex({
-      feed: stores.feed,
-      typesOf: (format) => formatOf(format).types,
-      filterFailed: filterFailures({ log, clock }),
-    }),
-    sender: httpSender({ clock, allowHttp: config.allowHttp, allowedNetworks }),
+    endpoints: stores.endpoints,
+    disableAfterMs: config.disableAfterMs,
+    index,
+    sender: httpSender(outbound(config)),
     signer: keys.signer(),
     endpointSwitch: subscriptionRules(config, keys, stores),
     isFresh: (assignment) => reader.isFresh(assignment),
+    stopped: killSwitch,
     userAgent: `passbus/${VERSION}`,
     load: eventLoopLoad(),
     clock,
     random,
     ids,
+    log,
+  });
+  const replays = replayRunner(stores, index, killSwitch, engine, log);
+  const upkeep = new Upkeep({
+    store: stores.retention,
+    deliveries: stores.deliveries,
+    retention: upkeepRetention(config),
+    expiring: (deliveries) => engine.operational.expired(deliveries),
+    isBusy: () => engine.storeIsBusy,
+    // One process at a time has a data directory: what its predecessor had is its own.
+    holder: ends.isOwnLog ? "embedded" : ids.next("upk"),
+    clock,
     log,
   });
   const intake = new Intake({
@@ -64,10 +100,18 @@ export function makeWorker(config: Config, keyTexts: KeyTexts, ends: WorkerEnds,
   });
   return {
     async start() {
+      await killSwitch.start();
       engine.start();
+      replays.start();
+      upkeep.start();
       await intake.start();
     },
-    wake: () => engine.wake(),
+    wake() {
+      // It may be the switch that was turned; where the store doesn't answer, the next look tells.
+      killSwitch.look().catch(() => {});
+      engine.wake();
+      replays.wake();
+    },
     state: () => ({ ...engine.state, openRecords: intake.openRecords }),
     problems() {
       const reading = reader.problem();
@@ -76,10 +120,18 @@ export function makeWorker(config: Config, keyTexts: KeyTexts, ends: WorkerEnds,
         ...(reading === undefined ? [] : [reading]),
       ];
     },
+    notes: () => notesOn(killSwitch),
     failed: reader.failed,
     async stop() {
       intake.pause();
+      await replays.stop();
+      await Promise.all([killSwitch.stop(), upkeep.stop()]);
       await engine.stop(config.drainTimeoutMs, () => intake.finish());
     },
   };
+}
+
+function replayRunner(stores: Stores, index: SubscriptionIndex, stopped: KillSwitch, engine: Engine, log: Log) {
+  const { replays } = stores;
+  return new ReplayRunner({ jobs: replays, store: replays, index, stopped, clock, log, onDue: () => engine.wake() });
 }

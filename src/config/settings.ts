@@ -7,6 +7,7 @@ import {
   bearerKey,
   brokers,
   durationMs,
+  durationOrNeverMs,
   encryptionKeys,
   kafkaName,
   listenAddress,
@@ -14,8 +15,11 @@ import {
   mongodbUri,
   networks,
   origins,
+  ownAddress,
   path,
+  ports,
   processRoles,
+  proxyUrl,
   retentionMs,
   type Shape,
   saslMechanism,
@@ -88,6 +92,25 @@ export const SETTINGS = {
     shape: networks,
     fallback: "",
     about: "Networks that endpoints may lie in although they are private, loopback or otherwise special.",
+  }),
+  allowedPorts: setting({
+    variable: "PASSBUS_ALLOWED_PORTS",
+    shape: ports,
+    fallback: "",
+    about:
+      "The only ports that endpoints may have. Left empty: any but those of other protocols (the Fetch standard's bad ports).",
+  }),
+  outboundProxy: optional({
+    variable: "PASSBUS_OUTBOUND_PROXY",
+    shape: proxyUrl,
+    about:
+      "An HTTP proxy that all webhooks leave through, by CONNECT to addresses that passbus has resolved and checked. Proxy variables of the environment are never read.",
+    secret: true,
+  }),
+  egressAddress: optional({
+    variable: "PASSBUS_EGRESS_ADDRESS",
+    shape: ownAddress,
+    about: "The address of this machine that webhooks leave from, for receivers that let only known ones in.",
   }),
   allowHttp: setting({
     variable: "PASSBUS_ALLOW_HTTP",
@@ -176,6 +199,13 @@ export const SETTINGS = {
     fallback: "passbus",
     about: "How this process names itself to the brokers, for their logs and quotas.",
   }),
+  kafkaSessionMs: setting({
+    variable: "PASSBUS_KAFKA_SESSION_TIMEOUT",
+    shape: durationMs,
+    fallback: "10s",
+    about:
+      "Without a heartbeat for this long the group gives a worker's partitions to others. The brokers bound it (`group.min.session.timeout.ms`, 6 s by default).",
+  }),
   kafkaTls: setting({
     variable: "PASSBUS_KAFKA_TLS",
     shape: yesOrNo,
@@ -226,17 +256,49 @@ export const SETTINGS = {
     about:
       "How many replicas `passbus init` gives a topic that it makes. Without it: 3, or as many as there are brokers.",
   }),
+  disableAfterMs: setting({
+    variable: "PASSBUS_DISABLE_AFTER",
+    shape: durationOrNeverMs,
+    fallback: "5d",
+    about:
+      "After so long of nothing but failures passbus disables a subscription; its events are held until somebody enables it again.",
+  }),
   eventRetentionMs: setting({
     variable: "PASSBUS_EVENT_RETENTION",
     shape: retentionMs,
     fallback: "30d",
-    about: "How long an event is kept whose deliveries are all finished. So far in the distributed deployment alone.",
+    about: "How long an event is kept whose deliveries are all finished. An organisation may be given another time.",
   }),
   deliveryRetentionMs: setting({
     variable: "PASSBUS_DELIVERY_RETENTION",
     shape: retentionMs,
     fallback: "30d",
-    about: "How long a delivery is kept after it was finished. So far in the distributed deployment alone.",
+    about: "How long a delivery is kept after it was finished. An organisation may be given another time.",
+  }),
+  payloadRetentionMs: optional({
+    variable: "PASSBUS_PAYLOAD_RETENTION",
+    shape: retentionMs,
+    about:
+      "How long an event's payload is kept, where that is shorter than the event itself. An organisation may be given another time. Without it: as long as the event.",
+  }),
+  deadLetterRetentionMs: setting({
+    variable: "PASSBUS_DEAD_LETTER_RETENTION",
+    shape: retentionMs,
+    fallback: "30d",
+    about: "How long a dead letter is kept.",
+  }),
+  holdRetentionMs: setting({
+    variable: "PASSBUS_HOLD_RETENTION",
+    shape: retentionMs,
+    fallback: "30d",
+    about: "How long after its creation a delivery that is still held ends as failed.",
+  }),
+  maxBacklog: setting({
+    variable: "PASSBUS_MAX_BACKLOG",
+    shape: wholeNumber(1, 999_999_999),
+    fallback: "1000000",
+    about:
+      "How many records of the embedded log may wait for their work to be durable before publishing is refused with RESOURCE_EXHAUSTED. On Kafka it is the topic's retention that counts.",
   }),
   drainTimeoutMs: setting({
     variable: "PASSBUS_DRAIN_TIMEOUT",

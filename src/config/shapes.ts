@@ -89,6 +89,28 @@ export const networks: Shape<readonly string[]> = {
   read: (text) => readList(text, (item) => (isNetwork(item) ? item : undefined)),
 };
 
+export const ports: Shape<readonly number[]> = {
+  is: "a comma list of ports from 1 to 65535, for example 443,8443",
+  read: (text) =>
+    readList(text, (item) => (/^[1-9]\d{0,4}$/.test(item) && Number(item) <= 65_535 ? Number(item) : undefined)),
+};
+
+/** Stays text: it may hold a password. */
+export const proxyUrl: Shape<string> = {
+  is: "http://host:port, or http://user:password@host:port",
+  read(text) {
+    const url = URL.parse(text);
+    const isProxy =
+      url?.protocol === "http:" && url.port !== "" && url.pathname === "/" && url.search + url.hash === "";
+    return isProxy && /^http:\/\/[^/?#\\\s]+\/?$/.test(text) ? text : undefined;
+  },
+};
+
+export const ownAddress: Shape<string> = {
+  is: "an IPv4 or IPv6 address",
+  read: (text) => (isIP(text) === 0 || text.includes("%") ? undefined : text),
+};
+
 function isNetwork(text: string): boolean {
   try {
     networkSet([text]);
@@ -194,6 +216,18 @@ export const retentionMs: Shape<number> = {
     if (digits === undefined) return undefined;
     const value = Number(digits) * (unit === "d" ? DAY_MS : UNIT_MS.h);
     return value >= UNIT_MS.h && value <= 3_650 * DAY_MS ? value : undefined;
+  },
+};
+
+/** A span of time in milliseconds; 0 where it never ends. */
+export const durationOrNeverMs: Shape<number> = {
+  is: "a whole number with a unit (s, m, h or d) of at most 365d, for example 5d, or 0 for never",
+  read(text) {
+    if (text === "0") return 0;
+    const [, digits, unit] = /^(\d{1,8})(s|m|h|d)$/.exec(text) ?? [];
+    if (digits === undefined || unit === undefined) return undefined;
+    const value = Number(digits) * (unit === "d" ? DAY_MS : UNIT_MS[unit as Unit]);
+    return value <= 365 * DAY_MS ? value : undefined;
   },
 };
 

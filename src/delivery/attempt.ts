@@ -111,7 +111,14 @@ function recordOf(
 }
 
 /** Values that hold neither a secret nor what could be one; CloudEvents' attributes are none either. */
-const SAFE_VALUES = new Set(["content-type", "user-agent", "webhook-id", "webhook-timestamp", "webhook-test"]);
+const SAFE_VALUES = new Set([
+  "content-type",
+  "user-agent",
+  "webhook-id",
+  "webhook-timestamp",
+  "webhook-test",
+  "webhook-replay",
+]);
 
 function isSafe(name: string): boolean {
   return SAFE_VALUES.has(name) || name.startsWith("ce-");

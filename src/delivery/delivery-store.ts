@@ -1,8 +1,8 @@
-import type { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { Attempt, Delivery, DeliveryStatus, WorkClass } from "../domain/delivery.ts";
-import type { EventKey, StoredEvent } from "../domain/event.ts";
+import type { EventKey, EventKind, StoredEvent } from "../domain/event.ts";
 import type { Page, PageRequest } from "../kernel/page.ts";
 import type { Tenant } from "../kernel/tenant.ts";
+import type { ChainStore } from "./chains-store.ts";
 
 /** Where a delivery goes after an attempt, or after a decision without one. */
 export type NextState =
@@ -52,6 +52,8 @@ export interface FlushResult {
 export interface KnownEvent {
   readonly contentHash: string;
   readonly loggedAtMs: number;
+  /** Its payload was dropped, and comes back with a flush that has the event again. */
+  readonly payloadDropped?: true;
 }
 
 export interface ClaimRequest {
@@ -62,6 +64,8 @@ export interface ClaimRequest {
   /** Free slots of subscriptions whose lanes are in use; one that is not named has `defaultSlots`. */
   readonly slots: ReadonlyMap<string, number>;
   readonly defaultSlots: number;
+  /** Organisations whose deliveries stay where they are, due or not (kill-switch.ts). */
+  readonly stopped: readonly string[];
 }
 
 /** A delivery that is ours until its lease ends, with its event. `attempts` is empty here. */
@@ -91,11 +95,17 @@ export interface MoveRequest {
   readonly to: "waiting" | "held" | "cancelled";
   readonly nowMs: number;
   readonly limit: number;
+  /** Of the `limit` oldest only those that are part of no chain: the others have an order to keep (chains-store.ts). */
+  readonly unsequenced?: boolean;
 }
 
 /** The workers' side of the store: deduplicate, record in bulk, claim what is due, sweep. */
-export interface DeliveryStore {
-  /** One group commit: the events, then the deliveries. Durable when it resolves; nothing is when it rejects, or all may be. */
+export interface DeliveryStore extends ChainStore {
+  /**
+   * One group commit: the events, then the deliveries. Durable when it resolves; nothing is when it rejects, or all may
+   * be. Of `first` writes that have a sequence and don't say delivered, each is durable only if those before it are, so
+   * that no delivery has a row before an earlier one of its pass (protocol, rule 6).
+   */
   flush(batch: FlushBatch): Promise<FlushResult>;
   /** In the order asked; undefined where the event isn't stored. */
   knownEvents(keys: readonly EventKey[]): Promise<readonly (KnownEvent | undefined)[]>;
@@ -112,9 +122,9 @@ export interface DeliveryStore {
   moveOpen(request: MoveRequest): Promise<number>;
 }
 
-export interface EventFilter {
+/** A `type` or an `operationalType`, not both. */
+export interface EventFilter extends Partial<EventKind> {
   readonly passId?: string;
-  readonly type?: PassEventType;
   readonly fromMs?: number;
   readonly toMs?: number;
 }
@@ -136,6 +146,18 @@ export interface DeliveryLog {
   getDelivery(tenant: Tenant, id: string): Promise<Delivery | undefined>;
   /** Newest first, by creation, then id. */
   listDeliveries(tenant: Tenant, filter: DeliveryFilter, page: PageRequest): Promise<Page<Delivery>>;
-  /** Due now; a terminal one starts its next run. "attempting" where a worker has it. */
-  retry(tenant: Tenant, id: string, nowMs: number): Promise<Delivery | "attempting" | undefined>;
+  /**
+   * Ends one that waits or is held, and raises its fence; any other stays as it is. What it is then; undefined where
+   * there is none. Those behind it in a chain go when the sweep comes by.
+   */
+  cancel(
+    tenant: Tenant,
+    id: string,
+    nowMs: number,
+  ): Promise<{ readonly cancelled: boolean; readonly delivery: Delivery } | undefined>;
+  /**
+   * Due now, of no replay any more; a terminal one starts its next run. "attempting" where a worker has it,
+   * "payloadDropped" where its event, or the event's payload, is kept no longer.
+   */
+  retry(tenant: Tenant, id: string, nowMs: number): Promise<Delivery | "attempting" | "payloadDropped" | undefined>;
 }

@@ -8,25 +8,35 @@
  *
  * Ports: DeliveryStore (the workers' side of the store), Sender (HTTP), EndpointSwitch.
  */
-import { type Clock, sleep, waitAtMost } from "../kernel/clock.ts";
+import type { EndpointKey } from "../domain/endpoint.ts";
+import { type Clock, waitAtMost } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import type { Load } from "../kernel/load.ts";
 import type { Match } from "../matching/subscription-index.ts";
+import { ANY_OPEN, Chains } from "./chains.ts";
+import { Promoter } from "./chains-promoter.ts";
 import type { DeliveryStore } from "./delivery-store.ts";
+import { EndpointHealth } from "./endpoint-health.ts";
+import type { EndpointHealthDeps } from "./endpoint-health-writer.ts";
+import type { EndpointStore, RateStore } from "./endpoint-store.ts";
+import { Heirs } from "./heirs.ts";
 import { type Arrival, InHand } from "./in-hand.ts";
 import type { Lane } from "./lane.ts";
 import { Lanes, SPILL_AFTER_MS } from "./lanes.ts";
+import { OperationalEvents } from "./operational-events.ts";
 import { Outcomes } from "./outcomes.ts";
 import { Planner } from "./plan.ts";
 import { PLAN_BATCH, PlanQueue } from "./plan-queue.ts";
+import { RatedLanes } from "./rate-lanes.ts";
 import { Recorder } from "./recorder.ts";
 import { RetryScheduler } from "./retry-scheduler.ts";
 import { Sweeper } from "./sweeper.ts";
 import { type TurnDeps, Turns } from "./turn.ts";
-import { isFromLog, sameAssignment, type Waiter, type Work, type WorkAssignment } from "./work.ts";
+import { isFromLog, sameAssignment, type Work, type WorkAssignment } from "./work.ts";
 
-export interface EngineDeps extends TurnDeps {
+export interface EngineDeps extends TurnDeps, EndpointHealthDeps {
   readonly store: DeliveryStore;
+  readonly endpoints: EndpointStore & RateStore;
   readonly load: Load;
 }
 
@@ -42,18 +52,24 @@ export interface EngineState {
 const TICK_MS = 100;
 /** A load from which we take ourselves for the limit. */
 const SATURATED = 0.8;
-const RETRY_MS = 1_000;
 /** A stop waits at least so long for the last flush, whatever it was told. */
 const FLUSH_GRACE_MS = 1_000;
 
 export class Engine {
+  /** For whoever notices something that passbus should say of itself. */
+  readonly operational: OperationalEvents;
   readonly #deps: EngineDeps;
   readonly #clock: Clock;
   readonly #inHand = new InHand();
   readonly #recorder: Recorder;
   readonly #outcomes: Outcomes;
+  readonly #chains: Chains;
+  readonly #promoter: Promoter;
+  readonly #heirs: Heirs;
   readonly #plans: PlanQueue;
   readonly #lanes: Lanes;
+  readonly #endpoints: EndpointHealth;
+  readonly #rated: RatedLanes;
   readonly #scheduler: RetryScheduler;
   readonly #sweeper: Sweeper;
   readonly #stopping = new AbortController();
@@ -69,25 +85,53 @@ export class Engine {
     this.#recorder = new Recorder({ store, clock, log, onFlushed: () => this.#onRoom() });
     const onDue = () => this.#scheduler.wake();
     const mayStart = () => !this.#stopping.signal.aborted && this.#recorder.takesMore;
-    this.#outcomes = new Outcomes({ recorder: this.#recorder, inHand: this.#inHand, clock, onDue });
+    this.#promoter = new Promoter({ store, index, clock, log, onDue });
+    this.#chains = new Chains({
+      go: (work) => this.#admit(work),
+      hold: (work) => this.#hold(work),
+      giveUp: (work) => this.#giveUp(work),
+      promote: (work) => this.#promoter.note(work),
+    });
+    const recorder = this.#recorder;
+    const inHand = this.#inHand;
+    const chains = this.#chains;
+    this.#outcomes = new Outcomes({ recorder, inHand, chains, clock, onDue });
+    this.#heirs = new Heirs({
+      ...{ store, inHand, chains, clock, log, isFresh: deps.isFresh, stopping: this.#stopping.signal },
+      push: (work) => this.#lanes.push(this.#laneOf(work), work),
+      pump: () => this.#lanes.pump(),
+    });
+    this.operational = new OperationalEvents({ index, recorder, clock, log, onDue, stopping: this.#stopping.signal });
+    const endpoints = new EndpointHealth(deps, {
+      onChange: (change) => this.operational.endpointChanged(change),
+      onOpened: (id) => this.#endpointOpened(id),
+      onClosed: (key) => this.#endpointClosed(key),
+    });
+    this.#endpoints = endpoints;
+    this.#rated = new RatedLanes({ store: deps.endpoints, endpoints, lanes: () => this.#lanes, clock, log, onDue });
     const turns = new Turns(deps, {
       outcomes: this.#outcomes,
+      operational: this.operational,
+      endpoints,
       stopping: this.#stopping.signal,
       putBack: (work) => this.#putBack(work),
       giveUp: (work) => this.#giveUp(work),
+      suspend: (work) => this.#suspend(work),
+      wait: (work) => this.#toStore(work),
     });
     const run = (work: Work) => turns.run(work);
-    this.#lanes = new Lanes({ clock, mayStart, run, onLeft: (lane) => this.#onLeft(lane) });
-    const place = (work: Work, match: Match) => this.#place(work, match);
+    const onPaced = (lane: Lane) => this.#rated.serve(lane);
+    this.#lanes = new Lanes({ clock, mayStart, run, onLeft: (lane) => this.#onLeft(lane), onPaced });
+    const place = (work: Work, match: Match, openFrom: number) => this.#place(work, match, openFrom);
     this.#plans = new PlanQueue({
-      planner: new Planner({ index, store, recorder: this.#recorder, inHand: this.#inHand, clock, place }),
-      hasRoom: () => this.#lanes.count < LIMITS.pendingDeliveries,
+      planner: new Planner({ index, store, recorder, inHand, chains, clock, place }),
+      hasRoom: () => this.#lanes.count + this.#chains.waiting < LIMITS.pendingDeliveries,
       onBatch: () => this.#onRoom(),
       stopping: this.#stopping.signal,
       clock,
       log,
     });
-    const placeClaimed = (work: Work, cap: number | undefined) => this.#placeClaimed(work, cap);
+    const placeClaimed = (work: Work) => this.#placeClaimed(work);
     this.#scheduler = new RetryScheduler({
       store,
       index,
@@ -95,12 +139,15 @@ export class Engine {
       clock,
       log,
       mayStart,
+      stopped: deps.stopped,
+      endpoints,
       place: placeClaimed,
     });
     this.#sweeper = new Sweeper({ store, index, clock, log, onDue });
   }
 
   start(): void {
+    this.#endpoints.start();
     this.#scheduler.start();
     this.#sweeper.start();
     this.#tick();
@@ -115,7 +162,7 @@ export class Engine {
   isFull(): boolean {
     this.#saidFull =
       this.#plans.size >= PLAN_BATCH ||
-      this.#lanes.count >= LIMITS.pendingDeliveries ||
+      this.#lanes.count + this.#chains.waiting >= LIMITS.pendingDeliveries ||
       this.#inHand.eventBytes >= LIMITS.pendingEventBytes ||
       this.#inHand.slowEventBytes >= LIMITS.slowEventBytes ||
       !this.#recorder.takesMore ||
@@ -132,6 +179,7 @@ export class Engine {
   drop(assignments: readonly WorkAssignment[]): void {
     const lost = (work: Work) => isFromLog(work) && assignments.some((gone) => sameAssignment(gone, work.assignment));
     this.#plans.drop(assignments);
+    for (const work of this.#chains.take(lost)) this.#giveUp(work);
     for (const lane of [...this.#lanes.all()]) {
       for (const work of this.#lanes.take(lane, lost)) this.#giveUp(work);
     }
@@ -142,10 +190,15 @@ export class Engine {
     this.#scheduler.wake();
   }
 
+  /** The store is the limit: whatever can wait should leave it to deliveries. */
+  get storeIsBusy(): boolean {
+    return this.#recorder.stalled || this.#recorder.isSlow || this.#scheduler.isSlow;
+  }
+
   get state(): EngineState {
     const { unflushed } = this.#recorder;
     const stalled = this.#recorder.stalled || this.#plans.isFailing;
-    return { inFlight: this.#lanes.inFlight, pending: this.#lanes.total, unflushed, stalled };
+    return { inFlight: this.#lanes.inFlight, pending: this.#lanes.total + this.#chains.waiting, unflushed, stalled };
   }
 
   /**
@@ -160,6 +213,7 @@ export class Engine {
     const left = this.#logFree.promise.then(leaveLog);
     left.catch(() => {});
     await Promise.all([this.#scheduler.stop(), this.#sweeper.stop(), this.#plans.settled()]);
+    for (const work of this.#chains.take(() => true)) this.#putBack(work);
     for (const lane of [...this.#lanes.all()]) {
       for (const work of this.#lanes.take(lane, () => true)) this.#putBack(work);
     }
@@ -169,7 +223,10 @@ export class Engine {
     await this.#deps.sender.close();
     await this.#idleWithin(drainMs);
     this.#cancelTick?.();
-    await waitAtMost(this.#clock, Math.max(drainMs, FLUSH_GRACE_MS), this.#recorder.drain());
+    this.#rated.stop();
+    await this.#endpoints.stop();
+    const durable = this.#recorder.drain().then(() => this.#promoter.settled());
+    await waitAtMost(this.#clock, Math.max(drainMs, FLUSH_GRACE_MS), durable);
     this.#recorder.abandon();
     this.#logFree.resolve();
     await left;
@@ -188,23 +245,62 @@ export class Engine {
 
   // ---- from plans to lanes ----
 
-  #place(work: Work, match: Match): void {
-    const { subscription, disposition } = match;
-    if (disposition === "hold") {
-      this.#outcomes.finish(work, { next: { status: "held" } });
-      return;
+  #place(work: Work, { disposition }: Match, openFrom: number): void {
+    if (work.ordered === true) {
+      const from = disposition === "hold" ? ANY_OPEN : openFrom;
+      this.#chains.add(work, { nowMs: this.#clock.monotonic(), openFrom: from });
+    } else if (disposition === "hold") {
+      this.#hold(work);
+    } else {
+      this.#admit(work);
     }
-    const lane = this.#lanes.lane(subscription.id, subscription.policy.maxInFlight);
+  }
+
+  /** It waits in the store until its subscription is enabled, or its turn comes. */
+  #hold(work: Work): void {
+    if (isFromLog(work) && !this.#deps.isFresh(work.assignment)) this.#giveUp(work);
+    else this.#outcomes.finish(work, { next: { status: "held" } });
+  }
+
+  /** Nothing keeps it back but the others of its endpoint. */
+  #admit(work: Work): void {
+    const lane = this.#laneOf(work);
+    // Beyond the rate, work waits in the store, and as long as any does, newer work behind it: the older goes first.
+    const isPaced = lane.pace !== undefined && (lane.behind || lane.queued >= lane.pace.room);
     // Behind what waits in the store, unless the lane has room for both: then the older comes with the next claim.
     const isBehind = lane.behind && lane.queued >= lane.cap;
-    if (isBehind || this.#lanes.isTooSlow(lane)) this.#spill(lane, work);
+    const waits = isPaced || isBehind || this.#endpoints.isOpen(work.subscriptionId) || this.#lanes.isTooSlow(lane);
+    if (waits) this.#spill(lane, work);
     else this.#lanes.push(lane, work);
   }
 
-  #placeClaimed(work: Work, cap: number | undefined): void {
+  #placeClaimed(work: Work): void {
     this.#inHand.grip(work);
-    this.#lanes.push(this.#lanes.lane(work.subscriptionId, cap), work);
+    const lane = this.#laneOf(work);
+    // More than its rate lets go soon: it was claimed before that was known here.
+    if (lane.pace !== undefined && lane.queued >= lane.pace.room) {
+      this.#toStore(work);
+      return;
+    }
+    this.#lanes.push(lane, work);
     this.#lanes.pump();
+  }
+
+  /** With its subscription's cap and rate as they are now, where these are at hand. */
+  #laneOf(work: Work): Lane {
+    const { tenant } = work.event.stored;
+    return this.#lanes.lane(work, this.#deps.index.find(tenant, work.subscriptionId)?.policy);
+  }
+
+  /** It can't go now: its row says that it waits. */
+  #toStore(work: Work): void {
+    const lane = this.#lanes.lane(work);
+    if (isFromLog(work) && work.row === "none") {
+      this.#spill(lane, work);
+    } else {
+      lane.behind = true;
+      this.#putBack(work);
+    }
   }
 
   #spill(lane: Lane, work: Work): void {
@@ -221,7 +317,17 @@ export class Engine {
   #onLeft(lane: Lane): void {
     this.#noteRoom();
     const mayHaveMore = lane.behind || lane.moreDue;
-    if (mayHaveMore && lane.freeSlots(this.#clock.monotonic()) * 2 >= lane.cap) this.#scheduler.wake();
+    if (mayHaveMore && lane.freeSlots(this.#clock.monotonic()) * 2 >= lane.startable) this.#scheduler.wake();
+  }
+
+  #endpointOpened(id: string): void {
+    const lane = this.#lanes.find(id);
+    if (lane !== undefined) for (const work of this.#lanes.take(lane, () => true)) this.#toStore(work);
+  }
+
+  #endpointClosed(key: EndpointKey): void {
+    this.#lanes.beginSlowly(key);
+    this.#scheduler.wake();
   }
 
   // ---- what leaves ----
@@ -231,6 +337,7 @@ export class Engine {
     const nowMs = this.#clock.monotonic();
     this.#lanes.setSaturated(this.#deps.load.sample() > SATURATED, this.#recorder.isSlow || this.#scheduler.isSlow);
     for (const lane of [...this.#lanes.all()]) this.#relieve(lane, nowMs);
+    for (const head of this.#chains.overdue(nowMs - this.#lanes.patienceMs)) this.#makeWay(head);
     this.#onRoom();
     this.#noteLogFree();
     this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick());
@@ -241,12 +348,22 @@ export class Engine {
     if (oldest !== undefined) {
       const waits = nowMs - oldest.queuedAtMs > this.#lanes.patienceMs || this.#lanes.isTooSlow(lane);
       if (waits) for (const work of this.#lanes.take(lane, isFromLog)) this.#spill(lane, work);
+      for (const work of this.#rated.takeLate(lane)) this.#toStore(work);
     }
+    this.#rated.serve(lane);
     for (const work of lane.inFlightWorks()) {
       if (nowMs - (work.startedAtMs ?? nowMs) < SPILL_AFTER_MS) break;
       if (this.#lanes.noteSlow(lane, work)) this.#inHand.noteSlow(work);
       if (isFromLog(work) && work.row === "none" && this.#deps.isFresh(work.assignment)) this.#outcomes.lease(work);
     }
+  }
+
+  /** Others of its pass have waited behind it for so long that they are to leave for the store, and it before them. */
+  #makeWay(head: Work): void {
+    const lane = this.#lanes.lane(head);
+    const [queued] = this.#lanes.take(lane, (work) => work === head);
+    if (queued !== undefined) this.#spill(lane, queued);
+    else if (isFromLog(head) && head.row === "none" && this.#deps.isFresh(head.assignment)) this.#outcomes.lease(head);
   }
 
   /** Nothing was sent: what is from the log stays there, what was claimed is due again at once. */
@@ -259,41 +376,16 @@ export class Engine {
     }
   }
 
+  /** Deliveries of its organisation were stopped while it was in memory. */
+  #suspend(work: Work): void {
+    this.#lanes.lane(work).stoppedWith = work.event.stored.tenant.organisation;
+    this.#toStore(work);
+  }
+
   /** Neither sent nor recorded; whoever has the partition, or claims the ended lease, goes on with it. */
   #giveUp(work: Work): void {
     this.#outcomes.drop(work);
-    const heirs = work.waiters.filter((waiter) => this.#deps.isFresh(waiter.assignment));
-    if (heirs.length > 0 && !work.event.conflicted && !this.#stopping.signal.aborted) void this.#inherit(work, heirs);
-  }
-
-  /** Records of partitions that are still ours had joined the work that vanished: it is looked up again (rule 1). */
-  async #inherit(work: Work, heirs: readonly Waiter[]): Promise<void> {
-    const { tenant } = work.event.stored;
-    const [heir] = heirs;
-    while (heir !== undefined && !this.#stopping.signal.aborted) {
-      try {
-        const stored = await this.#deps.store.knownDeliveries(tenant, [work.id]);
-        if (stored.has(work.id)) for (const waiter of heirs) waiter.release();
-        else this.#revive(work, heir, heirs);
-        return;
-      } catch (err) {
-        this.#deps.log.error("delivery.inherit_failed", { err, deliveryId: work.id });
-        await sleep(this.#clock, RETRY_MS, this.#stopping.signal);
-      }
-    }
-  }
-
-  #revive(work: Work, heir: Waiter, heirs: readonly Waiter[]): void {
-    const joined = this.#inHand.works.get(work.id);
-    if (joined !== undefined) {
-      joined.waiters.push(...heirs);
-      return;
-    }
-    const next: Work = { ...work, assignment: heir.assignment, waiters: [...heirs], row: "none", isSlow: false };
-    this.#inHand.works.set(work.id, next);
-    this.#inHand.grip(next);
-    this.#lanes.push(this.#lanes.lane(work.subscriptionId), next);
-    this.#lanes.pump();
+    this.#heirs.inherit(work);
   }
 
   #noteLogFree(): void {

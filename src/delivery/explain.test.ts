@@ -31,9 +31,18 @@ describe("an explanation", () => {
     [row("d", { status: "attempting" }), "is being attempted, after 0 attempts"],
     [row("d", { status: "held" }), "is held until its subscription, which is disabled (gone), is enabled again"],
   ])("says where a delivery stands: $status", (delivery, message) => {
-    expect(one({ disabledReason: "gone" }, refuses, [delivery])).toEqual([
+    expect(one({ state: "disabled", disabledReason: "gone" }, refuses, [delivery])).toEqual([
       { subscriptionId: "sub_1", deliveryId: "d", reason: `delivery.${delivery.status}`, message },
     ]);
+  });
+
+  test("says of one that is held for order, and of one that was folded into another, what goes before or instead", () => {
+    const behind = one({}, refuses, [row("d", { status: "held", sequence: 1 })]);
+    expect(behind[0]?.message).toBe("is held until an earlier event of its pass is through");
+    const folded = row("d", { status: "cancelled", finishedAtMs: LOGGED, foldedInto: "dlv_2" });
+    expect(one({}, refuses, [folded])[0]?.message).toBe(
+      "cancelled at 2023-11-14T22:13:20.000Z, after 0 attempts; a newer update of its pass goes in its place: dlv_2",
+    );
   });
 
   test("says of a delivery whose subscription is gone that it is", () => {

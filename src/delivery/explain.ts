@@ -13,7 +13,9 @@ export type ExplanationReason =
   | "match.changed"
   /** It gets the event, and nothing is stored yet. */
   | "match.pending"
-  | "match.unknown_subscription";
+  | "match.unknown_subscription"
+  /** There is no delivery, and why can't be told any more. */
+  | "event.payload_dropped";
 
 export interface Explanation {
   readonly subscriptionId: string;
@@ -29,17 +31,24 @@ export interface Evidence {
   readonly deliveries: readonly Delivery[];
   /** As they are now. */
   readonly subscriptions: readonly Subscription[];
+  /** Whom one of passbus's own events is about, where it isn't among the subscriptions. */
+  readonly about?: Subscription;
 }
 
 /** One for each delivery, then one for each subscription that has none. */
-export function explainEvent({ event, deliveries, subscriptions }: Evidence, explain: Explain): readonly Explanation[] {
+export function explainEvent(
+  { event, deliveries, subscriptions, about }: Evidence,
+  explain: Explain,
+): readonly Explanation[] {
   const byId = new Map(subscriptions.map((subscription) => [subscription.id, subscription]));
+  const told = event.event.operationalEvent;
+  const subject = about ?? (told === undefined ? undefined : byId.get(told.subscriptionId));
   const delivered = new Set(deliveries.map(({ subscriptionId }) => subscriptionId));
   return [
     ...deliveries.map((delivery) => explainDelivery(delivery, byId.get(delivery.subscriptionId))),
     ...subscriptions
       .filter(({ id }) => !delivered.has(id))
-      .map((subscription) => explainNone(subscription, event, explain)),
+      .map((subscription) => explainNone(subscription, event, (one, of) => explain(one, of, subject))),
   ];
 }
 
@@ -71,18 +80,23 @@ function standing(delivery: Delivery, subscription: Subscription | undefined): s
     case "failed":
       return `failed${at(finishedAtMs)}, after ${attempts}${lastError(delivery)}`;
     case "cancelled":
-      return `cancelled${at(finishedAtMs)}, after ${attempts}`;
+      return `cancelled${at(finishedAtMs)}, after ${attempts}${folded(delivery)}`;
     case "waiting":
       return `waits for its next attempt${at(dueAtMs)}, after ${attempts}${lastError(delivery)}`;
     case "attempting":
       return `is being attempted, after ${attempts}${lastError(delivery)}`;
     case "held": {
+      if (subscription?.state === "enabled") return "is held until an earlier event of its pass is through";
       const why = subscription?.disabledReason === undefined ? "" : ` (${subscription.disabledReason})`;
       return `is held until its subscription, which is disabled${why}, is enabled again`;
     }
     default:
       return unreachable(status);
   }
+}
+
+function folded({ foldedInto }: Delivery): string {
+  return foldedInto === undefined ? "" : `; a newer update of its pass goes in its place: ${foldedInto}`;
 }
 
 function at(ms: number | undefined): string {
@@ -98,6 +112,13 @@ function lastError({ attempts }: Delivery): string {
 function explainNone(subscription: Subscription, event: DecodedEvent, explain: Explain): Explanation {
   const { id: subscriptionId, updatedAtMs } = subscription;
   const isChanged = updatedAtMs > event.stored.loggedAtMs && updatedAtMs > subscription.createdAtMs;
+  if (event.stored.payloadDroppedAtMs !== undefined) {
+    return {
+      subscriptionId,
+      reason: "event.payload_dropped",
+      message: `the event's payload was dropped at ${momentOf(event.stored.payloadDroppedAtMs)}: what was asked of it can't be looked at any more`,
+    };
+  }
   const changed = `it was changed at ${momentOf(updatedAtMs)}, after the event was accepted at ${momentOf(event.stored.loggedAtMs)}`;
   const refusal = explain(subscription, event);
   if (refusal !== undefined) {

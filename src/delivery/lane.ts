@@ -1,4 +1,5 @@
 import { LIMITS } from "../kernel/limits.ts";
+import type { Pace } from "./rate-pace.ts";
 import type { Work } from "./work.ts";
 
 /** Over how long the lane's rate is measured: as short as shows a hang soon, longer than a pause of our own thread. */
@@ -12,6 +13,10 @@ const REMEMBERED_MS = 10 * 60_000;
 const CLAIMS_RESERVED = 4;
 /** How often it is looked how long a request takes when few are in flight. */
 const PROBE_EVERY_MS = 2_000;
+/** An endpoint that is well again begins with so few requests at the same time; each that is answered makes room for one more. */
+const RAMP_FROM = 1;
+/** It begins so though its work comes only now. */
+const RAMP_KEPT_MS = 10_000;
 /** How much work may be fetched ahead from the store: what the lane finishes in this time. */
 export const AHEAD_MS = 250;
 
@@ -21,6 +26,7 @@ export const AHEAD_MS = 250;
  */
 export class Lane {
   readonly subscriptionId: string;
+  readonly organisation: string;
   /** Requests at the same time. Follows the subscription's policy. */
   cap: number;
   /** Requests at the same time for now: the cap, or fewer (`adapt`). */
@@ -28,8 +34,15 @@ export class Lane {
   #probedAtMs = 0;
   /** The shortest duration since the last probe. */
   #shortestMs = Number.POSITIVE_INFINITY;
+  /** Present where its requests have a rate. */
+  pace: Pace | undefined;
+  /** Requests at the same time while it comes back to its cap. */
+  #ramp = Number.POSITIVE_INFINITY;
+  #rampFromMs = Number.NEGATIVE_INFINITY;
   /** True while work of this endpoint was spilled and may still wait in the store: newer work queues behind it there. */
   behind = false;
+  /** The organisation whose stop left work of this endpoint in the store: while it lasts, no claim says what is left. */
+  stoppedWith: string | undefined;
   /** True while the store may have more due work for it than the last claim could take: a free slot is worth a claim. */
   moreDue = false;
   readonly #inFlight = new Set<Work>();
@@ -48,9 +61,10 @@ export class Lane {
   /** Since when it has had work without a break. */
   #busySinceMs = 0;
 
-  constructor(subscriptionId: string, cap: number) {
+  constructor(subscriptionId: string, cap: number, organisation = "") {
     this.subscriptionId = subscriptionId;
     this.cap = cap;
+    this.organisation = organisation;
   }
 
   get queued(): number {
@@ -73,6 +87,11 @@ export class Lane {
   freeSlots(nowMs: number, aheadMs = AHEAD_MS): number {
     if (this.#isHanging(nowMs))
       return Math.max(0, Math.min(this.cap, HANGING_IN_FLIGHT) - this.#inFlight.size - this.queued);
+    if (this.pace !== undefined) {
+      // No more than may go: what waits for its turn waits in the store, where the more urgent can overtake it.
+      return Math.max(0, Math.min(this.pace.held(nowMs), this.startable - this.#inFlight.size) - this.queued);
+    }
+    if (this.#ramp < this.cap) return Math.max(0, this.#ramp - this.#inFlight.size - this.queued);
     const rate = this.#ratePerMs(nowMs);
     const wanted = Math.max(this.cap, Math.min(LIMITS.laneQueue, rate * aheadMs));
     const reserved = rate > 0 ? Math.min(this.cap, CLAIMS_RESERVED) - this.#claims : 0;
@@ -80,7 +99,36 @@ export class Lane {
   }
 
   get canStart(): boolean {
-    return this.queued > 0 && this.#inFlight.size < this.cap && this.#inFlight.size < this.#limit;
+    return this.queued > 0 && this.#inFlight.size < this.startable;
+  }
+
+  /** As `canStart`, and its rate allows it now. */
+  mayStart(nowMs: number): boolean {
+    return this.canStart && (this.pace === undefined || this.pace.ready(nowMs) > 0);
+  }
+
+  /** Requests at the same time for now. */
+  get startable(): number {
+    return Math.min(this.cap, this.#limit, this.#ramp);
+  }
+
+  /** It is well again: what waits for it goes few at a time first. */
+  beginSlowly(nowMs: number): void {
+    this.#ramp = RAMP_FROM;
+    this.#rampFromMs = nowMs;
+    this.#unansweredAtMs = undefined;
+  }
+
+  /**
+   * How many turns of its rate it could use beyond those that it holds, where few are left.
+   * @param hasMore whether work waits for it in the store.
+   */
+  turnsWanted(nowMs: number, hasMore: boolean): number {
+    if (this.pace === undefined) return 0;
+    const ahead = hasMore ? this.pace.ahead : 0;
+    const held = this.pace.held(nowMs);
+    const wanted = this.queued + ahead;
+    return held * 2 > wanted ? 0 : wanted - held;
   }
 
   /**
@@ -124,8 +172,12 @@ export class Lane {
     return this.#inFlight.values();
   }
 
-  /** That the endpoint did not answer is worth knowing when it is tried again. */
+  /** That the endpoint did not answer, or has only just begun to again, is worth knowing when it is tried again. */
   remembers(nowMs: number): boolean {
+    return this.#hasBeenSilent(nowMs) || nowMs - this.#rampFromMs < RAMP_KEPT_MS;
+  }
+
+  #hasBeenSilent(nowMs: number): boolean {
     return this.#unansweredAtMs !== undefined && nowMs - this.#unansweredAtMs < REMEMBERED_MS;
   }
 
@@ -150,7 +202,7 @@ export class Lane {
   /** Takes the next of the queue into flight. */
   start(nowMs: number): Work | undefined {
     const work = this.#queue[this.#head];
-    if (work === undefined) return undefined;
+    if (work === undefined || this.pace?.take(nowMs) === false) return undefined;
     this.#head++;
     if (this.#head > 256 && this.#head * 2 > this.#queue.length) {
       this.#queue = this.#queue.slice(this.#head);
@@ -164,8 +216,11 @@ export class Lane {
   /** @param answered whether the endpoint said anything, be it no. */
   finish(work: Work, nowMs: number, answered: boolean): void {
     if (!this.#inFlight.delete(work)) return;
-    if (answered) this.#unansweredAtMs = undefined;
-    else if (work.isSlow === true) this.#unansweredAtMs = nowMs;
+    if (answered) {
+      this.#unansweredAtMs = undefined;
+      this.#ramp = this.#ramp < this.cap ? this.#ramp + 1 : Number.POSITIVE_INFINITY;
+    }
+    if (!answered && work.isSlow === true) this.#unansweredAtMs = nowMs;
     if (work.isSlow === true) this.#slow--;
     if (work.claim !== undefined) this.#claims--;
     this.#turnWindow(nowMs);
@@ -187,7 +242,7 @@ export class Lane {
 
   /** Requests take long, and none has been answered of late. */
   #isHanging(nowMs: number): boolean {
-    return this.remembers(nowMs) || (this.#slow > 0 && this.#ratePerMs(nowMs) === 0);
+    return this.#hasBeenSilent(nowMs) || (this.#slow > 0 && this.#ratePerMs(nowMs) === 0);
   }
 
   #ratePerMs(nowMs: number): number {

@@ -1,7 +1,11 @@
-/** All lanes: who may start next. Endpoints take turns, so that none waits for another's queue. */
+/** All lanes: who may start next. Organisations take turns, and their endpoints, so that none waits for another's queue. */
+import type { EndpointKey } from "../domain/endpoint.ts";
+import type { DeliveryPolicy } from "../domain/subscription.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { Lane } from "./lane.ts";
+import { Pace } from "./rate-pace.ts";
+import { Round } from "./round.ts";
 import type { Work } from "./work.ts";
 
 export interface LanesDeps {
@@ -12,6 +16,8 @@ export interface LanesDeps {
   readonly mayStart: () => boolean;
   /** Called when work has left a lane, and what waited for its slot has started. */
   readonly onLeft: (lane: Lane) => void;
+  /** A lane whose rate lets nothing go now has something that could. */
+  readonly onPaced: (lane: Lane) => void;
 }
 
 /** How long something may wait in memory, or be in flight, before it leaves the log for the store (design, section 1). */
@@ -38,12 +44,18 @@ const BEST_IN_FLIGHT = 64;
 const FEWEST_IN_FLIGHT = 4;
 /** Over all endpoints, however much of the log's work fills memory. */
 const CLAIMS_RESERVED = 64;
+/** An organisation with fewer in flight may start one though others have used up the limit, */
+const OWN_IN_FLIGHT = 16;
+/** up to so many beyond it over all. */
+const OVERDRAFT = 256;
 
 export class Lanes {
   readonly #deps: LanesDeps;
   readonly #lanes = new Map<string, Lane>();
   /** Lanes that can start something, in turn. */
-  readonly #ready = new Set<Lane>();
+  readonly #ready = new Round();
+  /** In flight, less the slow ones, by organisation. */
+  readonly #quickOf = new Map<string, number>();
   /** Lanes whose queues have reached their limit and not fallen to half of it since. */
   readonly #full = new Set<Lane>();
   #patience = CALM;
@@ -79,7 +91,7 @@ export class Lanes {
   /** This request has been in flight for long: it no longer keeps others from starting. */
   noteSlow(lane: Lane, work: Work): boolean {
     if (!lane.noteSlow(work)) return false;
-    this.#quick--;
+    this.#countQuick(lane, -1);
     this.#slow++;
     return true;
   }
@@ -130,15 +142,43 @@ export class Lanes {
     return this.#lanes.values();
   }
 
-  /** @param cap the subscription's; left out, where it isn't known, a lane keeps the one it has. */
-  lane(subscriptionId: string, cap?: number): Lane {
-    let lane = this.#lanes.get(subscriptionId);
-    if (lane === undefined) {
-      lane = new Lane(subscriptionId, cap ?? 1);
-      this.#lanes.set(subscriptionId, lane);
-    }
-    lane.cap = cap ?? lane.cap;
+  /** The lane of a subscription, where it has one. */
+  find(subscriptionId: string): Lane | undefined {
+    return this.#lanes.get(subscriptionId);
+  }
+
+  /** @param policy the subscription's; left out, where it isn't known, a lane keeps what it has. */
+  lane({ subscriptionId, event }: Work, policy?: DeliveryPolicy): Lane {
+    const { tenant } = event.stored;
+    const lane = this.#laneOf({ tenant, subscriptionId });
+    if (policy === undefined) return lane;
+    const { maxInFlight, rate } = policy;
+    lane.cap = maxInFlight;
+    if (rate === undefined) lane.pace = undefined;
+    else if (lane.pace === undefined) lane.pace = new Pace({ tenant, subscriptionId }, rate);
+    else lane.pace.rate = rate;
     return lane;
+  }
+
+  /** What waits for this endpoint goes few at a time first. */
+  beginSlowly(key: EndpointKey): void {
+    const lane = this.#laneOf(key);
+    lane.beginSlowly(this.#deps.clock.monotonic());
+    this.#settle(lane);
+  }
+
+  #laneOf({ tenant, subscriptionId }: EndpointKey): Lane {
+    const known = this.#lanes.get(subscriptionId);
+    if (known !== undefined) return known;
+    const lane = new Lane(subscriptionId, 1, tenant.organisation);
+    this.#lanes.set(subscriptionId, lane);
+    return lane;
+  }
+
+  /** A turn of its rate has come, or its limit has changed. */
+  refresh(lane: Lane): void {
+    this.#settle(lane);
+    this.pump();
   }
 
   push(lane: Lane, work: Work): void {
@@ -146,7 +186,7 @@ export class Lanes {
     lane.push(work);
     this.#queued++;
     if (lane.queued >= LIMITS.laneQueue) this.#full.add(lane);
-    if (lane.canStart) this.#ready.add(lane);
+    this.#offer(lane);
   }
 
   /** Takes queued work out: to spill it, or to drop it. */
@@ -159,8 +199,9 @@ export class Lanes {
 
   /** Starts what may start, one of each lane at a time. */
   pump(): void {
-    while (this.#mayFly && this.#deps.mayStart()) {
-      const lane = this.#ready.values().next().value;
+    const mayFly = (organisation: string) => this.#mayFly || this.#mayOverdraw(organisation);
+    while (this.#deps.mayStart()) {
+      const lane = this.#ready.next(mayFly);
       if (lane === undefined) return;
       this.#start(lane);
       // To the end of the turn, or out of it.
@@ -178,11 +219,11 @@ export class Lanes {
     const work = lane.start(this.#deps.clock.monotonic());
     if (work === undefined) return;
     this.#queued--;
-    this.#quick++;
+    this.#countQuick(lane, 1);
     void this.#deps.run(work).then((answered) => {
       lane.finish(work, this.#deps.clock.monotonic(), answered);
       if (work.isSlow === true) this.#slow--;
-      else this.#quick--;
+      else this.#countQuick(lane, -1);
       this.#settle(lane);
       this.pump();
       this.#deps.onLeft(lane);
@@ -194,8 +235,28 @@ export class Lanes {
   #settle(lane: Lane): void {
     this.#ready.delete(lane);
     if (lane.queued * 2 <= LIMITS.laneQueue) this.#full.delete(lane);
-    if (lane.canStart) this.#ready.add(lane);
-    else if (lane.isIdle && !lane.behind && !lane.remembers(this.#deps.clock.monotonic()))
+    if (this.#offer(lane)) return;
+    if (lane.isIdle && !lane.behind && !lane.remembers(this.#deps.clock.monotonic()))
       this.#lanes.delete(lane.subscriptionId);
+  }
+
+  /** False where it can't start anything, whatever its rate says. */
+  #offer(lane: Lane): boolean {
+    if (!lane.canStart) return false;
+    if (lane.pace === undefined || lane.mayStart(this.#deps.clock.monotonic())) this.#ready.add(lane);
+    else this.#deps.onPaced(lane);
+    return true;
+  }
+
+  #countQuick(lane: Lane, by: 1 | -1): void {
+    const { organisation } = lane;
+    this.#quick += by;
+    const count = (this.#quickOf.get(organisation) ?? 0) + by;
+    if (count === 0) this.#quickOf.delete(organisation);
+    else this.#quickOf.set(organisation, count);
+  }
+
+  #mayOverdraw(organisation: string): boolean {
+    return this.#quick < LIMITS.inFlight + OVERDRAFT && (this.#quickOf.get(organisation) ?? 0) < OWN_IN_FLIGHT;
   }
 }

@@ -1,6 +1,7 @@
 /** From what was decided about a delivery to the write that makes it durable, and back to those who wait for it. */
 import type { Delivery, DeliveryStatus } from "../domain/delivery.ts";
 import type { Clock } from "../kernel/clock.ts";
+import type { Chains } from "./chains.ts";
 import type { DeliveryWrite } from "./delivery-store.ts";
 import type { InHand } from "./in-hand.ts";
 import type { Recorder, WriteResult } from "./recorder.ts";
@@ -13,6 +14,7 @@ export interface OutcomesDeps {
   readonly recorder: Recorder;
   readonly inHand: InHand;
   readonly clock: Clock;
+  readonly chains: Pick<Chains, "writing" | "written">;
   /** A row is durable that the retry scheduler should look at now. */
   readonly onDue: () => void;
 }
@@ -96,20 +98,27 @@ export class Outcomes {
         attemptCount: 0,
         attempts: [],
         createdAtMs: work.createdAtMs,
+        ...(work.sequence === undefined ? {} : { sequence: work.sequence }),
         ...rest,
       },
     };
   }
 
   #write(work: Work, write: DeliveryWrite, then: (result: WriteResult) => void): void {
+    const { recorder, chains } = this.#deps;
+    const { status } = write.kind === "first" ? write.delivery : write.next;
     if (work.event.conflicted) {
       this.#forget(work);
+      chains.written(work, status, "void");
       return;
     }
-    this.#deps.recorder.addDelivery(write, work.event.stored.id, (result) => {
+    recorder.addDelivery(write, work.event.stored.id, (result) => {
       if (result === "void") this.#forget(work);
       else then(result);
+      chains.written(work, status, result);
     });
+    // Behind it in the same group commit: those that follow it into the store.
+    chains.writing(work, status);
   }
 
   #forget(work: Work): void {

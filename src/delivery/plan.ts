@@ -8,6 +8,8 @@ import type { StoredEvent } from "../domain/event.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { Match, SubscriptionIndex, SubscriptionView } from "../matching/subscription-index.ts";
+import { ANY_OPEN, type Chains, chainOf, NONE_OPEN } from "./chains.ts";
+import type { Chain } from "./chains-store.ts";
 import type { DeliveryStore, KnownEvent } from "./delivery-store.ts";
 import { type Arrival, eventKeyText, type InHand, Ticket } from "./in-hand.ts";
 import type { Recorder } from "./recorder.ts";
@@ -15,12 +17,16 @@ import type { EventInHand, Work } from "./work.ts";
 
 export interface PlannerDeps {
   readonly index: SubscriptionIndex;
-  readonly store: Pick<DeliveryStore, "knownEvents" | "knownDeliveries">;
+  readonly store: Pick<DeliveryStore, "knownEvents" | "knownDeliveries" | "openInChains">;
   readonly recorder: Recorder;
   readonly inHand: InHand;
+  readonly chains: Pick<Chains, "knows">;
   readonly clock: Clock;
-  /** Puts new work where it belongs: into a lane, or aside because its subscription is disabled. */
-  readonly place: (work: Work, match: Match) => void;
+  /**
+   * Puts new work where it belongs: into a lane, aside because its subscription is disabled, or behind others of its pass.
+   * `openFrom`: the lowest open sequence of its chain in the store, where it is ordered.
+   */
+  readonly place: (work: Work, match: Match, openFrom: number) => void;
 }
 
 interface Candidate {
@@ -28,6 +34,9 @@ interface Candidate {
   readonly event: EventInHand;
   readonly match: Match;
   readonly id: string;
+  /** It may be stored already. */
+  readonly isRepeated: boolean;
+  readonly isOrdered: boolean;
 }
 
 export class Planner {
@@ -48,15 +57,15 @@ export class Planner {
       this.#deps.store.knownEvents(arrivals.map((arrival) => arrival.stored)),
       this.#deps.index.refresh(tenantsOf(arrivals)),
     ]);
-    const repeated: Candidate[] = [];
+    const open: Candidate[] = [];
     arrivals.forEach((arrival, at) => {
       const candidates = this.#planOne(arrival, pending[at]?.inHand.stored ?? known[at], view);
-      if (candidates.length > 0) repeated.push(...candidates);
+      if (candidates.length > 0) open.push(...candidates);
     });
-    if (repeated.length > 0) await this.#planRepeated(repeated);
+    if (open.length > 0) await this.#planOpen(open);
   }
 
-  /** Deliveries that may be stored already are returned; the others are placed. */
+  /** Deliveries of which the store must be asked more are returned; the others are placed. */
   #planOne(arrival: Arrival, known: KnownEvent | undefined, view: SubscriptionView): readonly Candidate[] {
     const pending = this.#deps.inHand.events.get(eventKeyText(arrival.stored));
     const prior = pending?.inHand.stored ?? known;
@@ -73,16 +82,19 @@ export class Planner {
     if (pending !== undefined) {
       pending.tickets.push(ticket);
       pending.waiters.push(ticket.hold());
-    } else if (known === undefined) {
+    } else if (known === undefined || known.payloadDropped === true) {
       this.#recordEvent(event, ticket);
     }
     const candidates: Candidate[] = [];
     for (const match of view.match(event)) {
       const id = deliveryId(stored, match.subscription.id);
       const joined = this.#deps.inHand.works.get(id);
+      const isRepeated = prior !== undefined;
+      const isOrdered = match.subscription.policy.ordering === "perPass" && stored.passId !== "";
+      const candidate: Candidate = { ticket, event, match, id, isRepeated, isOrdered };
       if (joined !== undefined) joined.waiters.push(ticket.hold());
-      else if (prior === undefined) this.#place({ ticket, event, match, id });
-      else candidates.push({ ticket, event, match, id });
+      else if (isRepeated || isOrdered) candidates.push(candidate);
+      else this.#place(candidate, NONE_OPEN);
     }
     if (candidates.length === 0) ticket.planned();
     return candidates;
@@ -103,9 +115,23 @@ export class Planner {
     });
   }
 
-  async #planRepeated(candidates: readonly Candidate[]): Promise<void> {
+  /** In the order of the log, so that each finds those of its pass in memory that came before it. */
+  async #planOpen(candidates: readonly Candidate[]): Promise<void> {
+    const [stored, openFrom] = await Promise.all([this.#storedAmong(candidates), this.#openFrom(candidates)]);
+    const tickets = new Set<Ticket>();
+    for (const candidate of candidates) {
+      tickets.add(candidate.ticket);
+      const joined = this.#deps.inHand.works.get(candidate.id);
+      if (joined !== undefined) joined.waiters.push(candidate.ticket.hold());
+      else if (!stored.has(candidate.id)) this.#place(candidate, this.#openBefore(candidate, openFrom));
+    }
+    for (const ticket of tickets) ticket.planned();
+  }
+
+  async #storedAmong(candidates: readonly Candidate[]): Promise<ReadonlySet<string>> {
     const byTenant = new Map<string, { readonly tenant: Tenant; readonly ids: string[] }>();
-    for (const { event, id } of candidates) {
+    for (const { event, id, isRepeated } of candidates) {
+      if (!isRepeated) continue;
       const { tenant } = event.stored;
       const group = byTenant.get(tenantKey(tenant)) ?? { tenant, ids: [] };
       group.ids.push(id);
@@ -114,24 +140,41 @@ export class Planner {
     const groups = await Promise.all(
       [...byTenant.values()].map(({ tenant, ids }) => this.#deps.store.knownDeliveries(tenant, ids)),
     );
-    const stored = new Set(groups.flatMap((ids) => [...ids]));
-    const tickets = new Set<Ticket>();
-    for (const candidate of candidates) {
-      tickets.add(candidate.ticket);
-      const joined = this.#deps.inHand.works.get(candidate.id);
-      if (joined !== undefined) joined.waiters.push(candidate.ticket.hold());
-      else if (!stored.has(candidate.id)) this.#place(candidate);
-    }
-    for (const ticket of tickets) ticket.planned();
+    return new Set(groups.flatMap((ids) => [...ids]));
   }
 
-  #place({ ticket, event, match, id }: Candidate): void {
+  /** By chain, the lowest sequence that is open in the store, of those chains that memory doesn't know. */
+  async #openFrom(candidates: readonly Candidate[]): Promise<ReadonlyMap<string, number>> {
+    const asked = new Map<string, Chain>();
+    for (const { event, match, ticket, isOrdered } of candidates) {
+      if (!isOrdered) continue;
+      const subscriptionId = match.subscription.id;
+      const key = chainOf({ subscriptionId, event });
+      if (this.#deps.chains.knows(key, ticket.arrival.assignment)) continue;
+      asked.set(key, { tenant: event.stored.tenant, subscriptionId, passId: event.stored.passId });
+    }
+    if (asked.size === 0) return new Map();
+    const heads = await this.#deps.store.openInChains([...asked.values()], 1);
+    return new Map([...asked.keys()].map((key, at) => [key, heads[at]?.[0]?.sequence ?? NONE_OPEN]));
+  }
+
+  /** A chain that memory knew when the store was asked, and doesn't any more, may have anything there. */
+  #openBefore({ event, match, ticket, isOrdered }: Candidate, openFrom: ReadonlyMap<string, number>): number {
+    if (!isOrdered) return NONE_OPEN;
+    const key = chainOf({ subscriptionId: match.subscription.id, event });
+    return openFrom.get(key) ?? (this.#deps.chains.knows(key, ticket.arrival.assignment) ? NONE_OPEN : ANY_OPEN);
+  }
+
+  #place({ ticket, event, match, id, isOrdered }: Candidate, openFrom: number): void {
+    const { policy } = match.subscription;
     const work: Work = {
       id,
       subscriptionId: match.subscription.id,
       event,
       workClass: "live",
       createdAtMs: this.#deps.clock.now(),
+      ...(isOrdered || policy.conflate ? { sequence: ticket.arrival.offset } : {}),
+      ...(isOrdered ? { ordered: true } : {}),
       runAttempts: 0,
       assignment: ticket.arrival.assignment,
       waiters: [ticket.hold()],
@@ -140,7 +183,7 @@ export class Planner {
     };
     this.#deps.inHand.works.set(id, work);
     this.#deps.inHand.grip(work);
-    this.#deps.place(work, match);
+    this.#deps.place(work, match, openFrom);
   }
 }
 

@@ -7,22 +7,34 @@ import { type Clock, sleep } from "../kernel/clock.ts";
 import type { Log } from "../kernel/log.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { SubscriptionIndex } from "../matching/subscription-index.ts";
+import { conflated } from "./conflation.ts";
 import type { ClaimedDelivery, ClaimResult, DeliveryStore } from "./delivery-store.ts";
+import type { EndpointHealth } from "./endpoint-health.ts";
 import { eventKeyText } from "./in-hand.ts";
+import type { Stopped } from "./kill-switch.ts";
 import { AHEAD_MS } from "./lane.ts";
 import type { Lanes } from "./lanes.ts";
 import { LEASE_MS } from "./outcomes.ts";
 import type { EventInHand, Work } from "./work.ts";
 
 export interface RetrySchedulerDeps {
-  readonly store: Pick<DeliveryStore, "claim">;
+  readonly store: Pick<DeliveryStore, "claim" | "openInChains" | "fold">;
   readonly index: SubscriptionIndex;
   readonly lanes: Lanes;
   readonly clock: Clock;
   readonly log: Log;
   readonly mayStart: () => boolean;
-  /** `cap`: the subscription's, where there is one. */
-  readonly place: (work: Work, cap: number | undefined) => void;
+  readonly stopped: Stopped;
+  /** What open breakers leave of the slots. */
+  readonly endpoints: Pick<EndpointHealth, "openSlots" | "nextProbeAtMs">;
+  readonly place: (work: Work) => void;
+}
+
+/** What a claim was asked for. */
+interface Asked {
+  readonly slots: ReadonlyMap<string, number>;
+  readonly limit: number;
+  readonly leftOut: readonly string[];
 }
 
 /** Slots of an endpoint that has no lane yet, so whose cap isn't known. */
@@ -100,13 +112,15 @@ export class RetryScheduler {
   }
 
   async #round(): Promise<{ readonly claimed: boolean; readonly nextDueAtMs?: number }> {
-    const { lanes, store, clock } = this.#deps;
+    const { lanes, store, clock, stopped, endpoints } = this.#deps;
     const limit = lanes.freeSlots;
-    if (limit === 0 || !this.#deps.mayStart()) return { claimed: false };
+    if (limit === 0 || stopped.all || !this.#deps.mayStart()) return { claimed: false };
     const slots = new Map<string, number>();
     const nowMs = clock.monotonic();
+    const leftOut = stopped.organisations;
     const aheadMs = Math.max(AHEAD_MS, this.#costMs * AHEAD_CLAIMS);
     for (const lane of lanes.all()) slots.set(lane.subscriptionId, lane.freeSlots(nowMs, aheadMs));
+    for (const [id, open] of endpoints.openSlots()) slots.set(id, (lanes.find(id)?.queued ?? 0) > 0 ? 0 : open);
     try {
       const result = await store.claim({
         nowMs: clock.now(),
@@ -114,12 +128,13 @@ export class RetryScheduler {
         limit,
         slots,
         defaultSlots: DEFAULT_SLOTS,
+        stopped: leftOut,
       });
       this.#costMs = clock.monotonic() - nowMs;
       if (result.claimed.length > 0) await this.#takeOn(result.claimed);
-      this.#noteWhatIsLeft(slots, limit, result);
-      const next = result.nextDueAtMs === undefined ? {} : { nextDueAtMs: result.nextDueAtMs };
-      return { claimed: result.claimed.length > 0, ...next };
+      this.#noteWhatIsLeft({ slots, limit, leftOut }, result);
+      const nextDueAtMs = Math.min(result.nextDueAtMs ?? Number.POSITIVE_INFINITY, endpoints.nextProbeAtMs());
+      return { claimed: result.claimed.length > 0, nextDueAtMs };
     } catch (err) {
       this.#deps.log.error("delivery.claim_failed", { err });
       return { claimed: false };
@@ -132,29 +147,29 @@ export class RetryScheduler {
     // What an attempt uses is as new as its claim: a rotation or a corrected URL reaches waiting work.
     const view = await this.#deps.index.refresh([...tenants.values()]);
     const events = new Map<string, EventInHand>();
-    for (const { delivery, event: stored } of claimed) {
+    for (const { delivery, event: stored } of await conflated(this.#deps, claimed, view, LEASE_MS)) {
       const key = eventKeyText(stored);
       const event = events.get(key) ?? this.#inHand(stored);
       events.set(key, event);
-      const { id, subscriptionId, workClass, createdAtMs, runAttempts, fence, run } = delivery;
+      const { id, subscriptionId, workClass, createdAtMs, runAttempts, fence, run, sequence, replayId } = delivery;
       const leaseUntilMs = delivery.leaseUntilMs ?? this.#deps.clock.now() + LEASE_MS;
       const claim = { fence, run, leaseUntilMs };
-      const cap = view.find(delivery.tenant, subscriptionId)?.policy.maxInFlight;
-      this.#deps.place(
-        {
-          id,
-          subscriptionId,
-          event,
-          workClass,
-          createdAtMs,
-          runAttempts,
-          claim,
-          waiters: [],
-          row: "leased",
-          queuedAtMs: 0,
-        },
-        cap,
-      );
+      const policy = view.find(delivery.tenant, subscriptionId)?.policy;
+      this.#deps.place({
+        id,
+        subscriptionId,
+        event,
+        workClass,
+        createdAtMs,
+        ...(sequence === undefined ? {} : { sequence }),
+        ...(replayId === undefined ? {} : { replayId }),
+        ...(sequence !== undefined && run === 1 && policy?.ordering === "perPass" ? { ordered: true } : {}),
+        runAttempts,
+        claim,
+        waiters: [],
+        row: "leased",
+        queuedAtMs: 0,
+      });
     }
   }
 
@@ -170,7 +185,7 @@ export class RetryScheduler {
   }
 
   /** An endpoint that had more slots than due work has nothing left in the store; one that used them all may have more. */
-  #noteWhatIsLeft(slots: ReadonlyMap<string, number>, limit: number, result: ClaimResult): void {
+  #noteWhatIsLeft({ slots, limit, leftOut }: Asked, result: ClaimResult): void {
     const counts = new Map<string, number>();
     for (const { delivery } of result.claimed) {
       counts.set(delivery.subscriptionId, (counts.get(delivery.subscriptionId) ?? 0) + 1);
@@ -179,6 +194,7 @@ export class RetryScheduler {
     const isWhole =
       result.claimed.length < limit && (result.nextDueAtMs ?? Number.POSITIVE_INFINITY) > this.#deps.clock.now();
     for (const lane of [...this.#deps.lanes.all()]) {
+      if (lane.stoppedWith !== undefined && leftOut.includes(lane.stoppedWith)) continue;
       const took = counts.get(lane.subscriptionId) ?? 0;
       const usedAll = took >= (slots.get(lane.subscriptionId) ?? DEFAULT_SLOTS);
       if (usedAll || !isWhole) lane.moreDue ||= took > 0;

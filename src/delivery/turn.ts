@@ -1,4 +1,5 @@
 /** One delivery's turn in its lane: the last look, the attempt, and what follows from its outcome. */
+import type { Attempt } from "../domain/delivery.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import { sleep } from "../kernel/clock.ts";
 import type { Log } from "../kernel/log.ts";
@@ -8,12 +9,16 @@ import type { SubscriptionIndex } from "../matching/subscription-index.ts";
 import { type AttemptDeps, attempt } from "./attempt.ts";
 import { decide } from "./classify.ts";
 import type { NextState } from "./delivery-store.ts";
+import type { Admission, EndpointHealth } from "./endpoint-health.ts";
+import type { Stopped } from "./kill-switch.ts";
+import type { OperationalEvents } from "./operational-events.ts";
 import type { Outcomes } from "./outcomes.ts";
+import { asReplay, replayMarks } from "./replay.ts";
 import { isFromLog, type Work, type WorkAssignment } from "./work.ts";
 
-/** Turns a subscription off on the receiver's word. */
+/** Turns a subscription off: on the receiver's word, or for want of one. Resolves to undefined where there is none any more. */
 export interface EndpointSwitch {
-  disable(tenant: Tenant, subscriptionId: string, reason: "gone"): Promise<unknown>;
+  disable(tenant: Tenant, subscriptionId: string, reason: "gone" | "failing"): Promise<unknown>;
 }
 
 export interface TurnDeps extends AttemptDeps {
@@ -23,16 +28,23 @@ export interface TurnDeps extends AttemptDeps {
   readonly log: Log;
   /** False once a partition is, or may be, another's (protocol, rule 2). */
   readonly isFresh: (assignment: WorkAssignment) => boolean;
+  readonly stopped: Stopped;
 }
 
 /** How a turn ends where nothing is to be recorded of it. */
 export interface TurnEnds {
   readonly outcomes: Outcomes;
+  readonly operational: OperationalEvents;
+  readonly endpoints: EndpointHealth;
   readonly stopping: AbortSignal;
   /** Nothing was sent: what is from the log stays there, what was claimed is due again at once. */
   readonly putBack: (work: Work) => void;
   /** Neither sent nor recorded: it is another's. */
   readonly giveUp: (work: Work) => void;
+  /** Nothing was sent, and nothing may be for now: it waits in the store. */
+  readonly suspend: (work: Work) => void;
+  /** The same, since the endpoint's breaker is open. */
+  readonly wait: (work: Work) => void;
 }
 
 const RETRY_MS = 1_000;
@@ -52,8 +64,9 @@ export class Turns {
     try {
       const subscription = await this.#subscriptionOf(work);
       if (subscription === "stopped") this.#ends.putBack(work);
+      else if (this.#deps.stopped.isStopped(work.event.stored.tenant.organisation)) this.#ends.suspend(work);
       else if (work.event.conflicted || !this.#mayStillSend(work, subscription)) this.#ends.giveUp(work);
-      else if (subscription?.state === "enabled") return await this.#attempt(work, subscription);
+      else if (subscription?.state === "enabled") return await this.#admit(work, subscription);
       else this.#setAside(work, subscription);
     } catch (err) {
       // A mistake of ours must not wedge the log or spin: the delivery waits in the store.
@@ -95,14 +108,31 @@ export class Turns {
     return !isFromLog(work) || this.#deps.isFresh(work.assignment);
   }
 
-  async #attempt(work: Work, subscription: Subscription): Promise<boolean> {
-    const result = await attempt(this.#deps, work.event, subscription, work.id);
+  async #admit(work: Work, subscription: Subscription): Promise<boolean> {
+    const { endpoints } = this.#ends;
+    if (!endpoints.isOpen(subscription.id)) return this.#attempt(work, subscription, "yes");
+    const admission = await endpoints.admit(subscription);
+    if (admission === "no") {
+      this.#ends.wait(work);
+      return true;
+    }
+    if (this.#mayStillSend(work, subscription)) return this.#attempt(work, subscription, admission);
+    endpoints.note(subscription, { kind: "cancelled" }, admission);
+    this.#ends.giveUp(work);
+    return true;
+  }
+
+  async #attempt(work: Work, subscription: Subscription, admission: Admission): Promise<boolean> {
+    const result = await attempt(this.#deps, work.event, subscription, work.id, replayMarks(work.replayId));
     const nowMs = this.#deps.clock.now();
+    this.#ends.endpoints.note(subscription, result.outcome, admission);
     if (result.outcome.kind === "cancelled") {
       this.#ends.putBack(work);
       return true;
     }
-    const { next, gone } = decide(result.outcome, subscription.policy, work.runAttempts + 1, nowMs, this.#deps.random);
+    const decided = decide(result.outcome, subscription.policy, work.runAttempts + 1, nowMs, this.#deps.random);
+    const { gone } = decided;
+    const next = work.replayId === undefined ? decided.next : asReplay(decided.next);
     this.#deps.log.debug("delivery.attempted", {
       deliveryId: work.id,
       subscriptionId: work.subscriptionId,
@@ -110,9 +140,24 @@ export class Turns {
       next: next.status,
       durationMs: result.attempt.durationMs,
     });
+    if (next.status === "failed") await this.#tell(work, subscription, result.attempt, gone);
     this.#ends.outcomes.finish(work, { attempt: result.attempt, next });
     if (gone) await this.#disable(subscription);
     return result.outcome.kind !== "unreachable";
+  }
+
+  /** Before the failure is durable, or a crash between would lose it. */
+  async #tell(work: Work, subscription: Subscription, attempt: Attempt, gone: boolean): Promise<void> {
+    const { stored } = work.event;
+    // What passbus says of itself gives rise to nothing more.
+    if (stored.operationalType !== undefined) return;
+    const { id, createdAtMs, claim, runAttempts } = work;
+    const run = claim?.run ?? 1;
+    const failed = { id, eventId: stored.id, run, createdAtMs, runAttempts: runAttempts + 1, attempt };
+    await Promise.all([
+      this.#ends.operational.deliveryFailed(subscription, failed),
+      gone ? this.#ends.operational.disabledAsGone(subscription) : undefined,
+    ]);
   }
 
   async #disable(subscription: Subscription): Promise<void> {

@@ -54,6 +54,12 @@ export interface Work {
   readonly event: EventInHand;
   readonly workClass: WorkClass;
   readonly createdAtMs: number;
+  /** Its place among its pass's events: where its subscription asks for order or conflation. */
+  readonly sequence?: number;
+  /** Its subscription asks for order, and this is its first run: it is one of a chain (chains.ts). */
+  readonly ordered?: true;
+  /** The replay that made it due. */
+  readonly replayId?: string;
   /** Attempts made in this run before this one. */
   readonly runAttempts: number;
   /** Present for work from the store. */

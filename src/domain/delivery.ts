@@ -12,6 +12,7 @@
  * Capitals are terminal. A manual retry or a replay makes a terminal one waiting again, in the next run, with its
  * history kept. Two numbers guard a row against writers that come late: `fence` counts the claims, `run` the runs.
  */
+import type { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import type { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { ErrorCode } from "../kernel/errors.ts";
 import { derivedId } from "../kernel/ids.ts";
@@ -59,6 +60,8 @@ export interface Delivery {
   readonly tenant: Tenant;
   readonly eventId: string;
   readonly eventType: PassEventType;
+  /** Only of passbus's own events, whose `eventType` is UNSPECIFIED. */
+  readonly operationalType?: OperationalEventType;
   readonly passId: string;
   readonly subscriptionId: string;
   readonly status: DeliveryStatus;

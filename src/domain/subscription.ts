@@ -1,5 +1,6 @@
 import type { ActionMethod, CouponEventId, DataType, MembershipEventId } from "../../gen/io/integrations_pb.js";
 import type { PassProtocol } from "../../gen/io/pass_pb.js";
+import type { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import type { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { Tenant } from "../kernel/tenant.ts";
 
@@ -16,13 +17,25 @@ export interface SealedSecret {
   readonly expiresAtMs?: number;
 }
 
+/** How much of one thing may go in a time: `burst` at once after a rest, and `perSecond` in the long run. */
+export interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
 /** What an unset field of the API's policy means is filled in before it gets here. */
 export interface DeliveryPolicy {
   /** Waits between attempts, before jitter. Its length + 1 is how many attempts a run has. */
   readonly retryScheduleMs: readonly number[];
   readonly attemptTimeoutMs: number;
   readonly maxInFlight: number;
+  /** Absent: unlimited. */
+  readonly rate?: Rate;
   readonly whileDisabled: "drop" | "hold";
+  /** "perPass": an event of a pass leaves only after the one before it is terminal. */
+  readonly ordering: "none" | "perPass";
+  /** While the endpoint is behind, several UPDATED of one pass become the newest one. */
+  readonly conflate: boolean;
 }
 
 const SECOND = 1_000;
@@ -46,6 +59,8 @@ export const DEFAULT_POLICY: DeliveryPolicy = {
   attemptTimeoutMs: 15 * SECOND,
   maxInFlight: 64,
   whileDisabled: "drop",
+  ordering: "none",
+  conflate: false,
 };
 
 /** How one entry of a pass's `recordData` is called at the receiver: `io.FieldMapping`. */
@@ -93,8 +108,10 @@ export interface Subscription extends ProtocolEvents {
   readonly url: string;
   /** Unique in tenant and scope: the URL in normal form, and for PassKit's, who may share one, `#` and the id behind it. */
   readonly urlKey: string;
-  /** Empty: all that the format can say, or none beside the protocol events where these are named. */
+  /** Empty: all that the format can say, or none where protocol events or operational ones are named. */
   readonly eventTypes: readonly PassEventType[];
+  /** Events of passbus itself. Absent: none. */
+  readonly operationalEvents?: readonly OperationalEventType[];
   readonly format: FormatName;
   readonly formatOptions: FormatOptions;
   readonly state: "enabled" | "disabled";
@@ -116,6 +133,11 @@ export interface Subscription extends ProtocolEvents {
   readonly updatedAtMs: number;
   /** Counts up from 1 with every change; a write names the version that it read. */
   readonly version: number;
+}
+
+/** Whether both send to one URL, in whatever scopes: PassKit's, who may share one, have their ids behind it. */
+export function sameEndpoint(left: Pick<Subscription, "urlKey">, right: Pick<Subscription, "urlKey">): boolean {
+  return left.urlKey.split("#", 1)[0] === right.urlKey.split("#", 1)[0];
 }
 
 /** The secrets that sign at this moment, newest first. */

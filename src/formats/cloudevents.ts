@@ -5,7 +5,7 @@
 import { create } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import type { PassEvent } from "../../gen/passbus/v1/pass_event_pb.js";
-import { eventData, nameOf, TYPE_NAMES } from "./event-data.ts";
+import { eventData, TYPE_NAMES, typeName } from "./event-data.ts";
 import type { Format } from "./format.ts";
 import { rfc3339 } from "./proto-json.ts";
 import { jsonBody } from "./rendered.ts";
@@ -16,6 +16,7 @@ export const cloudevents: Format = {
   name: "CLOUDEVENTS",
   types: [...TYPE_NAMES.keys()],
   saysProtocolEvents: true,
+  saysOperationalEvents: true,
   renderKey: (options) => options.cloudeventsMode ?? "structured",
   render({ event }, options) {
     const attributes = attributesOf(event);
@@ -33,14 +34,14 @@ type Attributes = Readonly<Record<string, string>>;
 
 /** The context attributes less `datacontenttype`, which binary mode has for its `content-type`. */
 function attributesOf(event: PassEvent): Attributes {
-  const passId = event.pass?.id ?? "";
+  const subject = event.operationalEvent?.subscriptionId ?? event.pass?.id ?? "";
   return {
     specversion: "1.0",
     id: event.id,
     source: sourceOf(event),
-    type: nameOf(TYPE_NAMES, event.type, "CLOUDEVENTS"),
+    type: typeName(event, "CLOUDEVENTS"),
     // CloudEvents 1.0, "subject": must not be empty where it is there.
-    ...(passId === "" ? {} : { subject: passId }),
+    ...(subject === "" ? {} : { subject }),
     time: rfc3339(event.occurredAt ?? create(TimestampSchema)),
   };
 }

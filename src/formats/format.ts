@@ -31,11 +31,16 @@ export interface Format {
   readonly types: readonly PassEventType[];
   /** It can say the events of a pass's protocol, so a subscription may name them. */
   readonly saysProtocolEvents?: true;
+  /** It can say what passbus has to say of itself (`PassEvent.operational_event`). */
+  readonly saysOperationalEvents?: true;
   /** Its endpoints get all of `types`: a subscription can't choose among them. */
   readonly alwaysAllTypes?: true;
   /** Equal keys render equally: what of the options the format reads, as one string. */
   renderKey(options: RenderOptions): string;
-  /** `event` must be of a type that the format can say, or carry a protocol event that the options name. */
+  /**
+   * `event` must be of a type that the format can say, carry a protocol event that the options name, or be one of
+   * passbus's own where the format says these.
+   */
   render(event: DecodedEvent, options: RenderOptions): Rendered;
   /** The vendor's own signature header over the body, keyed with the secret's text; absent where there is none. */
   readonly bodySignatureHeader?: string;

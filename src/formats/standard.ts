@@ -4,7 +4,7 @@
  */
 import { create } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
-import { eventData, nameOf, TYPE_NAMES } from "./event-data.ts";
+import { eventData, TYPE_NAMES, typeName } from "./event-data.ts";
 import type { Format } from "./format.ts";
 import { rfc3339 } from "./proto-json.ts";
 import { jsonBody } from "./rendered.ts";
@@ -13,9 +13,10 @@ export const standard: Format = {
   name: "STANDARD",
   types: [...TYPE_NAMES.keys()],
   saysProtocolEvents: true,
+  saysOperationalEvents: true,
   renderKey: () => "",
   render({ event }) {
-    const type = nameOf(TYPE_NAMES, event.type, "STANDARD");
+    const type = typeName(event, "STANDARD");
     const timestamp = rfc3339(event.occurredAt ?? create(TimestampSchema));
     return jsonBody("POST", `{"type":"${type}","timestamp":"${timestamp}","data":${eventData(event)}}`);
   },

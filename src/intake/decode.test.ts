@@ -1,5 +1,6 @@
 import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
+import { OperationalEventSchema } from "../../gen/passbus/v1/operational_event_pb.js";
 import { type PassEvent, PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { LIMITS } from "../kernel/limits.ts";
 import { canonicalBytes, completeEvent } from "./canonical.ts";
@@ -74,6 +75,19 @@ describe("a record that is an event", () => {
     expect(result.event.occurredAt).toMatchObject({ seconds: 1_700_000_000n, nanos: 123_000_000 });
     const later = decoded(decode({ ...record(bytesOf(event())), appendedAtMs: 1_800_000_000_000 }));
     expect(later.stored.contentHash).toBe(result.stored.contentHash);
+  });
+
+  test.each([
+    ["protobuf", bytesOf, {}],
+    ["JSON", jsonOf, JSON_TYPE],
+    ["our own form, in a log that others write to", bytesOf, { "content-type": CANONICAL_CONTENT_TYPE }],
+  ] as const)("what only passbus may say is refused by name: %s", (_form, write, headers) => {
+    const forged = event();
+    forged.operationalEvent = create(OperationalEventSchema, { message: "all is well" });
+    expect(decode(record(write(forged), headers))).toMatchObject({
+      kind: "dead",
+      letter: { reason: "event.invalid", message: "operational_event: is set by passbus alone; leave it out" },
+    });
   });
 
   test("headers win over what the value leaves empty", () => {

@@ -70,16 +70,13 @@ interface Batch {
   readonly events: readonly { readonly id: string; readonly record: number }[];
 }
 
-/** No more than these are named: the answer is for people, and travels in headers. */
-const MAX_VIOLATIONS = 20;
-
 function refuseInvalid(events: readonly PassEvent[]): void {
   const wrong: FieldViolation[] = [];
-  for (let at = 0; at < events.length && wrong.length < MAX_VIOLATIONS; at++) {
+  for (let at = 0; at < events.length && wrong.length < LIMITS.namedViolations; at++) {
     const event = events[at];
     if (event !== undefined) wrong.push(...validateEvent(event, `events[${at}]`));
   }
-  if (wrong.length > 0) throw invalidFields(wrong.slice(0, MAX_VIOLATIONS));
+  if (wrong.length > 0) throw invalidFields(wrong.slice(0, LIMITS.namedViolations));
 }
 
 /** An event may name its organisation and environment, if they are the key's (design, section 6, rule 7). */
@@ -124,7 +121,7 @@ function batchOf(tenant: Tenant, events: readonly PassEvent[], ids: IdSource): B
 /** The record of one event that stands for itself. Completes the event; `path` is how the caller names it. */
 export function eventRecord(tenant: Tenant, event: PassEvent, path: string, ids: IdSource): NewRecord {
   const wrong = validateEvent(event, path);
-  if (wrong.length > 0) throw invalidFields(wrong.slice(0, MAX_VIOLATIONS));
+  if (wrong.length > 0) throw invalidFields(wrong.slice(0, LIMITS.namedViolations));
   refuseForeignEvent(tenant, event, path);
   return recordOf(tenant, event, completedValue(tenant, event, path, ids));
 }

@@ -2,41 +2,20 @@ import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { beforeEach, describe, expect, it } from "vitest";
 import { PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { MemoryDeadLetters } from "../../test/support/memory-dead-letters.ts";
+import { sampleLetter } from "../../test/support/samples.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { ManualClock } from "../kernel/manual-clock.ts";
 import type { Tenant } from "../kernel/tenant.ts";
 import { CANONICAL_CONTENT_TYPE } from "./content-type.ts";
-import { type DeadLetter, deadLetterId } from "./dead-letters.ts";
+import type { DeadLetter } from "./dead-letters.ts";
 import { recordDecoder } from "./decode.ts";
-import type { AppendResult, LogRecord, NewRecord } from "./event-log.ts";
+import type { AppendResult, NewRecord } from "./event-log.ts";
 import { redriver } from "./redrive.ts";
 import { tenantRule } from "./tenants.ts";
 
 const ACME: Tenant = { organisation: "acme", environment: "production" };
 const GLOBEX: Tenant = { organisation: "globex", environment: "production" };
 const T = 1_700_000_000_000;
-
-function letter(offset: number, record: Partial<LogRecord> = {}, over: Partial<DeadLetter> = {}): DeadLetter {
-  return {
-    tenant: ACME,
-    reason: "event.conflict",
-    message: "another was first",
-    record: {
-      topic: "pass.events",
-      partition: 0,
-      offset,
-      appendedAtMs: T,
-      key: Buffer.from(`key ${offset}`),
-      value: Buffer.from(`value ${offset}`),
-      headers: { "content-type": "application/json", "event-id": `evt_${offset}` },
-      ...record,
-    },
-    ...over,
-  };
-}
-
-const idOf = (of: DeadLetter) => deadLetterId(of.record);
-const idsOf = (letters: readonly DeadLetter[]) => letters.map(idOf);
 
 let deadLetters: MemoryDeadLetters;
 let appended: NewRecord[];
@@ -56,17 +35,14 @@ function redrive(ids: readonly string[], tenant = ACME) {
   return redriver({ log, deadLetters, clock }).redrive(tenant, ids);
 }
 
-async function dead(...letters: readonly DeadLetter[]): Promise<readonly string[]> {
-  await deadLetters.put(letters);
-  return idsOf(letters);
-}
+const dead = (...letters: readonly DeadLetter[]) => deadLetters.add(...letters);
 
 const notedAt = (id: string) => deadLetters.rows.get(id)?.redrivenAtMs;
 const texts = () => appended.map(({ value }) => Buffer.from(value).toString());
 
 describe("a redrive", () => {
   it("appends the record as it came, where it came from, and notes when", async () => {
-    const one = letter(1, { topic: "pass.events.more" });
+    const one = sampleLetter(1, { topic: "pass.events.more" });
     const [id = ""] = await dead(one);
     expect(await redrive([id])).toEqual({ kind: "redriven", outcomes: [{ id, durable: true }], reason: "" });
     const { topic, key, value, headers } = one.record;
@@ -75,17 +51,17 @@ describe("a redrive", () => {
   });
 
   it("leaves a record without a key without one", async () => {
-    await redrive(await dead(letter(1, { key: null })));
+    await redrive(await dead(sampleLetter(1, { key: null })));
     expect(appended[0]?.key).toBeNull();
   });
 
   it("appends in the order of the log, each once, whatever the order of the ids, and answers in theirs", async () => {
     const ids = await dead(
-      letter(10, { appendedAtMs: T - 5 }),
-      letter(9),
-      letter(100),
-      letter(1, { partition: 1 }),
-      letter(0, { topic: "another" }),
+      sampleLetter(10, { appendedAtMs: T - 5 }),
+      sampleLetter(9),
+      sampleLetter(100),
+      sampleLetter(1, { partition: 1 }),
+      sampleLetter(0, { topic: "another" }),
     );
     const [ten = ""] = ids;
     const { outcomes } = await redrive([...ids, ten]);
@@ -104,7 +80,7 @@ describe("a redrive", () => {
       sizes.push(ids.length);
       return find(tenant, ids);
     };
-    const ids = await dead(...Array.from({ length: LIMITS.redriveBatch }, (_, at) => letter(at)));
+    const ids = await dead(...Array.from({ length: LIMITS.redriveBatch }, (_, at) => sampleLetter(at)));
     const { kind, outcomes } = await redrive(ids);
     expect([kind, outcomes.length, outcomes.every(({ durable }) => durable)]).toEqual(["redriven", ids.length, true]);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(32);
@@ -119,9 +95,9 @@ describe("a redrive", () => {
   });
 
   it("refuses an unknown id and another tenant's alike, and appends none", async () => {
-    const mine = Array.from({ length: 40 }, (_, at) => letter(at));
+    const mine = Array.from({ length: 40 }, (_, at) => sampleLetter(at));
     const ids = await dead(...mine);
-    const [theirs = ""] = await dead(letter(99, {}, { tenant: GLOBEX }));
+    const [theirs = ""] = await dead(sampleLetter(99, {}, { tenant: GLOBEX }));
     await expect(redrive([...ids, theirs, "dead_none"])).rejects.toMatchObject({
       code: "resource.not_found",
       violations: [
@@ -135,10 +111,10 @@ describe("a redrive", () => {
   it("refuses what was cut or has no value, and appends none", async () => {
     const large = new Uint8Array(LIMITS.deadLetterBytes + 1);
     const ids = await dead(
-      letter(1),
-      letter(2, { value: large }),
-      letter(3, { value: null }),
-      letter(4, { value: new Uint8Array() }),
+      sampleLetter(1),
+      sampleLetter(2, { value: large }),
+      sampleLetter(3, { value: null }),
+      sampleLetter(4, { value: new Uint8Array() }),
     );
     await expect(redrive(ids)).rejects.toMatchObject({
       code: "dead_letter.incomplete",
@@ -158,7 +134,7 @@ describe("a redrive", () => {
 
 describe("a redrive that is cut short", () => {
   it("says which are durable, notes those alone, and goes no further", async () => {
-    const ids = await dead(...Array.from({ length: 40 }, (_, at) => letter(at)));
+    const ids = await dead(...Array.from({ length: 40 }, (_, at) => sampleLetter(at)));
     append = async (records) => {
       appended.push(...records);
       return records.map((_, at) => (at === 1 ? { durable: false, reason: "the disk is full" } : { durable: true }));
@@ -172,14 +148,14 @@ describe("a redrive that is cut short", () => {
   });
 
   it("has told of nothing where the log broke down", async () => {
-    const ids = await dead(letter(1));
+    const ids = await dead(sampleLetter(1));
     append = () => Promise.reject(new Error("gone"));
     expect(await redrive(ids)).toEqual({ kind: "partial", outcomes: [{ id: ids[0], durable: false }], reason: "gone" });
     expect(notedAt(ids[0] ?? "")).toBeUndefined();
   });
 
   it("is partial where it could not be noted, though all is durable", async () => {
-    const ids = await dead(letter(1));
+    const ids = await dead(sampleLetter(1));
     deadLetters.noteError = new Error("the store is gone");
     expect(await redrive(ids)).toMatchObject({
       kind: "partial",
@@ -189,7 +165,7 @@ describe("a redrive that is cut short", () => {
   });
 
   it("is partial where a letter expired after it was checked", async () => {
-    const ids = await dead(letter(1), letter(2));
+    const ids = await dead(sampleLetter(1), sampleLetter(2));
     const find = deadLetters.find.bind(deadLetters);
     let calls = 0;
     deadLetters.find = async (tenant, asked) => {
@@ -226,7 +202,7 @@ describe("a redriven record before intake", () => {
 
   it("is checked again, although it was marked as checked", async () => {
     const headers = { "content-type": CANONICAL_CONTENT_TYPE };
-    expect(await decodedAgain(letter(1, { value: event({ id: "evt_1" }), headers }))).toMatchObject({
+    expect(await decodedAgain(sampleLetter(1, { value: event({ id: "evt_1" }), headers }))).toMatchObject({
       kind: "dead",
       letter: { reason: "event.invalid" },
     });
@@ -235,15 +211,15 @@ describe("a redriven record before intake", () => {
   it("becomes the same event as it would have been", async () => {
     const value = event({ id: "evt_1", organisationId: "acme", environment: "production", pass });
     const record = { value, headers: { "content-type": CANONICAL_CONTENT_TYPE, "organisation-id": "acme" } };
-    const first = recordDecoder(tenantRule([{}], "acme"), { isOwnLog: true })(letter(1, record).record);
-    const again = await decodedAgain(letter(1, record));
+    const first = recordDecoder(tenantRule([{}], "acme"), { isOwnLog: true })(sampleLetter(1, record).record);
+    const again = await decodedAgain(sampleLetter(1, record));
     if (first.kind === "dead" || again.kind === "dead") throw new Error("it did not decode");
     expect(again.event.stored.contentHash).toBe(first.event.stored.contentHash);
   });
 
   it("may speak for no more than its topic may", async () => {
     const tenants = tenantRule([{ topic: "pass.events", organisation: "acme", environment: "production" }], "acme");
-    const forbidden = letter(1, { value: event({ organisationId: "globex", pass }), headers: {} });
+    const forbidden = sampleLetter(1, { value: event({ organisationId: "globex", pass }), headers: {} });
     expect(await decodedAgain(forbidden, recordDecoder(tenants))).toMatchObject({
       kind: "dead",
       letter: { reason: "tenant.forbidden", tenant: ACME },

@@ -44,9 +44,6 @@ export interface Redriver {
 /** Letters in memory at a time: with their values they may have some 32 MiB. */
 const AT_A_TIME = 32;
 
-/** No more than these are named: the answer is for people, and travels in headers. */
-const MAX_VIOLATIONS = 20;
-
 export function redriver(deps: RedriverDeps): Redriver {
   return {
     async redrive(tenant, asked) {
@@ -98,7 +95,7 @@ interface Fault {
 
 function refuse(code: ErrorCode, faults: readonly Fault[], describe: (id: string) => string): void {
   if (faults.length === 0) return;
-  const violations = faults.slice(0, MAX_VIOLATIONS).map(({ field, id }) => {
+  const violations = faults.slice(0, LIMITS.namedViolations).map(({ field, id }) => {
     const shown = id.length <= LIMITS.idCharacters ? id : `${id.slice(0, LIMITS.idCharacters)}…`;
     return { field, description: describe(shown) };
   });

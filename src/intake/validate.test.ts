@@ -86,6 +86,7 @@ describe("validateEvent", () => {
     ["token_gate.registrations[1].deleted_at", { tokenGate: { registrations: [{}, { deletedAt: { nanos: -1 } }] } }],
     ["scan.scanned_at", { scan: { scannedAt: { nanos: -1 } } }],
     ["membership_event", { protocolEvent: { case: "membershipEvent", value: 9 as never } }],
+    ["operational_event", { operationalEvent: {} }],
     ["coupon_event", { protocolEvent: { case: "couponEvent", value: 3 as never } }],
   ])("names %s (row %#)", (field, init) => {
     expect(fields(init)).toEqual([`events[3].${field}`]);

@@ -27,6 +27,9 @@ export function validateEvent(event: PassEvent, path: string): readonly FieldVio
   if (event.type === PassEventType.UNSPECIFIED) {
     wrong.push({ field: `${prefix}type`, description: "is required" });
   }
+  if (event.operationalEvent !== undefined) {
+    wrong.push({ field: `${prefix}operational_event`, description: "is set by passbus alone; leave it out" });
+  }
   checkPass(event, prefix, wrong);
   checkMessage(PassEventSchema, event, prefix, wrong);
   return wrong;

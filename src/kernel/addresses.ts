@@ -7,6 +7,7 @@ import { CodedError } from "./errors.ts";
 
 /** A set of networks in CIDR form. */
 export interface NetworkSet {
+  readonly isEmpty: boolean;
   /** `address` is an IPv4 or IPv6 literal; anything else is in no set. An IPv4-mapped IPv6 address is its IPv4 address. */
   contains(address: string): boolean;
 }
@@ -67,6 +68,7 @@ export function networkSet(cidrs: readonly string[]): NetworkSet {
     list.addSubnet(address, bits, family);
   }
   return {
+    isEmpty: cidrs.length === 0,
     contains(address) {
       const family = familyOf(address);
       return family !== undefined && list.check(address, family);
@@ -79,8 +81,25 @@ export function isAllowedAddress(address: string, allowed: NetworkSet): boolean 
   const family = familyOf(address);
   if (family === undefined) return false;
   if (allowed.contains(address)) return true;
-  if (family === "ipv6" && !globalIpv6.contains(address)) return false;
+  if (family === "ipv6" && (!globalIpv6.contains(address) || isIsatap(address))) return false;
   return !refused.contains(address);
+}
+
+/** RFC 5214 §6.1: an IPv4 address in the last 32 bits, behind any prefix, and a tunnel to it. */
+function isIsatap(address: string): boolean {
+  const [, , , , fifth, sixth] = groupsOf(address);
+  return (fifth === 0 || fifth === 0x0200) && sixth === 0x5efe;
+}
+
+/** The eight groups of an IPv6 literal. */
+function groupsOf(address: string): readonly number[] {
+  // In its WHATWG form it has no IPv4 part.
+  const text = new URL(`http://[${address}]`).hostname.slice(1, -1);
+  const [left = [], right] = text
+    .split("::")
+    .map((part) => (part === "" ? [] : part.split(":").map((group) => Number.parseInt(group, 16))));
+  if (right === undefined) return left;
+  return [...left, ...Array.from({ length: 8 - left.length - right.length }, () => 0), ...right];
 }
 
 /** A zone id (`fe80::1%eth0`) names an interface of this machine, so such a literal is none. */

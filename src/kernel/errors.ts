@@ -42,13 +42,28 @@ export const ERRORS = {
   "limit.request_bytes": { kind: "exhausted", meaning: "The request is too large." },
   "limit.event_bytes": { kind: "exhausted", meaning: "The event is too large." },
   "limit.streams": { kind: "exhausted", meaning: "The key has as many streams open as it may, or passbus has." },
+  "limit.replays": { kind: "exhausted", meaning: "As many replays are running or paused as may be." },
   "limit.backlog": { kind: "exhausted", meaning: "The log takes no more for now; try again later." },
   "request.invalid": { kind: "invalid", meaning: "A field of the request is wrong; the answer names it." },
   "endpoint.unverified": {
     kind: "precondition",
     meaning: "The endpoint did not answer the challenge; the message says what came back.",
   },
+  "deliveries.stopped": {
+    kind: "precondition",
+    meaning: "Somebody stopped all deliveries, of the organisation or of the service: nothing is sent.",
+  },
+  "event.payload_dropped": {
+    kind: "precondition",
+    meaning: "The event's payload is kept no longer, so that it can't be sent again.",
+  },
+  "hold.expired": {
+    kind: "unavailable",
+    meaning: "The delivery was held for longer than it may be, and so it ended.",
+  },
   "delivery.attempting": { kind: "precondition", meaning: "The delivery is being attempted right now." },
+  "delivery.finished": { kind: "precondition", meaning: "The delivery has ended already, so it can't be cancelled." },
+  "replay.state": { kind: "precondition", meaning: "The replay is in a state that does not allow it." },
   "version.changed": { kind: "precondition", meaning: "Somebody else changed it meanwhile; read it and try again." },
   "dead_letter.incomplete": {
     kind: "precondition",
@@ -115,15 +130,22 @@ export class CodedError extends Error {
   override readonly name = "CodedError";
   readonly code: ErrorCode;
   readonly violations: readonly FieldViolation[];
+  /** How long the caller should wait before it tries again; absent where nobody can say. */
+  readonly retryAfterMs: number | undefined;
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { readonly violations?: readonly FieldViolation[]; readonly cause?: unknown } = {},
+    options: {
+      readonly violations?: readonly FieldViolation[];
+      readonly retryAfterMs?: number;
+      readonly cause?: unknown;
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.violations = options.violations ?? [];
+    this.retryAfterMs = options.retryAfterMs;
   }
 
   get kind(): ErrorKind {

@@ -36,6 +36,8 @@ export const LIMITS = {
   publishAhead: 1_000,
   /** Their bytes. */
   publishAheadBytes: 4 * MIB,
+  /** Mistakes of one request that its refusal names: the answer is for people, and travels in headers. */
+  namedViolations: 20,
   /** Nesting of a message or of a Struct in JSON. */
   messageDepth: 64,
   /** Of a message in protobuf, where a pass's content takes two levels for each of its own. */
@@ -78,6 +80,19 @@ export const LIMITS = {
   /** Units of work of one filter on one event; CostMeter says what a unit is. */
   filterCost: 1_000,
 
+  /** What an organisation may ask its things to be kept for. */
+  retentionMinMs: 3_600_000,
+  retentionMaxMs: 3_650 * 24 * 3_600_000,
+
+  /** Of a tenant, running or paused. */
+  openReplays: 10,
+  /** Deliveries of one replay that wait for their first attempt or are in it: beyond them it waits. */
+  replayUnderWay: 1_000,
+  /** What fits a replay's filter is counted so far when it is made, */
+  replayCounted: 100_000,
+  /** and so far in a dry run. */
+  replayDryRun: 1_000_000,
+
   retrySteps: 30,
   retryStepMinMs: 100,
   retryStepMaxMs: 7 * 24 * 3_600_000,
@@ -85,12 +100,19 @@ export const LIMITS = {
   /** Well under the lease of 60 s, so that an attempt ends before another worker may take its delivery. */
   attemptTimeoutMaxMs: 30_000,
   maxInFlight: 256,
+  /** Of requests a second to one endpoint. */
+  rateMin: 0.01,
+  rateMax: 10_000,
+  /** Of requests to one endpoint that go at once after a rest. */
+  burst: 10_000,
 
   /** Of a response, kept in the attempt's record. */
   responseExcerptBytes: 4 * KIB,
   /** Of a response, read at all: beyond it the connection is closed. */
   responseReadBytes: 64 * KIB,
   responseHeaderBytes: 16 * KIB,
+  /** Interim responses (1xx) before the one that counts: a flood of them is cut, not parsed until the deadline. */
+  interimResponses: 32,
   /** Attempts kept of one delivery: the first, and the last ones. */
   attemptsKept: 21,
 

@@ -9,6 +9,8 @@ interface Timer {
 /** A clock that stands still until a test moves it. Timers run in the order of their time, then of their making. */
 export class ManualClock implements Clock {
   #nowMs: number;
+  /** What the wall clock was set by. */
+  #aheadMs = 0;
   #order = 0;
   readonly #timers = new Set<Timer>();
 
@@ -17,7 +19,12 @@ export class ManualClock implements Clock {
   }
 
   now(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.#aheadMs;
+  }
+
+  /** Sets the wall clock, and nothing else: no time passes. */
+  step(byMs: number): void {
+    this.#aheadMs += byMs;
   }
 
   monotonic(): number {

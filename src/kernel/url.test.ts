@@ -55,6 +55,8 @@ describe("an endpoint's URL", () => {
     ["https://example.com/\u00a0", "blanks"],
     ["https://example.com/\ud800", "blanks"],
     ["https://example.com:0/", "port 0"],
+    ["https://example.com:22/", "port 22"],
+    ["https://example.com:6667/", "port 6667"],
     ["https://example.com:99999/", "is not a URL"],
     ["https://example.com:port/", "is not a URL"],
     ["https://example.com./", "must name a host"],
@@ -91,6 +93,32 @@ describe("an endpoint's URL", () => {
     "https://169.254.169.254/latest/meta-data",
   ])("is refused by its address, however it is written: %s", (text) => {
     expect(verdict(text)).toMatch(/^guard\.refused must lead to a public address; /);
+  });
+
+  it.each([
+    "https://localhost/",
+    "https://LOCALHOST:8443/",
+    "https://a.localhost/",
+    "https://printer.local/",
+    "https://vault.internal/",
+    "https://metadata.google.internal/computeMetadata/v1/",
+    "https://metadata/",
+    "https://router.home.arpa/",
+  ])("is refused by its name, which needn't resolve yet: %s", (text) => {
+    expect(verdict(text)).toMatch(/^guard\.refused must lead to a public address; /);
+  });
+
+  it("may have such a name where the operator has networks of his own, but for the clouds' metadata", () => {
+    const rules = { allowedNetworks: networkSet(["10.0.0.0/8"]) };
+    expect(verdict("https://hooks.internal/", rules)).toBe("https://hooks.internal/");
+    expect(verdict("https://metadata.google.internal/", rules)).toMatch(/^guard\.refused/);
+  });
+
+  it("has one of the ports that the operator lists, where he does", () => {
+    const rules = { allowedPorts: [443, 8443] };
+    expect(verdict("https://example.com/", rules)).toBe("https://example.com/");
+    expect(verdict("https://example.com:8443/", rules)).toBe("https://example.com:8443/");
+    expect(verdict("https://example.com:8080/", rules)).toContain("one of the ports 443, 8443; 8080 is none");
   });
 
   it("may be plain http, and lie in a network, where the operator lets it", () => {

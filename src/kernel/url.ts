@@ -9,6 +9,8 @@ export interface UrlRules {
   readonly allowHttp: boolean;
   /** Networks that endpoints may lie in although they are not public. */
   readonly allowedNetworks: NetworkSet;
+  /** The only ports that endpoints may have; left out or empty: any but those of `REFUSED_PORTS`. */
+  readonly allowedPorts?: readonly number[];
 }
 
 /** An endpoint's URL in its parts. */
@@ -46,7 +48,8 @@ export function checkUrl(text: string, rules: UrlRules): UrlCheck {
   if (parsed.href.length > LIMITS.urlCharacters) {
     return refusal("url.invalid", `must have at most ${LIMITS.urlCharacters} characters`);
   }
-  if (parsed.port === "0") return refusal("url.invalid", "must not have port 0");
+  const portRefusal = portFlaw(parsed, rules.allowedPorts ?? []);
+  if (portRefusal !== undefined) return refusal("url.invalid", portRefusal);
   const host = parsed.hostname.replace(/^\[|\]$/g, "");
   if (isIP(host) !== 0) {
     if (!isAllowedAddress(host, rules.allowedNetworks)) {
@@ -54,6 +57,8 @@ export function checkUrl(text: string, rules: UrlRules): UrlCheck {
     }
   } else if (!isHostName(host)) {
     return refusal("url.invalid", `must name a host; "${host}" is none`);
+  } else if (isInternalName(host, rules.allowedNetworks)) {
+    return refusal("guard.refused", `must lead to a public address; ${host} is a name for inside a network`);
   }
   return { ok: true, url: endpointUrl(parsed, host) };
 }
@@ -77,6 +82,50 @@ function textFlaw(text: string): string | undefined {
   if (authority.includes("@")) return "must not have a user name or password";
   if (text.includes("#")) return "must not have a fragment (#…), which is never sent";
   return undefined;
+}
+
+/**
+ * Ports of services that a POST could do harm to, from the Fetch standard ("bad port"): what browsers don't connect to.
+ */
+const REFUSED_PORTS: ReadonlySet<number> = new Set([
+  0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110,
+  111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532,
+  540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061,
+  6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+]);
+
+function portFlaw({ port: text, protocol }: URL, allowed: readonly number[]): string | undefined {
+  const port = text === "" ? (protocol === "https:" ? 443 : 80) : Number(text);
+  if (allowed.length > 0) {
+    return allowed.includes(port) ? undefined : `must have one of the ports ${allowed.join(", ")}; ${port} is none`;
+  }
+  return REFUSED_PORTS.has(port) ? `must not have port ${port}, which belongs to another protocol` : undefined;
+}
+
+/** Where clouds serve their machines' credentials: by name in no case. */
+const METADATA_NAMES: ReadonlySet<string> = new Set([
+  "metadata",
+  "metadata.google.internal",
+  "metadata.goog",
+  "metadata.azure.internal",
+  "metadata.azure.com",
+  "metadata.packet.net",
+  "metadata.platformequinix.com",
+  "metadata.tencentyun.com",
+  "instance-data",
+  "instance-data.ec2.internal",
+  "rancher-metadata",
+]);
+
+/** Names that never are public: RFC 6761, 6762, 7686, 8375, and ICANN's resolution 2024.07.29.06 (.internal). */
+const INTERNAL_SUFFIXES = ["localhost", "localdomain", "local", "internal", "home.arpa", "onion", "invalid"] as const;
+const LOOPBACK_NAMES: ReadonlySet<string> = new Set(["ip6-localhost", "ip6-loopback", "broadcasthost"]);
+
+/** Told by the name alone, for at creation it may not resolve yet. An operator with networks of his own may have such. */
+function isInternalName(host: string, allowedNetworks: NetworkSet): boolean {
+  if (METADATA_NAMES.has(host)) return true;
+  if (!allowedNetworks.isEmpty) return false;
+  return LOOPBACK_NAMES.has(host) || INTERNAL_SUFFIXES.some((suffix) => host === suffix || host.endsWith(`.${suffix}`));
 }
 
 /** A host name as DNS has them, with underscores. No dot at the end: `host.` and `host` would be two endpoints. */

@@ -2,9 +2,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CouponEventId } from "../../gen/io/integrations_pb.js";
 import { PassProtocol } from "../../gen/io/pass_pb.js";
+import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { MemoryStore } from "../../test/support/memory-store.ts";
 import { sampleEvent, sampleSubscription } from "../../test/support/samples.ts";
+import { operationalEvent } from "../delivery/operational-event.ts";
 import type { DecodedEvent } from "../domain/event.ts";
 import { DEFAULT_POLICY, type Subscription } from "../domain/subscription.ts";
 import { formatOf } from "../formats/registry.ts";
@@ -52,6 +54,25 @@ describe("why a subscription gets no event", () => {
     ["a filter that this version does not take", { filter: "((" }],
   ])("nothing is wrong with %s", (_, over) => {
     expect(explain(sampleSubscription(over), scanned())).toBeUndefined();
+  });
+
+  test.each<[Partial<Subscription>, string | undefined, string]>([
+    [{}, "match.type", "its operational_events do not have OPERATIONAL_EVENT_TYPE_DELIVERY_FAILED"],
+    [{ operationalEvents: [6] }, "match.type", "do not have OPERATIONAL_EVENT_TYPE_DELIVERY_FAILED"],
+    [{ operationalEvents: [4], url: "b" }, undefined, ""],
+    [{ operationalEvents: [4], urlKey: "https://a.example/" }, "match.own_endpoint", "about its own endpoint"],
+    [{ operationalEvents: [4], entityId: "class-1" }, "match.scope", "the event is of no entity"],
+  ])("of passbus's own events: %j: %s", (over, reason, message) => {
+    const about = sampleSubscription({ id: "sub_about", url: "https://a.example/" });
+    const news = { type: OperationalEventType.DELIVERY_FAILED, about, occasion: ["x"], says: { message: "" } };
+    const refusal = explain(sampleSubscription(over), operationalEvent(news, LOGGED), about);
+    expect(refusal?.reason).toBe(reason);
+    expect(refusal?.message ?? "").toContain(message);
+  });
+
+  test("one that gets passbus's own events alone is told so", () => {
+    const refusal = explain(sampleSubscription({ operationalEvents: [4] }), scanned());
+    expect(refusal).toEqual({ reason: "match.type", message: expect.stringContaining("events of passbus itself") });
   });
 
   test("there is a reason exactly where the index does not match", async () => {

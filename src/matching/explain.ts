@@ -2,6 +2,7 @@
  * Why a subscription gets an event, or why not: the rules by which the index matches, asked one by one and put into
  * words. Judges the subscription as it is now, which may not be as it was when the event came.
  */
+import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { DecodedEvent } from "../domain/event.ts";
 import { passProtocolName } from "../domain/pass-protocol.ts";
@@ -15,6 +16,7 @@ import { CLOCK_SKEW_MS, judge, protocolEventKey, type SubscriptionIndexDeps, wan
 export type RefusalReason =
   | "match.type"
   | "match.format"
+  | "match.own_endpoint"
   | "match.scope"
   | "match.protocol"
   | "match.younger"
@@ -27,12 +29,13 @@ export interface Refusal {
   readonly message: string;
 }
 
-export type Explain = (subscription: Subscription, event: DecodedEvent) => Refusal | undefined;
+/** `about`: the subscription that one of passbus's own events is about, where it is still there. */
+export type Explain = (subscription: Subscription, event: DecodedEvent, about?: Subscription) => Refusal | undefined;
 
 /** The answer is undefined where the subscription, as it is now, gets the event. */
 export function matchExplainer({ typesOf }: Pick<SubscriptionIndexDeps, "typesOf">): Explain {
-  return (subscription, event) =>
-    askedFor(subscription, event, typesOf) ?? ruledOut(subscription, event) ?? filteredOut(subscription, event);
+  return (subscription, event, about) =>
+    askedFor(subscription, event, typesOf) ?? ruledOut(subscription, event, about) ?? filteredOut(subscription, event);
 }
 
 function askedFor(
@@ -40,7 +43,12 @@ function askedFor(
   { stored, event }: DecodedEvent,
   typesOf: SubscriptionIndexDeps["typesOf"],
 ): Refusal | undefined {
-  const { types, protocolEvents } = wantedBy(subscription, typesOf);
+  const { types, protocolEvents, operationalEvents } = wantedBy(subscription, typesOf);
+  if (stored.operationalType !== undefined) {
+    if (operationalEvents.includes(stored.operationalType)) return undefined;
+    const name = OperationalEventType[stored.operationalType] ?? stored.operationalType;
+    return { reason: "match.type", message: `its operational_events do not have OPERATIONAL_EVENT_TYPE_${name}` };
+  }
   const carried = protocolEventKey(event.protocolEvent);
   if (types.includes(stored.type) || (carried !== undefined && protocolEvents.includes(carried))) return undefined;
   const type = `PASS_EVENT_TYPE_${PassEventType[stored.type] ?? stored.type}`;
@@ -50,16 +58,21 @@ function askedFor(
   if (protocolEvents.length > 0) {
     return { reason: "match.type", message: "it asks for events of the protocol that this one does not carry" };
   }
+  if (operationalEvents.length > 0) {
+    return { reason: "match.type", message: "it asks for events of passbus itself alone: its event_types are empty" };
+  }
   return { reason: "match.format", message: `its format ${subscription.format} has no words for ${type}` };
 }
 
-function ruledOut(subscription: Subscription, event: DecodedEvent): Refusal | undefined {
+function ruledOut(subscription: Subscription, event: DecodedEvent, about?: Subscription): Refusal | undefined {
   const { stored } = event;
-  const judgement = judge(subscription, event, CLOCK_SKEW_MS);
+  const judgement = judge(subscription, event, CLOCK_SKEW_MS, about);
   switch (judgement) {
     case "send":
     case "hold":
       return undefined;
+    case "ownEndpoint":
+      return { reason: "match.own_endpoint", message: "the event is about its own endpoint" };
     case "otherEntity": {
       const of = stored.entityId === "" ? "of no entity" : `of ${quoted(stored.entityId)}`;
       return {

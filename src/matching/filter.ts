@@ -5,6 +5,7 @@
  */
 import { type CelEnv, type CelMap, isCelError, plan } from "@bufbuild/cel";
 import { toBinary } from "@bufbuild/protobuf";
+import { OperationalEventTypeSchema } from "../../gen/passbus/v1/operational_event_pb.js";
 import { type PassEvent, PassEventSchema, PassEventTypeSchema } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { ErrorCode } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
@@ -105,5 +106,10 @@ function sampleFlaw(sample: PassEvent, { message, place }: FilterFailure): strin
   const where = place === undefined ? "" : `at line ${place.line}, column ${place.column}: `;
   const missing = message.startsWith("field not found");
   const hint = missing ? '; ask first whether it is there: has(a.b) && …, or "b" in a && …' : "";
-  return `${where}fails on the sample of ${enumName(PassEventTypeSchema, sample.type)}: ${message}${hint}`;
+  const { type, operationalEvent: operational } = sample;
+  const name =
+    operational === undefined
+      ? enumName(PassEventTypeSchema, type)
+      : enumName(OperationalEventTypeSchema, operational.type);
+  return `${where}fails on the sample of ${name}: ${message}${hint}`;
 }

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { CouponEventId, MembershipEventId } from "../../gen/io/integrations_pb.js";
 import { PassProtocol } from "../../gen/io/pass_pb.js";
+import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { MemoryStore } from "../../test/support/memory-store.ts";
 import { sampleEvent, sampleSubscription, TENANT } from "../../test/support/samples.ts";
+import { operationalEvent } from "../delivery/operational-event.ts";
 import type { DecodedEvent } from "../domain/event.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import { formatOf } from "../formats/registry.ts";
@@ -14,7 +16,7 @@ const LOGGED = 1_700_000_000_000;
 async function matched(event: DecodedEvent, ...subscriptions: Partial<Subscription>[]): Promise<string[]> {
   const feed = new MemoryStore();
   for (const over of subscriptions) feed.put(sampleSubscription(over));
-  const index = new SubscriptionIndex({ feed, typesOf: (format) => formatOf(format)?.types ?? [], skewMs: 1_000 });
+  const index = new SubscriptionIndex({ feed, typesOf: (format) => formatOf(format).types, skewMs: 1_000 });
   const view = await index.refresh([event.stored.tenant]);
   return view.match(event).map((match) => match.subscription.id);
 }
@@ -69,6 +71,21 @@ describe("who gets an event", () => {
     expect(await matched(created, ...named)).toEqual(["everything", "redeemed and created"]);
   });
 
+  test("operational events alone, where these are named and no type is", async () => {
+    const named: Partial<Subscription>[] = [
+      { id: "everything" },
+      { id: "operational", operationalEvents: [OperationalEventType.DELIVERY_FAILED] },
+      { id: "both", operationalEvents: [4], eventTypes: [PassEventType.CREATED] },
+      { id: "protocol's too", operationalEvents: [4], couponEvents: [1] },
+      { id: "another", operationalEvents: [OperationalEventType.FILTER_FAILED] },
+    ];
+    const created = sampleEvent("e", { type: PassEventType.CREATED });
+    expect(await matched(created, ...named)).toEqual(["everything", "both"]);
+    const about = { id: "sub_1", tenant: TENANT, entityId: "", url: "https://a.example/" };
+    const news = { type: OperationalEventType.DELIVERY_FAILED, about, occasion: ["x"], says: { message: "" } };
+    expect(await matched(operationalEvent(news, LOGGED), ...named)).toEqual(["operational", "both", "protocol's too"]);
+  });
+
   test("protocol events of another entity or protocol stay out", async () => {
     const redeemed = sampleEvent("e");
     redeemed.event.protocolEvent = { case: "couponEvent", value: CouponEventId.COUPON_EVENT_REDEEMED };
@@ -95,6 +112,19 @@ describe("who gets an event", () => {
     ];
     expect(await matched(sampleEvent("e"), ...subscriptions)).toEqual(["older", "skewed"]);
   });
+
+  test("a subscription whose creation is yet to come gets the event: the clock was set back", async () => {
+    const feed = new MemoryStore();
+    feed.put(sampleSubscription({ createdAtMs: LOGGED + 3_600_000 }));
+    const now = { ms: LOGGED };
+    const typesOf = () => formatOf("STANDARD").types;
+    const index = new SubscriptionIndex({ feed, typesOf, clock: { now: () => now.ms } });
+    const event = sampleEvent("e");
+    const matches = async () => (await index.refresh([event.stored.tenant])).match(event).length;
+    expect(await matches()).toBe(1);
+    now.ms = LOGGED + 3_600_000;
+    expect(await matches()).toBe(0);
+  });
 });
 
 // "Enabled: Actively receiving events. Disabled: Temporarily paused" (seed 000).
@@ -119,7 +149,7 @@ describe("disabled", () => {
 describe("the index", () => {
   test("sees what was there when it was refreshed, and what changed since", async () => {
     const feed = new MemoryStore();
-    const index = new SubscriptionIndex({ feed, typesOf: (format) => formatOf(format)?.types ?? [] });
+    const index = new SubscriptionIndex({ feed, typesOf: (format) => formatOf(format).types });
     await index.refresh([TENANT]);
     expect(index.holds(TENANT)).toBe(true);
     expect(index.find(TENANT, "sub_1")).toBeUndefined();
@@ -148,7 +178,7 @@ describe("the index", () => {
     const feed = new MemoryStore();
     const tenants = ["a", "b", "c", "d", "e"].map((organisation) => ({ organisation, environment: "production" }));
     for (const tenant of tenants) feed.put(sampleSubscription({ id: `sub_${tenant.organisation}`, tenant }));
-    const index = new SubscriptionIndex({ feed, typesOf: (format) => formatOf(format)?.types ?? [], maxTenants: 2 });
+    const index = new SubscriptionIndex({ feed, typesOf: (format) => formatOf(format).types, maxTenants: 2 });
     const views = await Promise.all([index.refresh(tenants), ...tenants.map((tenant) => index.refresh([tenant]))]);
     expect(index.tenants()).toHaveLength(2);
     for (const [at, tenant] of tenants.entries()) {

@@ -2,12 +2,15 @@
  * Which subscriptions want an event. Subscriptions are held per tenant, on demand, as long as the tenant is among the
  * ones used last; `refresh` makes them as new as the store is.
  */
+import type { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import type { PassEvent, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { DecodedEvent } from "../domain/event.ts";
-import type { FormatName, Subscription } from "../domain/subscription.ts";
+import { type FormatName, type Subscription, sameEndpoint } from "../domain/subscription.ts";
+import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { FilteredEvent } from "./filter.ts";
+import { sharingParts } from "./lean.ts";
 import type { SubscriptionFeed, TenantSubscriptions } from "./subscription-feed.ts";
 import { type FilterFailed, type PlannedFilters, SubscriptionFilters } from "./subscription-filters.ts";
 
@@ -29,6 +32,8 @@ export interface SubscriptionIndexDeps {
   readonly maxTenants?: number;
   /** `CLOCK_SKEW_MS`, if left out. */
   readonly skewMs?: number;
+  /** The worker's. Without it a creation that is yet to come is taken as it stands. */
+  readonly clock?: Pick<Clock, "now">;
   /** Told of filters that fail; their events go on (filter-failures.ts writes it to the log). */
   readonly filterFailed?: FilterFailed;
 }
@@ -41,6 +46,8 @@ interface Entry {
   readonly byType: ReadonlyMap<PassEventType, readonly Subscription[]>;
   /** By the protocol events that they name. */
   readonly byProtocolEvent: ReadonlyMap<string, readonly Subscription[]>;
+  /** By the events of passbus itself that they name. */
+  readonly byOperationalEvent: ReadonlyMap<OperationalEventType, readonly Subscription[]>;
 }
 
 /** Some tenants' subscriptions as they were at one moment, whatever the index holds by now. */
@@ -56,6 +63,7 @@ export class SubscriptionIndex {
   readonly #typesOf: SubscriptionIndexDeps["typesOf"];
   readonly #maxTenants: number;
   readonly #skewMs: number;
+  readonly #clock: Pick<Clock, "now"> | undefined;
   readonly #filters: SubscriptionFilters;
   /** In the order of their last use. */
   readonly #entries = new Map<string, Entry>();
@@ -65,6 +73,7 @@ export class SubscriptionIndex {
     this.#typesOf = deps.typesOf;
     this.#maxTenants = deps.maxTenants ?? 1_000;
     this.#skewMs = deps.skewMs ?? CLOCK_SKEW_MS;
+    this.#clock = deps.clock;
     this.#filters = new SubscriptionFilters(deps.filterFailed ?? (() => {}));
   }
 
@@ -112,11 +121,19 @@ export class SubscriptionIndex {
     return this.#entries.get(tenantKey(tenant))?.byId.get(subscriptionId);
   }
 
+  /** As `SubscriptionView.match`, as of the last refresh; undefined where the tenant is not held. */
+  matchHeld(event: DecodedEvent): readonly Match[] | undefined {
+    const entry = this.#entries.get(tenantKey(event.stored.tenant));
+    return entry === undefined ? undefined : this.#match(entry, event);
+  }
+
   #match(entry: Entry, event: DecodedEvent): readonly Match[] {
     const matches: Match[] = [];
+    const about = entry.byId.get(event.event.operationalEvent?.subscriptionId ?? "");
+    const nowMs = this.#clock?.now();
     let readable: FilteredEvent | undefined;
     for (const subscription of candidates(entry, event)) {
-      const disposition = judge(subscription, event, this.#skewMs);
+      const disposition = judge(subscription, event, this.#skewMs, about, nowMs);
       if (disposition !== "send" && disposition !== "hold") continue;
       if (subscription.filter !== undefined) {
         readable ??= this.#filters.read(event);
@@ -130,14 +147,17 @@ export class SubscriptionIndex {
   #entryOf(loaded: TenantSubscriptions, heldFilters: PlannedFilters | undefined): Entry {
     const byType = new Map<PassEventType, Subscription[]>();
     const byProtocolEvent = new Map<string, Subscription[]>();
-    for (const subscription of loaded.subscriptions) {
-      const { types, protocolEvents } = wantedBy(subscription, this.#typesOf);
+    const byOperationalEvent = new Map<OperationalEventType, Subscription[]>();
+    const subscriptions = sharingParts(loaded.subscriptions);
+    for (const subscription of subscriptions) {
+      const { types, protocolEvents, operationalEvents } = wantedBy(subscription, this.#typesOf);
+      for (const type of operationalEvents) addTo(byOperationalEvent, type, subscription);
       for (const key of protocolEvents) addTo(byProtocolEvent, key, subscription);
       for (const type of types) addTo(byType, type, subscription);
     }
-    const byId = new Map(loaded.subscriptions.map((subscription) => [subscription.id, subscription]));
-    const filters = this.#filters.plan(loaded.subscriptions, heldFilters);
-    return { version: loaded.version, filters, byId, byType, byProtocolEvent };
+    const byId = new Map(subscriptions.map((subscription) => [subscription.id, subscription]));
+    const filters = this.#filters.plan(subscriptions, heldFilters);
+    return { version: loaded.version, filters, byId, byType, byProtocolEvent, byOperationalEvent };
   }
 
   /** As the one used last. A load that was overtaken by a newer one is not held. */
@@ -163,6 +183,7 @@ function addTo<Key>(map: Map<Key, Subscription[]>, key: Key, subscription: Subsc
 
 /** Those that its type or its protocol event concerns, each once. */
 function candidates(entry: Entry, { stored, event }: DecodedEvent): Iterable<Subscription> {
+  if (stored.operationalType !== undefined) return entry.byOperationalEvent.get(stored.operationalType) ?? [];
   const byType = entry.byType.get(stored.type) ?? [];
   const key = protocolEventKey(event.protocolEvent);
   const byName = key === undefined ? undefined : entry.byProtocolEvent.get(key);
@@ -174,21 +195,36 @@ export interface Wanted {
   readonly types: readonly PassEventType[];
   /** As `protocolEventKey` writes an event's. */
   readonly protocolEvents: readonly string[];
+  readonly operationalEvents: readonly OperationalEventType[];
 }
 
 export function wantedBy(subscription: Subscription, typesOf: SubscriptionIndexDeps["typesOf"]): Wanted {
   const protocolEvents = protocolEventKeys(subscription);
-  const all = protocolEvents.length > 0 ? [] : typesOf(subscription.format);
-  return { types: subscription.eventTypes.length > 0 ? subscription.eventTypes : all, protocolEvents };
+  const { eventTypes, operationalEvents = [], format } = subscription;
+  const isPicky = eventTypes.length + protocolEvents.length + operationalEvents.length > 0;
+  return { types: isPicky ? eventTypes : typesOf(format), protocolEvents, operationalEvents };
 }
 
-/** What becomes of an event that a subscription asks for, before its filter is asked; the last four: nothing. */
-export type Judgement = "send" | "hold" | "otherEntity" | "otherProtocol" | "younger" | "drop";
+/** What becomes of an event that a subscription asks for, before its filter is asked; the last five: nothing. */
+export type Judgement = "send" | "hold" | "ownEndpoint" | "otherEntity" | "otherProtocol" | "younger" | "drop";
 
-export function judge(subscription: Subscription, { stored, event }: DecodedEvent, skewMs: number): Judgement {
+/** @param about the subscription that one of passbus's own events is about, where it is still there. */
+export function judge(
+  subscription: Subscription,
+  { stored, event }: DecodedEvent,
+  skewMs: number,
+  about?: Subscription,
+  nowMs = Number.POSITIVE_INFINITY,
+): Judgement {
+  const isOperational = event.operationalEvent !== undefined;
+  if (isOperational && about !== undefined && sameEndpoint(subscription, about)) return "ownEndpoint";
   if (subscription.entityId !== "" && subscription.entityId !== stored.entityId) return "otherEntity";
-  if (subscription.protocol !== 0 && subscription.protocol !== event.pass?.protocol) return "otherProtocol";
-  if (subscription.createdAtMs > stored.loggedAtMs + skewMs) return "younger";
+  // Passes have a protocol; what passbus says of an endpoint is of none.
+  const protocol = isOperational ? 0 : subscription.protocol;
+  if (protocol !== 0 && protocol !== event.pass?.protocol) return "otherProtocol";
+  // A creation that is yet to come says that a clock was set back: it can't tell who was first, so the event is sent.
+  const { createdAtMs } = subscription;
+  if (createdAtMs > stored.loggedAtMs + skewMs && createdAtMs <= nowMs + skewMs) return "younger";
   return dispositionOf(subscription, stored.loggedAtMs);
 }
 

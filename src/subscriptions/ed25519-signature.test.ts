@@ -130,7 +130,7 @@ describe("the sample for a subscription", () => {
   const sample = (init: SubscriptionInit, type = PassEventType.UNSPECIFIED) =>
     subscriptionsRoom()
       .add(init)
-      .then(({ subscription }) => sampleFor(subscription, type, "event_type", "evt_1", 5).event);
+      .then(({ subscription }) => sampleFor(subscription, { type }, "event_type", "evt_1", 5).event);
 
   test("is one that it would get: of its tenant, entity, protocol, and first type", async () => {
     const event = await sample({ entityId: "shop", protocol: 100, eventTypes: [PassEventType.DELETED] });

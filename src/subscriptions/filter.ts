@@ -2,6 +2,7 @@ import type { PassEvent } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { Subscription as SubscriptionMessage } from "../../gen/passbus/v1/subscription_pb.js";
 import { EVENT_TYPES } from "../domain/event.ts";
 import type { FormatName } from "../domain/subscription.ts";
+import { operationalSample } from "../formats/operational-samples.ts";
 import { formatOf } from "../formats/registry.ts";
 import { sampleEvent } from "../formats/samples.ts";
 import { filterFlaw } from "../matching/filter.ts";
@@ -21,13 +22,13 @@ export function readEventFilter(
 
 function samplesFor(message: SubscriptionMessage, format: FormatName): readonly PassEvent[] {
   // An event of a protocol comes with a type of any sort.
+  const { eventTypes, operationalEvents } = message;
   const named = message.membershipEvents.length + message.couponEvents.length > 0;
   const all = named ? EVENT_TYPES : formatOf(format).types;
-  const types = named || message.eventTypes.length === 0 ? all : message.eventTypes;
-  return types.flatMap((type) => {
-    const sample = sampleEvent(type);
-    return sample === undefined ? [] : [asMatched(sample, message.entityId)];
-  });
+  const picked = operationalEvents.length > 0 ? eventTypes : all;
+  const types = named ? EVENT_TYPES : eventTypes.length > 0 ? eventTypes : picked;
+  const samples = [...types.map(sampleEvent), ...operationalEvents.map(operationalSample)];
+  return samples.flatMap((sample) => (sample === undefined ? [] : [asMatched(sample, message.entityId)]));
 }
 
 /** With what passbus fills in before an event is matched. */

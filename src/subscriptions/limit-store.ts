@@ -1,5 +1,7 @@
+import type { OrganisationRetention } from "../domain/retention.ts";
+
 /** What an organisation was given, for each of its environments. What is absent is as LIMITS has it. */
-export interface SubscriptionLimits {
+export interface SubscriptionLimits extends OrganisationRetention {
   /** Subscriptions of the organisation itself. */
   readonly organisation?: number;
   /** Subscriptions of each of its entities. */

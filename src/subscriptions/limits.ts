@@ -1,6 +1,8 @@
 /** How many subscriptions a scope may have, and what is said to whoever wants one more. */
 import { create } from "@bufbuild/protobuf";
+import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
 import { type OrganisationLimits, OrganisationLimitsSchema } from "../../gen/passbus/v1/access_service_pb.js";
+import type { OrganisationRetention, ServiceRetention } from "../domain/retention.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import { CodedError, type FieldViolation, invalidField, invalidFields } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
@@ -42,14 +44,81 @@ export function readLimits(message: OrganisationLimits | undefined): Subscriptio
   };
   const organisation = read("organisation_subscriptions", message.organisationSubscriptions);
   const entity = read("entity_subscriptions", message.entitySubscriptions);
+  const retention = readRetention(message, wrong);
   if (wrong.length > 0) throw invalidFields(wrong);
-  return { ...(organisation === undefined ? {} : { organisation }), ...(entity === undefined ? {} : { entity }) };
+  return {
+    ...(organisation === undefined ? {} : { organisation }),
+    ...(entity === undefined ? {} : { entity }),
+    ...retention,
+  };
+}
+
+const FIELDS: ReadonlyMap<string, keyof SubscriptionLimits> = new Map([
+  ["organisation_subscriptions", "organisation"],
+  ["entity_subscriptions", "entity"],
+  ["event_retention", "eventRetentionMs"],
+  ["delivery_retention", "deliveryRetentionMs"],
+  ["payload_retention", "payloadRetentionMs"],
+]);
+
+/**
+ * What was given before, with the named fields as they are given now; all of them, where none is named.
+ * @throws CodedError `request.invalid`.
+ */
+export function changedLimits(
+  before: SubscriptionLimits,
+  given: SubscriptionLimits,
+  paths: readonly string[],
+): SubscriptionLimits {
+  if (paths.length === 0) return given;
+  const next: { -readonly [Field in keyof SubscriptionLimits]: number } = { ...before };
+  for (const path of paths) {
+    const field = FIELDS.get(path);
+    if (field === undefined) throw invalidField("update_mask", `${JSON.stringify(path)} is none of the limits`);
+    const value = given[field];
+    if (value === undefined) delete next[field];
+    else next[field] = value;
+  }
+  const { eventRetentionMs: event, payloadRetentionMs: payload } = next;
+  if (event !== undefined && payload !== undefined && payload > event) {
+    throw invalidField("limits.payload_retention", PAYLOAD_TOO_LONG);
+  }
+  return next;
+}
+
+const PAYLOAD_TOO_LONG = "must not be longer than event_retention: a payload goes with its event";
+
+function readRetention(message: OrganisationLimits, wrong: FieldViolation[]): OrganisationRetention {
+  const read = (field: string, duration: Duration | undefined): number | undefined => {
+    if (duration === undefined || (duration.seconds === 0n && duration.nanos === 0)) return undefined;
+    const ms = Number(duration.seconds) * 1_000;
+    if (duration.nanos !== 0 || ms < LIMITS.retentionMinMs || ms > LIMITS.retentionMaxMs) {
+      const description = "must be whole seconds from 1 hour to 3,650 days, or 0 for the service's";
+      wrong.push({ field: `limits.${field}`, description });
+    }
+    return ms;
+  };
+  const eventRetentionMs = read("event_retention", message.eventRetention);
+  const deliveryRetentionMs = read("delivery_retention", message.deliveryRetention);
+  const payloadRetentionMs = read("payload_retention", message.payloadRetention);
+  if (eventRetentionMs !== undefined && payloadRetentionMs !== undefined && payloadRetentionMs > eventRetentionMs) {
+    wrong.push({ field: "limits.payload_retention", description: PAYLOAD_TOO_LONG });
+  }
+  return {
+    ...(eventRetentionMs === undefined ? {} : { eventRetentionMs }),
+    ...(deliveryRetentionMs === undefined ? {} : { deliveryRetentionMs }),
+    ...(payloadRetentionMs === undefined ? {} : { payloadRetentionMs }),
+  };
 }
 
 /** As they hold, with the defaults filled in. */
-export function limitsMessage(given: SubscriptionLimits): OrganisationLimits {
+export function limitsMessage(given: SubscriptionLimits, service: ServiceRetention): OrganisationLimits {
+  const { eventRetentionMs, deliveryRetentionMs, payloadRetentionMs } = { ...service, ...given };
   return create(OrganisationLimitsSchema, {
     organisationSubscriptions: given.organisation ?? LIMITS.organisationSubscriptions,
     entitySubscriptions: given.entity ?? LIMITS.entitySubscriptions,
+    eventRetention: durationFromMs(eventRetentionMs),
+    deliveryRetention: durationFromMs(deliveryRetentionMs),
+    ...(payloadRetentionMs === undefined ? {} : { payloadRetention: durationFromMs(payloadRetentionMs) }),
   });
 }

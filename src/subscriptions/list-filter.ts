@@ -1,5 +1,13 @@
+import { OperationalEventTypeSchema } from "../../gen/passbus/v1/operational_event_pb.js";
 import { type PassEventType, PassEventTypeSchema } from "../../gen/passbus/v1/pass_event_pb.js";
-import { Format, FormatSchema, State, StateSchema } from "../../gen/passbus/v1/subscription_pb.js";
+import {
+  EndpointCondition,
+  EndpointConditionSchema,
+  Format,
+  FormatSchema,
+  State,
+  StateSchema,
+} from "../../gen/passbus/v1/subscription_pb.js";
 import { type ListSubscriptionsRequest, Scope, ScopeSchema } from "../../gen/passbus/v1/subscription_service_pb.js";
 import type { Subscription } from "../domain/subscription.ts";
 import { formatOf } from "../formats/registry.ts";
@@ -16,9 +24,11 @@ export interface ListFilter {
   readonly stored: SubscriptionFilter;
   /** By what only the whole subscription says; undefined where that is nothing. */
   readonly matches?: Matches;
+  /** By how its endpoint is doing. */
+  readonly health?: EndpointCondition;
 }
 
-type Matches = (subscription: Subscription) => boolean;
+export type Matches = (subscription: Subscription) => boolean;
 
 /** A field that is unset narrows nothing. Throws a `request.invalid`. */
 export function readFilter(request: ListSubscriptionsRequest): ListFilter {
@@ -37,6 +47,10 @@ export function readFilter(request: ListSubscriptionsRequest): ListFilter {
   if (scope === Scope.ORGANISATION && entityId !== "") {
     wrong.push({ field: "scope", description: "SCOPE_ORGANISATION has no subscription of an entity" });
   }
+  if (!isKnown(EndpointConditionSchema, request.health)) {
+    const description = `${request.health} is not a number of ${EndpointConditionSchema.typeName}`;
+    wrong.push({ field: "health", description });
+  }
   const tests = readTests(request, wrong);
   if (wrong.length > 0) throw invalidFields(wrong);
   return {
@@ -46,11 +60,12 @@ export function readFilter(request: ListSubscriptionsRequest): ListFilter {
       ...(name === undefined ? {} : { format: name }),
     },
     ...(tests.length === 0 ? {} : { matches: (subscription) => tests.every((test) => test(subscription)) }),
+    ...(request.health === EndpointCondition.UNSPECIFIED ? {} : { health: request.health }),
   };
 }
 
 function readTests(request: ListSubscriptionsRequest, wrong: FieldViolation[]): readonly Matches[] {
-  const { labels, eventType, scope, text } = request;
+  const { labels, eventType, operationalEvent, scope, text } = request;
   const tests: Matches[] = [];
   const asked = Object.entries(labels);
   if (asked.length > LIMITS.labels) wrong.push({ field: "labels", description: `must be at most ${LIMITS.labels}` });
@@ -63,6 +78,12 @@ function readTests(request: ListSubscriptionsRequest, wrong: FieldViolation[]): 
   } else if (eventType !== 0) {
     tests.push((subscription) => getsType(subscription, eventType));
   }
+  if (!isKnown(OperationalEventTypeSchema, operationalEvent)) {
+    const description = `${operationalEvent} is not a number of ${OperationalEventTypeSchema.typeName}`;
+    wrong.push({ field: "operational_event", description });
+  } else if (operationalEvent !== 0) {
+    tests.push(({ operationalEvents = [] }) => operationalEvents.includes(operationalEvent));
+  }
   if (scope === Scope.ENTITY && request.entityId === "") tests.push(({ entityId }) => entityId !== "");
   if (text.length > LIMITS.urlCharacters) {
     wrong.push({ field: "text", description: `must have at most ${LIMITS.urlCharacters} characters` });
@@ -74,8 +95,9 @@ function readTests(request: ListSubscriptionsRequest, wrong: FieldViolation[]): 
 
 /** Every type that a subscription gets by its type alone: those that it names, or all that its format can say. */
 export function typesOf(subscription: Subscription): readonly PassEventType[] {
-  const { eventTypes, format, membershipEvents = [], couponEvents = [] } = subscription;
-  if (eventTypes.length > 0 || membershipEvents.length > 0 || couponEvents.length > 0) return eventTypes;
+  const { eventTypes, format, membershipEvents = [], couponEvents = [], operationalEvents = [] } = subscription;
+  const beside = membershipEvents.length + couponEvents.length + operationalEvents.length;
+  if (eventTypes.length > 0 || beside > 0) return eventTypes;
   return formatOf(format).types;
 }
 

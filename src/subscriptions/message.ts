@@ -7,6 +7,7 @@ import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   CloudEventsMode,
   DisabledReason,
+  type EndpointHealth,
   Format,
   Ordering,
   Origin,
@@ -17,6 +18,7 @@ import {
   WhileDisabled,
 } from "../../gen/passbus/v1/subscription_pb.js";
 import { type FormatName, liveSecrets, type Subscription } from "../domain/subscription.ts";
+import { rateFields } from "./policy.ts";
 
 /** Each format's number in the API. */
 export const FORMAT_NUMBERS: Readonly<Record<FormatName, Format>> = {
@@ -48,8 +50,12 @@ const UNINSTALLED_NAMES = {
   enum: PassKitUninstalledEventName.ENUM,
 } as const;
 
-/** `nowMs` decides which secrets are live. */
-export function subscriptionMessage(subscription: Subscription, nowMs: number): SubscriptionMessage {
+/** `nowMs` decides which secrets are live. Without `health`, nothing is said of the endpoint's. */
+export function subscriptionMessage(
+  subscription: Subscription,
+  nowMs: number,
+  health?: EndpointHealth,
+): SubscriptionMessage {
   const { policy, formatOptions, disabledReason } = subscription;
   return create(SubscriptionSchema, {
     id: subscription.id,
@@ -63,8 +69,11 @@ export function subscriptionMessage(subscription: Subscription, nowMs: number): 
     policy: {
       retrySchedule: policy.retryScheduleMs.map((ms) => durationFromMs(ms)),
       attemptTimeout: durationFromMs(policy.attemptTimeoutMs),
+      ...rateFields(policy.rate),
       maxInFlight: policy.maxInFlight,
-      ordering: Ordering.NONE,
+      ordering: policy.ordering === "perPass" ? Ordering.PER_PASS : Ordering.NONE,
+      // Absent in a subscription that was stored before there was conflation.
+      conflate: policy.conflate === true,
       whileDisabled: WHILE_DISABLED[policy.whileDisabled],
     },
     protocol: subscription.protocol,
@@ -80,6 +89,7 @@ export function subscriptionMessage(subscription: Subscription, nowMs: number): 
     headers: { ...subscription.headers },
     membershipEvents: [...(subscription.membershipEvents ?? [])],
     couponEvents: [...(subscription.couponEvents ?? [])],
+    operationalEvents: [...(subscription.operationalEvents ?? [])],
     ed25519Signature: subscription.ed25519Signature === true,
     createdAt: timestampFromMs(subscription.createdAtMs),
     updatedAt: timestampFromMs(subscription.updatedAtMs),
@@ -92,6 +102,7 @@ export function subscriptionMessage(subscription: Subscription, nowMs: number): 
     organisationId: subscription.tenant.organisation,
     environment: subscription.tenant.environment,
     version: BigInt(subscription.version),
+    ...(health === undefined ? {} : { health }),
     origin: subscription.origin === "passkit" ? Origin.PASSKIT : Origin.PASSBUS,
   });
 }

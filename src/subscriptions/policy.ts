@@ -6,17 +6,19 @@ import {
   WhileDisabled,
   WhileDisabledSchema,
 } from "../../gen/passbus/v1/subscription_pb.js";
-import { DEFAULT_POLICY, type DeliveryPolicy } from "../domain/subscription.ts";
+import { DEFAULT_POLICY, type DeliveryPolicy, type Rate } from "../domain/subscription.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import { isKnown, NOT_YET, type Violations } from "./violations.ts";
+import { isKnown, type Violations } from "./violations.ts";
 
 /** A policy with every unset field filled in. */
 export function readPolicy(message: DeliveryPolicyMessage | undefined, wrong: Violations): DeliveryPolicy {
   if (message === undefined) return DEFAULT_POLICY;
-  refuseMissingFeatures(message, wrong);
   if (!isKnown(WhileDisabledSchema, message.whileDisabled)) {
     const type = WhileDisabledSchema.typeName;
     wrong.add("policy.while_disabled", `${message.whileDisabled} is not a number of ${type}`);
+  }
+  if (!isKnown(OrderingSchema, message.ordering)) {
+    wrong.add("policy.ordering", `${message.ordering} is not a number of ${OrderingSchema.typeName}`);
   }
   if (message.maxInFlight > LIMITS.maxInFlight) {
     wrong.add("policy.max_in_flight", `must be 1 to ${LIMITS.maxInFlight}, or 0 for ${DEFAULT_POLICY.maxInFlight}`);
@@ -25,19 +27,41 @@ export function readPolicy(message: DeliveryPolicyMessage | undefined, wrong: Vi
     retryScheduleMs: readSchedule(message.retrySchedule, wrong),
     attemptTimeoutMs: readTimeout(message.attemptTimeout, wrong),
     maxInFlight: message.maxInFlight === 0 ? DEFAULT_POLICY.maxInFlight : message.maxInFlight,
+    ...readRate(message, wrong),
     whileDisabled: message.whileDisabled === WhileDisabled.HOLD ? "hold" : "drop",
+    ordering: message.ordering === Ordering.PER_PASS ? "perPass" : "none",
+    conflate: message.conflate,
   };
 }
 
-function refuseMissingFeatures(message: DeliveryPolicyMessage, wrong: Violations): void {
-  if (message.ratePerSecond !== 0) wrong.add("policy.rate_per_second", NOT_YET);
-  if (message.burst !== 0) wrong.add("policy.burst", NOT_YET);
-  if (message.conflate) wrong.add("policy.conflate", NOT_YET);
-  if (message.ordering === Ordering.PER_PASS) {
-    wrong.add("policy.ordering", NOT_YET);
-  } else if (!isKnown(OrderingSchema, message.ordering)) {
-    wrong.add("policy.ordering", `${message.ordering} is not a number of ${OrderingSchema.typeName}`);
+function readRate(
+  { ratePerSecond: perSecond, burst }: Pick<DeliveryPolicyMessage, "ratePerSecond" | "burst">,
+  wrong: Violations,
+): Pick<DeliveryPolicy, "rate"> {
+  const { rateMin, rateMax, burst: burstMax } = LIMITS;
+  if (burst > burstMax) {
+    wrong.add("policy.burst", `must be 1 to ${burstMax}, or 0 for as many as the rate has in a second`);
   }
+  if (perSecond === 0) {
+    if (burst > 0) wrong.add("policy.burst", "needs a rate_per_second beside it");
+    return {};
+  }
+  // As a condition that NaN fails too.
+  if (!(perSecond >= rateMin && perSecond <= rateMax)) {
+    wrong.add("policy.rate_per_second", `must be ${rateMin} to ${rateMax}, or 0 for no limit`);
+  }
+  return { rate: { perSecond, burst: burst === 0 ? defaultBurst(perSecond) : burst } };
+}
+
+function defaultBurst(perSecond: number): number {
+  return Math.max(1, Math.ceil(perSecond));
+}
+
+/** As the API shows a rate. A burst that follows from the rate is left unset, so that it goes on following it. */
+export function rateFields(rate: Rate | undefined): Pick<DeliveryPolicyMessage, "ratePerSecond" | "burst"> {
+  if (rate === undefined) return { ratePerSecond: 0, burst: 0 };
+  const { perSecond, burst } = rate;
+  return { ratePerSecond: perSecond, burst: burst === defaultBurst(perSecond) ? 0 : burst };
 }
 
 function readSchedule(steps: readonly Duration[], wrong: Violations): readonly number[] {

@@ -1,25 +1,31 @@
 /** The built-in sample of a type, as an event of a subscription's own: for test sends and previews. */
+import type { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import { type PassEvent, PassEventType, PassEventTypeSchema } from "../../gen/passbus/v1/pass_event_pb.js";
 import { decodeStored } from "../domain/decoded-event.ts";
-import type { DecodedEvent } from "../domain/event.ts";
+import type { DecodedEvent, EventKind } from "../domain/event.ts";
 import type { Subscription } from "../domain/subscription.ts";
+import { operationalSample } from "../formats/operational-samples.ts";
 import { formatOf } from "../formats/registry.ts";
 import { sampleEvent } from "../formats/samples.ts";
 import { CodedError, invalidField } from "../kernel/errors.ts";
 import { typesOf } from "./list-filter.ts";
+import { cannotSayOperational, isOperationalType, operationalName } from "./operational-events.ts";
 
 /**
- * `type` is as a request has it: UNSPECIFIED is the first that the subscription gets. `field` is where it stands in the
- * request.
- * @throws CodedError `request.invalid` for a type that the subscription's format can't say.
+ * `kind` is as a request has it: where both are unset, the first that the subscription gets. `field` is where it stands
+ * in the request.
+ * @throws CodedError `request.invalid` for a kind that the subscription's format can't say.
  */
 export function sampleFor(
   subscription: Subscription,
-  type: PassEventType,
+  kind: Partial<EventKind>,
   field: string,
   id: string,
   nowMs: number,
 ): DecodedEvent {
+  const { type = PassEventType.UNSPECIFIED } = kind;
+  const operational = operationalType(subscription, kind);
+  if (operational !== undefined) return operationalFor(subscription, operational, field, id, nowMs);
   const chosen = sayableType(subscription, type, field);
   const event = sampleEvent(chosen);
   if (event?.pass === undefined) throw new CodedError("internal", `there is no sample of ${PassEventType[chosen]}`);
@@ -33,6 +39,42 @@ export function sampleFor(
     type: chosen,
     passId: event.pass.id,
     entityId: event.pass.classId,
+    loggedAtMs: nowMs,
+    value: new Uint8Array(),
+    contentHash: "",
+  };
+  return decodeStored(stored, event);
+}
+
+/** As it is asked for, or, where nothing is, of one that asks for no events of passes, the first that it names. */
+function operationalType(
+  subscription: Subscription,
+  { type = 0, operationalType: asked = 0 }: Partial<EventKind>,
+): OperationalEventType | undefined {
+  if (asked !== 0) return asked;
+  const { eventTypes, membershipEvents = [], couponEvents = [], operationalEvents = [] } = subscription;
+  const ofPasses = type + eventTypes.length + membershipEvents.length + couponEvents.length;
+  return ofPasses === 0 ? operationalEvents[0] : undefined;
+}
+
+function operationalFor(
+  { tenant, entityId, format }: Subscription,
+  type: OperationalEventType,
+  field: string,
+  id: string,
+  nowMs: number,
+): DecodedEvent {
+  if (!isOperationalType(type)) throw invalidField(field, `${type} is not an operational event`);
+  if (formatOf(format).saysOperationalEvents !== true) throw invalidField(field, cannotSayOperational(format));
+  const event = operationalSample(type);
+  if (event === undefined) throw new CodedError("internal", `there is no sample of ${operationalName(type)}`);
+  const stored = {
+    tenant,
+    id,
+    type: PassEventType.UNSPECIFIED,
+    operationalType: type,
+    passId: "",
+    entityId,
     loggedAtMs: nowMs,
     value: new Uint8Array(),
     contentHash: "",

@@ -6,7 +6,6 @@ import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import {
   CloudEventsMode,
   Format,
-  OperationalEventType,
   Ordering,
   PassKitUninstalledEventName,
   State,
@@ -82,7 +81,8 @@ describe("readSettings", () => {
         retrySchedule: steps.map((ms) => durationFromMs(ms)),
         attemptTimeout: durationFromMs(LIMITS.attemptTimeoutMaxMs),
         maxInFlight: 256,
-        ordering: Ordering.NONE,
+        ordering: Ordering.PER_PASS,
+        conflate: true,
         whileDisabled: WhileDisabled.HOLD,
       },
       protocol: 100,
@@ -101,6 +101,8 @@ describe("readSettings", () => {
         attemptTimeoutMs: LIMITS.attemptTimeoutMaxMs,
         maxInFlight: 256,
         whileDisabled: "hold",
+        ordering: "perPass",
+        conflate: true,
       },
       protocol: 100,
     });
@@ -163,15 +165,27 @@ describe("readSettings", () => {
   });
 
   test.each<[string, Init]>([
-    ["operational_events", { url, operationalEvents: [OperationalEventType.DELIVERY_FAILED] }],
-    ["policy.rate_per_second", { url, policy: { ratePerSecond: 5 } }],
+    ["policy.rate_per_second", { url, policy: { ratePerSecond: 0.009 } }],
+    ["policy.rate_per_second", { url, policy: { ratePerSecond: 10_001 } }],
+    ["policy.rate_per_second", { url, policy: { ratePerSecond: -1 } }],
     ["policy.rate_per_second", { url, policy: { ratePerSecond: Number.NaN } }],
+    ["policy.rate_per_second", { url, policy: { ratePerSecond: Number.POSITIVE_INFINITY } }],
     ["policy.burst", { url, policy: { burst: 5 } }],
-    ["policy.ordering", { url, policy: { ordering: Ordering.PER_PASS } }],
-    ["policy.conflate", { url, policy: { conflate: true } }],
-  ])("refuses %s, which this version can't do (row %#)", (field, init) => {
-    const description = "this version of passbus can't do it yet; leave it unset";
-    expect(violations(init)).toEqual([{ field: `subscription.${field}`, description }]);
+    ["policy.burst", { url, policy: { ratePerSecond: 5, burst: 10_001 } }],
+  ])("refuses %s where it is out of bounds, or says nothing (row %#)", (field, init) => {
+    expect(violations(init).map((violation) => violation.field)).toEqual([`subscription.${field}`]);
+  });
+
+  test.each([
+    [{ ratePerSecond: 0.01 }, { perSecond: 0.01, burst: 1 }],
+    [{ ratePerSecond: 2.5 }, { perSecond: 2.5, burst: 3 }],
+    [
+      { ratePerSecond: 10_000, burst: 10_000 },
+      { perSecond: 10_000, burst: 10_000 },
+    ],
+    [{}, undefined],
+  ])("reads the rate %j as %j", (policy, rate) => {
+    expect(read({ url, policy }).policy.rate).toEqual(rate);
   });
 
   test("reads the mode of CloudEvents, structured where none is named", () => {

@@ -26,9 +26,10 @@ import { LIMITS } from "../kernel/limits.ts";
 import { readEventFilter } from "./filter.ts";
 import { HEADER_VALUE, readHeaders } from "./headers.ts";
 import { formatName } from "./message.ts";
+import { readOperationalEvents } from "./operational-events.ts";
 import { readPolicy } from "./policy.ts";
 import { readFieldMapping, readProtocolEvents } from "./protocol-events.ts";
-import { isKnown, NOT_YET, type Violations } from "./violations.ts";
+import { isKnown, type Violations } from "./violations.ts";
 
 /** What may be changed after creation. */
 export type SubscriptionSettings = Pick<
@@ -45,6 +46,7 @@ export type SubscriptionSettings = Pick<
   | "protocol"
   | "membershipEvents"
   | "couponEvents"
+  | "operationalEvents"
   | "filter"
   | "ed25519Signature"
 >;
@@ -58,7 +60,6 @@ export function readSettings(message: SubscriptionMessage, wrong: Violations): S
   if (message.description.length > LIMITS.descriptionCharacters) {
     wrong.add("description", `must have at most ${LIMITS.descriptionCharacters} characters`);
   }
-  if (message.operationalEvents.length > 0) wrong.add("operational_events", NOT_YET);
   if (!isPassProtocol(message.protocol)) {
     wrong.add("protocol", `${message.protocol} is not a number of io.PassProtocol`);
   }
@@ -75,6 +76,7 @@ export function readSettings(message: SubscriptionMessage, wrong: Violations): S
     policy: readPolicy(message.policy, wrong),
     protocol: message.protocol,
     ...readProtocolEvents(message, format, wrong),
+    ...readOperationalEvents(message, format, wrong),
     ...readEventFilter(message, format, wrong),
     ...(message.ed25519Signature ? { ed25519Signature: true } : {}),
   };

@@ -4,22 +4,27 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import type { Subscription as SubscriptionMessage } from "../../gen/passbus/v1/subscription_pb.js";
+import type {
+  EndpointCondition,
+  EndpointHealth,
+  Subscription as SubscriptionMessage,
+} from "../../gen/passbus/v1/subscription_pb.js";
 import type { ListSubscriptionsRequest } from "../../gen/passbus/v1/subscription_service_pb.js";
 import { liveSecrets, type SealedSecret, type Subscription } from "../domain/subscription.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError, invalidField } from "../kernel/errors.ts";
 import type { IdSource } from "../kernel/ids.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import { type Page, pageRequest } from "../kernel/page.ts";
+import { type Page, type PageRequest, pageRequest } from "../kernel/page.ts";
 import type { Random } from "../kernel/random.ts";
 import type { Tenant } from "../kernel/tenant.ts";
 import type { Keyring } from "../signing/keyring.ts";
 import { makeSecret, openSecret, sealSecret } from "../signing/secrets.ts";
 import { type AuthorizationChange, authorizationChange, withAuthorization } from "./ethpass-authorization.ts";
+import { endpointKey, type HealthStore, healthMessage } from "./health.ts";
 import type { LimitStore } from "./limit-store.ts";
 import { limitReached, scopeLimit, scopeName } from "./limits.ts";
-import { matchingPage, readFilter } from "./list-filter.ts";
+import { type Matches, matchingPage, readFilter } from "./list-filter.ts";
 import { subscriptionMessage } from "./message.ts";
 import { millisecondsOf } from "./policy.ts";
 import { readEntityId, readSettings, type SubscriptionSettings } from "./settings.ts";
@@ -37,6 +42,7 @@ export type CheckEndpoint = (url: string) => Promise<{ readonly urlKey: string }
 export interface SubscriptionServiceDeps {
   readonly store: SubscriptionStore;
   readonly limits: Pick<LimitStore, "limits">;
+  readonly health: HealthStore;
   readonly keyring: Keyring;
   /** There are keys for v1a signatures. */
   readonly signsEd25519: boolean;
@@ -133,10 +139,35 @@ export class SubscriptionService {
 
   /** `request.invalid`. */
   async list(tenant: Tenant, request: ListSubscriptionsRequest): Promise<Page<Subscription>> {
-    const { stored, matches } = readFilter(request);
+    const { stored, matches, health } = readFilter(request);
     const page = pageRequest(request.pageSize, request.pageToken);
     const list = (each: typeof page) => this.#deps.store.list(tenant, stored, each);
+    if (health !== undefined) return this.#pageInCondition(health, list, page, matches);
     return matches === undefined ? list(page) : matchingPage(list, page, matches);
+  }
+
+  /** How the endpoints are doing, in the order given. */
+  async healthOf(subscriptions: readonly Subscription[]): Promise<readonly EndpointHealth[]> {
+    if (subscriptions.length === 0) return [];
+    return (await this.#deps.health.read(subscriptions.map(endpointKey))).map(healthMessage);
+  }
+
+  #pageInCondition(
+    condition: EndpointCondition,
+    list: (page: PageRequest) => Promise<Page<Subscription>>,
+    asked: PageRequest,
+    matches: Matches = () => true,
+  ): Promise<Page<Subscription>> {
+    const found = new Set<string>();
+    const withHealth = async (each: PageRequest) => {
+      const page = await list(each);
+      const health = await this.healthOf(page.items);
+      page.items.forEach(({ id }, at) => {
+        if (health[at]?.condition === condition) found.add(id);
+      });
+      return page;
+    };
+    return matchingPage(withHealth, asked, (one) => found.has(one.id) && matches(one));
   }
 
   /**
@@ -156,7 +187,10 @@ export class SubscriptionService {
       const urlKey =
         settings.url === current.url ? current.urlKey : urlKeyOf(current, await this.#normalUrl(settings.url));
       const { disabledReason: _, ...changed } = this.#changed(current, settings, authorization);
-      return { ...changed, ...standingAsAsked(current, settings.state, nowMs), urlKey };
+      const next = { ...changed, ...standingAsAsked(current, settings.state, nowMs), urlKey };
+      // Before the change is there: a crash between forgets a failure, and never one that came after.
+      if (startsAnew(current, next)) await this.#deps.health.remove([endpointKey(current)]);
+      return next;
     });
   }
 
@@ -265,7 +299,8 @@ export class SubscriptionService {
     const stored = current.formatOptions.sealedEthpassAuthorization;
     const formatOptions = withAuthorization(this.#deps.keyring, current, settings, authorization, stored);
     // Settings that are absent where they say nothing.
-    const { membershipEvents: _m, couponEvents: _c, filter: _f, ed25519Signature: _e, ...rest } = current;
+    const { membershipEvents: _m, couponEvents: _c, operationalEvents: _o, ...others } = current;
+    const { filter: _f, ed25519Signature: _e, ...rest } = others;
     return { ...rest, ...settings, formatOptions, state: current.state };
   }
 
@@ -303,6 +338,11 @@ export class SubscriptionService {
     const id = ids.next("sec");
     return { text, sealed: { id, sealed: sealSecret(keyring, owner, id, text), createdAtMs: nowMs } };
   }
+}
+
+/** What is known of the endpoint says nothing of it as it will be: another URL, or one that a person has enabled again. */
+function startsAnew(current: Subscription, next: Pick<Subscription, "state" | "url">): boolean {
+  return current.url !== next.url || (current.state === "disabled" && next.state === "enabled");
 }
 
 /** A new subscription stands as it does from its creation on. */

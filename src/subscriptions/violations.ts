@@ -1,9 +1,6 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import { type FieldViolation, invalidFields } from "../kernel/errors.ts";
 
-/** What is said of a field whose feature does not exist yet. */
-export const NOT_YET = "this version of passbus can't do it yet; leave it unset";
-
 /** Gathers what is wrong with a request, so that one answer names all of it. */
 export class Violations {
   readonly #root: string;

@@ -145,6 +145,21 @@ export function deliveryClaimContract(name: string, make: MakeStore): void {
       expect(served.size).toBe(12);
     });
 
+    test("an organisation with a hundred endpoints and thousands of due deliveries keeps no other's one waiting", async () => {
+      const many = range(100).map((index) => `sub_${String(index).padStart(3, "0")}`);
+      await put(store, ...many.slice(0, 50).flatMap((id) => backlog(id, 30)));
+      await put(store, ...many.slice(50).flatMap((id) => backlog(id, 30, { tenant: ACME_TEST })));
+      await put(store, waiting("theirs", T0, { tenant: GLOBEX, subscriptionId: "sub_z" }));
+      const first = await claim(store, { limit: 20 });
+      expect(claimedIds(first)).toContain("theirs");
+      expect(first.claimed).toHaveLength(20);
+      // Its own endpoints have their turns all the same.
+      const served = new Set(Object.keys(countBy(first)));
+      for (const _ of range(5))
+        for (const id of Object.keys(countBy(await claim(store, { limit: 20 })))) served.add(id);
+      expect(served.size).toBe(101);
+    });
+
     test("free slots bound each subscription", async () => {
       await put(store, ...backlog("sub_a", 9), ...backlog("sub_b", 9), ...backlog("sub_c", 9));
       const slots = new Map([

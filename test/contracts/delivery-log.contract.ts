@@ -1,5 +1,6 @@
 /** DeliveryLog: lists, look-ups and retries, as people use them; and what deduplication asks. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { DeliveryFilter, EventFilter } from "../../src/delivery/delivery-store.ts";
 import type { Delivery } from "../../src/domain/delivery.ts";
@@ -182,6 +183,36 @@ export function deliveryLogContract(name: string, make: MakeStore): void {
         expect(idsOf(pages.flat()), filterName).toEqual(expected);
         expect(await eventsOf(filter, ACME_TEST), filterName).toEqual([]);
       }
+    });
+
+    test("passbus's own events are listed by their own type, and by no other", async () => {
+      const operational = { type: PassEventType.UNSPECIFIED, passId: "" };
+      const failed = { ...operational, operationalType: OperationalEventType.DELIVERY_FAILED };
+      const ours = [
+        event("evt_5", { ...failed, loggedAtMs: T0 + 5 }),
+        event("evt_6", { ...operational, operationalType: OperationalEventType.FILTER_FAILED, loggedAtMs: T0 + 6 }),
+      ];
+      await store.deliveries.flush({ events: [...events, ...ours], deliveries: [] });
+      expect(await eventsOf({ operationalType: OperationalEventType.DELIVERY_FAILED })).toEqual(["evt_5"]);
+      expect(await eventsOf({ operationalType: OperationalEventType.DELIVERY_FAILED, toMs: T0 + 5 })).toEqual([]);
+      // The number that stands for a pass's event stands for another of ours.
+      expect(await eventsOf({ type: OperationalEventType.DELIVERY_FAILED as number })).toEqual([]);
+      expect(await eventsOf({})).toEqual(["evt_6", "evt_5", ...(filters[0]?.[2] ?? [])]);
+      const [of] = ours;
+      if (of === undefined) throw new Error("no event");
+      expect(await store.deliveries.getEvent(of)).toEqual(of);
+    });
+
+    test("the delivery of one of them says of what type it is, when it is claimed too", async () => {
+      const failed = { operationalType: OperationalEventType.DELIVERY_FAILED, passId: "" };
+      const own = waiting("d1", T0, { ...failed, eventType: PassEventType.UNSPECIFIED, eventId: "evt_5" });
+      const its = event("evt_5", { ...failed, type: PassEventType.UNSPECIFIED });
+      await store.deliveries.flush({ events: [its], deliveries: [first(own)] });
+      expect(await stored(store, "d1")).toEqual(own);
+      expect((await store.deliveries.listDeliveries(ACME, {}, { size: 5 })).items).toEqual([own]);
+      expect((await claim(store)).claimed).toMatchObject([
+        { delivery: { id: "d1", eventType: PassEventType.UNSPECIFIED, ...failed }, event: its },
+      ]);
     });
 
     test("a listed event is the whole one, each with its own value", async () => {

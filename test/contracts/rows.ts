@@ -13,6 +13,10 @@ import type {
   FlushResult,
   NextState,
 } from "../../src/delivery/delivery-store.ts";
+import type { EndpointStore, RateStore } from "../../src/delivery/endpoint-store.ts";
+import type { SwitchStore } from "../../src/delivery/kill-switch.ts";
+import type { ReplayJobs, ReplayStore } from "../../src/delivery/replay-store.ts";
+import type { RetentionStore } from "../../src/delivery/retention.ts";
 import type { Attempt, Delivery } from "../../src/domain/delivery.ts";
 import type { StoredEvent } from "../../src/domain/event.ts";
 import { DEFAULT_POLICY, type Subscription } from "../../src/domain/subscription.ts";
@@ -29,6 +33,10 @@ export interface StorePorts {
   readonly subscriptions: SubscriptionStore;
   readonly feed: SubscriptionFeed;
   readonly limits: LimitStore;
+  readonly endpoints: EndpointStore & RateStore;
+  readonly replays: ReplayStore & ReplayJobs;
+  readonly switches: SwitchStore;
+  readonly retention: RetentionStore;
   readonly access: AccessStore;
   readonly deadLetters: DeadLetterStore;
 }
@@ -157,6 +165,7 @@ export function claim(store: StorePorts, over: Partial<ClaimRequest> = {}): Prom
     limit: 100,
     slots: new Map(),
     defaultSlots: 100,
+    stopped: [],
     ...over,
   });
 }

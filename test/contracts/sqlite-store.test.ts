@@ -14,8 +14,13 @@ import { deliveryClaimContract } from "./delivery-claim.contract.ts";
 import { deliveryFlushContract } from "./delivery-flush.contract.ts";
 import { deliveryLogContract } from "./delivery-log.contract.ts";
 import { deliveryModelContract } from "./delivery-model.contract.ts";
+import { deliveryOrderContract } from "./delivery-order.contract.ts";
+import { endpointStoreContract } from "./endpoint-store.contract.ts";
+import { replayStoreContract } from "./replay-store.contract.ts";
+import { retentionContract } from "./retention.contract.ts";
 import { subscriptionRacesContract } from "./subscription-races.contract.ts";
 import { subscriptionStoreContract } from "./subscription-store.contract.ts";
+import { switchContract } from "./switch.contract.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "passbus-store-"));
 
@@ -59,7 +64,8 @@ async function embedded(): Promise<WatchedStore> {
 /** The thread remembers the numbers of tenants, which are never taken away. */
 const EMPTY = `
   DELETE FROM events; DELETE FROM deliveries; DELETE FROM subscriptions; DELETE FROM keys; DELETE FROM dead_letters;
-  DELETE FROM organisations;
+  DELETE FROM organisations; DELETE FROM endpoints; DELETE FROM rates; DELETE FROM delivery_stops; DELETE FROM upkeep;
+  DELETE FROM replays;
   UPDATE tenants SET subscriptions_version = 0;
 `;
 
@@ -75,9 +81,14 @@ function empty(): void {
 deliveryFlushContract("node:sqlite", embedded);
 deliveryClaimContract("node:sqlite", embedded);
 deliveryLogContract("node:sqlite", embedded);
+endpointStoreContract("node:sqlite", embedded);
 subscriptionStoreContract("node:sqlite", embedded);
 subscriptionRacesContract("node:sqlite", embedded);
 accessStoreContract("node:sqlite", embedded);
 deadLetterStoreContract("node:sqlite", embedded);
 deliveryModelContract("node:sqlite", embedded);
+deliveryOrderContract("node:sqlite", embedded);
 changeFeedContract("node:sqlite", embedded);
+replayStoreContract("node:sqlite", embedded);
+retentionContract("node:sqlite", embedded);
+switchContract("node:sqlite", embedded);

@@ -21,10 +21,11 @@ const TIMEOUT_MS = 30_000 + ROUNDS * 1_500;
 
 const keyring = keyringFrom(makeEncryptionKey("k1", systemRandom), systemRandom);
 
-function rules({ subscriptions, limits }: StorePorts): SubscriptionService {
+function rules({ subscriptions, limits, endpoints }: StorePorts): SubscriptionService {
   return new SubscriptionService({
     store: subscriptions,
     limits,
+    health: endpoints,
     keyring,
     signsEd25519: false,
     checkEndpoint: async (url) => ({ urlKey: new URL(url).href }),

@@ -3,30 +3,26 @@ import { ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DeliveryStatus } from "../../gen/passbus/v1/delivery_pb.js";
 import { deliveriesOf } from "../support/api-log.ts";
+import { type Embedded, startEmbedded } from "../support/embedded.ts";
 import { type Endpoint, subscribe } from "../support/endpoints.ts";
 import { numberedEvent, passIdOf } from "../support/paced-publisher.ts";
-import { type Clients, DataDirectory, RunningPassbus } from "../support/passbus.ts";
-import { Sink } from "../support/sink.ts";
+import type { Clients, RunningPassbus } from "../support/passbus.ts";
+import type { Sink } from "../support/sink.ts";
 import { eventually } from "../support/within.ts";
 
 const SOON_MS = 10_000;
 
 describe("filters of a running passbus", () => {
+  let embedded: Embedded;
   let sink: Sink;
-  let data: DataDirectory;
   let passbus: RunningPassbus;
   let api: Clients;
   beforeAll(async () => {
-    sink = await Sink.start();
-    data = new DataDirectory();
-    passbus = await RunningPassbus.start(data.path);
+    embedded = await startEmbedded();
+    ({ sink, passbus } = embedded);
     api = passbus.api;
   }, 30_000);
-  afterAll(async () => {
-    await passbus[Symbol.asyncDispose]();
-    data[Symbol.dispose]();
-    await sink[Symbol.asyncDispose]();
-  });
+  afterAll(() => embedded[Symbol.asyncDispose]());
 
   const pass = (number: number, entity: string) => passIdOf(numberedEvent(number, entity));
   const publish = (entity: string, ...numbers: readonly number[]) =>

@@ -1,9 +1,10 @@
 /** The README's tour with a client that we didn't write, and that knows of the API only what reflection tells it. */
 import { execFile } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { BOOTSTRAP_KEY, DataDirectory, RunningPassbus } from "../support/passbus.ts";
+import { type Embedded, startEmbedded } from "../support/embedded.ts";
+import { BOOTSTRAP_KEY, type RunningPassbus } from "../support/passbus.ts";
 import { onPath, requirement } from "../support/requirements.ts";
-import { Sink } from "../support/sink.ts";
+import type { Sink } from "../support/sink.ts";
 import { eventually } from "../support/within.ts";
 
 const grpcurl = requirement("grpcurl", () => onPath("grpcurl"));
@@ -15,19 +16,14 @@ interface Answer {
 }
 
 describe.skipIf(!grpcurl.present)(grpcurl.title("grpcurl"), () => {
+  let embedded: Embedded;
   let sink: Sink;
-  let data: DataDirectory;
   let passbus: RunningPassbus;
   beforeAll(async () => {
-    sink = await Sink.start();
-    data = new DataDirectory();
-    passbus = await RunningPassbus.start(data.path);
+    embedded = await startEmbedded();
+    ({ sink, passbus } = embedded);
   }, 30_000);
-  afterAll(async () => {
-    await passbus[Symbol.asyncDispose]();
-    data[Symbol.dispose]();
-    await sink[Symbol.asyncDispose]();
-  });
+  afterAll(() => embedded[Symbol.asyncDispose]());
 
   const run = (options: readonly string[], ...words: readonly string[]): Promise<Answer> =>
     new Promise((resolve) => {

@@ -1,12 +1,12 @@
 /** Test sends, challenges and limits with nothing faked: a passbus in a process of its own, an endpoint over HTTP. */
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { AccessService } from "../../gen/passbus/v1/access_service_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { State } from "../../gen/passbus/v1/subscription_pb.js";
 import { deliveriesOf } from "../support/api-log.ts";
+import { grpcWithKey } from "../support/grpc.ts";
 import { numberedEvent } from "../support/paced-publisher.ts";
 import { BOOTSTRAP_KEY, type Clients, DataDirectory, RunningPassbus } from "../support/passbus.ts";
 import { bodyOf, httpServer, type TestServer } from "../support/receiver.ts";
@@ -123,15 +123,7 @@ describe("a creation of a running passbus", { timeout: 60_000 }, () => {
   });
 
   test("is refused at the limit that the organisation was given, and made once that was raised", async () => {
-    const transport = createGrpcTransport({
-      baseUrl: passbus.url,
-      interceptors: [
-        (next) => (request) => {
-          request.header.set("authorization", `Bearer ${BOOTSTRAP_KEY}`);
-          return next(request);
-        },
-      ],
-    });
+    const transport = grpcWithKey(passbus.url, BOOTSTRAP_KEY);
     const access = createClient(AccessService, transport);
     const create = (at: number) =>
       api.subscriptions.createSubscription({ subscription: { url: urlOf(`/${at}`), entityId: "few" } });

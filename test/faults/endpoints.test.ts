@@ -8,10 +8,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Delivery, DeliveryStatus } from "../../gen/passbus/v1/delivery_pb.js";
 import { DisabledReason, State } from "../../gen/passbus/v1/subscription_pb.js";
 import { deliveriesOf } from "../support/api-log.ts";
+import { type Embedded, startEmbedded } from "../support/embedded.ts";
 import { DEAD_URL, type Endpoint, subscribe, subscribeElsewhere } from "../support/endpoints.ts";
 import { numberedEvent } from "../support/paced-publisher.ts";
-import { type Clients, DataDirectory, RunningPassbus } from "../support/passbus.ts";
-import { Sink } from "../support/sink.ts";
+import type { Clients } from "../support/passbus.ts";
+import type { Sink } from "../support/sink.ts";
 import { eventually } from "../support/within.ts";
 
 const HOUR_MS = 3_600_000;
@@ -20,21 +21,15 @@ const RARELY = { retrySchedule: [HOUR_MS, HOUR_MS, HOUR_MS].map(durationFromMs) 
 const SOON_MS = 10_000;
 
 describe("endpoints that misbehave", () => {
+  let embedded: Embedded;
   let sink: Sink;
-  let data: DataDirectory;
-  let passbus: RunningPassbus;
   let api: Clients;
   beforeAll(async () => {
-    sink = await Sink.start();
-    data = new DataDirectory();
-    passbus = await RunningPassbus.start(data.path);
-    api = passbus.api;
+    embedded = await startEmbedded();
+    sink = embedded.sink;
+    api = embedded.passbus.api;
   }, 30_000);
-  afterAll(async () => {
-    await passbus[Symbol.asyncDispose]();
-    data[Symbol.dispose]();
-    await sink[Symbol.asyncDispose]();
-  });
+  afterAll(() => embedded[Symbol.asyncDispose]());
 
   const publish = (entity: string, ...numbers: readonly number[]) =>
     api.events.publishEvents({ events: numbers.map((number) => numberedEvent(number, entity)) });

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { DeliveryStatus } from "../../gen/passbus/v1/delivery_pb.js";
 import { deliveriesOf } from "../support/api-log.ts";
 import { judge, subscribe, subscribeHealthy } from "../support/endpoints.ts";
+import { recordFault } from "../support/fault-table.ts";
 import { printTable } from "../support/figures.ts";
 import { numberedEvents, PacedPublisher, passIdOf } from "../support/paced-publisher.ts";
 import { DataDirectory, RunningPassbus, ServeProcess } from "../support/passbus.ts";
@@ -39,7 +40,7 @@ describe("SIGTERM", { timeout: 60_000 }, () => {
     expect(await sink.receiptsAt("/slow")).toHaveLength(events.length);
   });
 
-  test("in the middle of a steady stream, three times, loses nothing and repeats nothing", async () => {
+  test("in the middle of a steady stream, three times, loses nothing and repeats nothing", async ({ task }) => {
     await using sink = await Sink.start();
     using data = new DataDirectory();
     const events = numberedEvents(800);
@@ -76,6 +77,14 @@ describe("SIGTERM", { timeout: 60_000 }, () => {
           verdicts.reduce((sum, { missing }) => sum + missing.length, 0),
         ],
       ]);
+      recordFault(task, {
+        row: "SIGTERM amid 200 events/s, 3 times",
+        accepted: events.length,
+        delivered: verdicts.reduce((sum, { firstAtMs }) => sum + firstAtMs.size, 0),
+        lost: verdicts.reduce((sum, { missing }) => sum + missing.length, 0),
+        repeated: verdicts.reduce((sum, { repeats }) => sum + repeats.length, 0),
+        repeatBound: 0,
+      });
       for (const { missing, unexpected, forged, repeats } of verdicts) {
         expect({ missing, unexpected, forged, repeats }).toEqual({
           missing: [],
@@ -91,7 +100,7 @@ describe("SIGTERM", { timeout: 60_000 }, () => {
 });
 
 describe("leases that a dead process left", { timeout: 60_000 }, () => {
-  test("are no reason to wait: what was in flight at a hanging endpoint is sent again at once", async () => {
+  test("are no reason to wait: what was in flight at a hanging endpoint is sent again at once", async ({ task }) => {
     await using sink = await Sink.start();
     using data = new DataDirectory();
     const events = numberedEvents(5);
@@ -114,7 +123,9 @@ describe("leases that a dead process left", { timeout: 60_000 }, () => {
       statusCounts(data.path, id).delivered === events.length ? true : undefined,
     );
     const lastMs = Math.max(...receipts.map(({ atMs }) => atMs)) - next.readyAtMs;
-    printTable("leases left by kill -9", [["last of 5 sent again, after ready", `${lastMs} ms`]]);
+    const [accepted, delivered, repeated] = [events.length, ids.size, receipts.length - ids.size];
+    const row = "kill -9 with everything under a lease, at an endpoint that hangs";
+    recordFault(task, { row, accepted, delivered, lost: 0, repeated, repeatBound: accepted, recoveredMs: lastMs });
   });
 });
 

@@ -7,6 +7,7 @@ import { directSender } from "../../src/adapters/http/direct-sender.ts";
 import { type ApiDeps, startApi } from "../../src/api/api.ts";
 import type { ChangeFeed } from "../../src/delivery/change-feed.ts";
 import type { DeliveryLog } from "../../src/delivery/delivery-store.ts";
+import { Replays } from "../../src/delivery/replays.ts";
 import type { AppendResult, NewRecord } from "../../src/intake/event-log.ts";
 import { publisher } from "../../src/intake/publish.ts";
 import { publishStream } from "../../src/intake/publish-stream.ts";
@@ -23,8 +24,13 @@ import { keyringFrom, makeEncryptionKey } from "../../src/signing/keyring.ts";
 import { signer } from "../../src/signing/signer.ts";
 import { endpointChallenge } from "../../src/subscriptions/endpoint-challenge.ts";
 import { SubscriptionService } from "../../src/subscriptions/subscription-service.ts";
+import { embeddedStore } from "./embedded-store.ts";
 import { MemoryDeadLetters } from "./memory-dead-letters.ts";
+import { MemoryEndpoints } from "./memory-endpoints.ts";
 import { MemoryLimits, MemorySubscriptions } from "./memory-subscriptions.ts";
+import { MemorySwitches } from "./memory-switches.ts";
+
+const DAY_MS = 24 * 3_600_000;
 
 export const ADMIN_KEY = "an-admin-key-for-tests";
 export const TENANT: Tenant = { organisation: "acme", environment: "production" };
@@ -35,6 +41,7 @@ export interface Stage {
   readonly deadLetters: MemoryDeadLetters;
   readonly errors: { readonly event: string; readonly fields: LogFields | undefined }[];
   wakes: number;
+  wakeWorkers(): void;
   ready: boolean;
   /** What the log answers; all durable unless a test says otherwise. */
   append: (records: readonly NewRecord[]) => Promise<readonly AppendResult[]>;
@@ -82,6 +89,7 @@ export async function testApi(given: Partial<ApiDeps> = {}): Promise<TestApi> {
     subscriptions: new SubscriptionService({
       store: new MemorySubscriptions(),
       limits,
+      health: new MemoryEndpoints(),
       keyring,
       signsEd25519: true,
       checkEndpoint: async (url) => {
@@ -101,13 +109,15 @@ export async function testApi(given: Partial<ApiDeps> = {}): Promise<TestApi> {
     deadLetters: stage.deadLetters,
     redriver: redriver({ log, deadLetters: stage.deadLetters, clock }),
     limits,
+    replays: new Replays({ ...replayStage(), clock, ids }),
+    retention: { eventRetentionMs: 30 * DAY_MS, deliveryRetentionMs: 30 * DAY_MS },
+    switches: new MemorySwitches(),
+    operatedBy: TENANT.organisation,
     webhooks,
     challenge: endpointChallenge({ ...webhooks, random: systemRandom }),
     publicKeys: { of: ed25519Keys, tenant: TENANT },
     readiness: () => ({ ready: stage.ready, reasons: stage.ready ? [] : ["the store does not answer"] }),
-    wakeWorkers: () => {
-      stage.wakes += 1;
-    },
+    wakeWorkers: stage.wakeWorkers,
     clock,
     log: { ...silentLog, error: (event, fields) => stage.errors.push({ event, fields }) },
     ...given,
@@ -119,12 +129,20 @@ export async function testApi(given: Partial<ApiDeps> = {}): Promise<TestApi> {
   return { url: api.url, port: api.address.port, stage, stop, [Symbol.asyncDispose]: () => stop(0) };
 }
 
+function replayStage() {
+  const { replays, feed } = embeddedStore();
+  return { store: replays, feed, wakeWorkers: () => {} };
+}
+
 function stageOf(keys: Map<string, KeyRecord>, clock: Clock, ids: IdSource): Stage {
   const stage: Stage = {
     records: [],
     deadLetters: new MemoryDeadLetters(),
     errors: [],
     wakes: 0,
+    wakeWorkers() {
+      stage.wakes += 1;
+    },
     ready: true,
     append: async (records) => {
       stage.records.push(...records);
@@ -151,6 +169,7 @@ export const emptyDeliveryLog: DeliveryLog = {
   getDelivery: nothing,
   listDeliveries: noItems,
   retry: nothing,
+  cancel: nothing,
 };
 
 const quietReader = async () => ({

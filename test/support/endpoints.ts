@@ -6,7 +6,7 @@ import type { Sink } from "./sink.ts";
 import type { Receipt } from "./sink-wire.ts";
 
 /** Nobody listens there: no user's process may, and no service of our day does. */
-export const DEAD_URL = "http://127.0.0.1:1/dead";
+export const DEAD_URL = "http://127.0.0.1:2/dead";
 
 export interface Endpoint {
   readonly id: string;

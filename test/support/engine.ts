@@ -1,5 +1,6 @@
 import { Engine } from "../../src/delivery/engine.ts";
 import type { Arrival } from "../../src/delivery/in-hand.ts";
+import type { Stopped } from "../../src/delivery/kill-switch.ts";
 import type { Exchange, OutboundRequest } from "../../src/delivery/sender.ts";
 import { deliveryId } from "../../src/domain/delivery.ts";
 import type { DecodedEvent } from "../../src/domain/event.ts";
@@ -41,18 +42,35 @@ class ScriptedSender {
   }
 }
 
-/** An engine on a store in memory, a clock that stands still, and a receiver that the test plays. */
-export function engineSetup() {
-  const clock = new ManualClock();
-  const store = new MemoryStore();
+/**
+ * An engine on a store in memory, a clock that stands still, and a receiver that the test plays. `shared`: another
+ * engine's clock and store, as a second worker or a restart has them.
+ */
+export function engineSetup(
+  shared: { readonly clock: ManualClock; readonly store: MemoryStore } | undefined = undefined,
+) {
+  const { clock, store } = shared ?? { clock: new ManualClock(), store: new MemoryStore() };
   const sender = new ScriptedSender();
   /** Partitions that are another's by now. */
   const lost = new Set<number>();
   const load = { value: 0 };
+  /** Organisations that somebody stopped, "" for all; `engine.wake()` after it is started again. */
+  const stops = new Set<string>();
+  const stopped: Stopped = {
+    isStopped: (organisation) => stops.has("") || stops.has(organisation),
+    get all() {
+      return stops.has("");
+    },
+    get organisations() {
+      return [...stops];
+    },
+  };
   const disabled: string[] = [];
   const random = seededRandom(7);
-  const engine = new Engine({
+  const engine: Engine = new Engine({
     store,
+    endpoints: store.endpoints,
+    disableAfterMs: 5 * 24 * 3_600_000,
     sender,
     clock,
     random,
@@ -60,10 +78,15 @@ export function engineSetup() {
     log: silentLog,
     userAgent: "passbus/test",
     load: { sample: () => load.value },
-    index: new SubscriptionIndex({ feed: store, typesOf: (format) => formatOf(format)?.types ?? [] }),
+    index: new SubscriptionIndex({
+      feed: store,
+      typesOf: (format) => formatOf(format).types,
+      filterFailed: (...failed) => engine.operational.filterFailed(...failed),
+    }),
     signer: { sign: (_subscription, _format, id) => ({ "webhook-id": id }) },
     endpointSwitch: { disable: async (_tenant, id) => void disabled.push(id) },
     isFresh: ({ partition }) => !lost.has(partition),
+    stopped,
   });
   const done: string[] = [];
   const conflicts: string[] = [];
@@ -86,6 +109,7 @@ export function engineSetup() {
       await settled(6);
     }
   };
-  const row = (event: DecodedEvent, id: string) => store.deliveries.get(deliveryId(event.stored, id));
-  return { clock, store, sender, lost, load, disabled, engine, done, conflicts, arrival, take, pass, row };
+  const idOf = (event: DecodedEvent, id: string) => deliveryId(event.stored, id);
+  const row = (event: DecodedEvent, id: string) => store.deliveries.get(idOf(event, id));
+  return { clock, store, sender, lost, load, stops, disabled, engine, done, conflicts, arrival, take, pass, idOf, row };
 }

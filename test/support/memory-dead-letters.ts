@@ -22,6 +22,12 @@ export class MemoryDeadLetters implements DeadLetterStore {
     }
   }
 
+  /** Puts them; answers their ids. */
+  async add(...letters: readonly DeadLetter[]): Promise<string[]> {
+    await this.put(letters);
+    return letters.map(({ record }) => deadLetterId(record));
+  }
+
   async list(
     tenant: Tenant,
     { reason }: DeadLetterFilter,

@@ -1,4 +1,13 @@
 import type {
+  Chain,
+  ChainQuery,
+  ChainRow,
+  FoldRequest,
+  Promoted,
+  PromoteRequest,
+} from "../../src/delivery/chains-store.ts";
+import type {
+  ClaimedDelivery,
   ClaimRequest,
   ClaimResult,
   DeliveryStore,
@@ -16,12 +25,14 @@ import type { Subscription } from "../../src/domain/subscription.ts";
 import { LIMITS } from "../../src/kernel/limits.ts";
 import { type Tenant, tenantKey } from "../../src/kernel/tenant.ts";
 import type { SubscriptionFeed, TenantSubscriptions } from "../../src/matching/subscription-feed.ts";
+import { MemoryEndpoints } from "./memory-endpoints.ts";
 
 /** The rules of the store's ports in memory: the model that engine tests run on, one step a call. */
 export class MemoryStore implements DeliveryStore, SubscriptionFeed {
   readonly events = new Map<string, StoredEvent>();
   readonly deliveries = new Map<string, Delivery>();
   readonly #tenants = new Map<string, { version: number; readonly subscriptions: Map<string, Subscription> }>();
+  readonly endpoints = new MemoryEndpoints();
   /** Set, a flush rejects with it. */
   flushError: Error | undefined;
   flushes = 0;
@@ -105,7 +116,7 @@ export class MemoryStore implements DeliveryStore, SubscriptionFeed {
     for (const row of [...this.deliveries.values()].sort((a, b) => (a.dueAtMs ?? 0) - (b.dueAtMs ?? 0))) {
       const dueAtMs =
         row.status === "waiting" ? row.dueAtMs : row.status === "attempting" ? row.leaseUntilMs : undefined;
-      if (dueAtMs === undefined) continue;
+      if (dueAtMs === undefined || request.stopped.includes(row.tenant.organisation)) continue;
       if (dueAtMs > request.nowMs) {
         nextDueAtMs = Math.min(nextDueAtMs ?? dueAtMs, dueAtMs);
         continue;
@@ -142,6 +153,7 @@ export class MemoryStore implements DeliveryStore, SubscriptionFeed {
     for (const row of this.deliveries.values()) {
       if (row.subscriptionId !== request.subscriptionId || row.status !== request.from || count >= request.limit)
         continue;
+      if (request.unsequenced === true && row.sequence !== undefined && row.run === 1) continue;
       const next: NextState =
         request.to === "waiting"
           ? { status: "waiting", dueAtMs: request.nowMs, workClass: row.workClass }
@@ -153,6 +165,70 @@ export class MemoryStore implements DeliveryStore, SubscriptionFeed {
     }
     return count;
   }
+
+  #open({ tenant, subscriptionId, passId }: Chain): readonly (Delivery & { readonly sequence: number })[] {
+    const rows = [...this.deliveries.values()].flatMap((row) => {
+      const { sequence } = row;
+      if (sequence === undefined || row.run !== 1 || isTerminal(row.status)) return [];
+      const isOfIt = row.subscriptionId === subscriptionId && row.passId === passId;
+      return isOfIt && tenantKey(row.tenant) === tenantKey(tenant) ? [{ ...row, sequence }] : [];
+    });
+    return rows.sort((a, b) => a.sequence - b.sequence);
+  }
+
+  async openInChains(chains: readonly ChainQuery[], limit: number): Promise<readonly (readonly ChainRow[])[]> {
+    return chains.map((chain) =>
+      this.#open(chain)
+        .filter(({ sequence }) => sequence >= (chain.fromSequence ?? 0))
+        .slice(0, limit)
+        .map(chainRow),
+    );
+  }
+
+  async promote(chains: readonly Chain[], nowMs: number): Promise<number> {
+    let count = 0;
+    for (const chain of chains) {
+      const [head] = this.#open(chain);
+      if (head?.status !== "held") continue;
+      const dueAtMs = Math.min(head.createdAtMs, nowMs);
+      this.deliveries.set(head.id, { ...head, status: "waiting", dueAtMs, fence: head.fence + 1 });
+      count++;
+    }
+    return count;
+  }
+
+  async promoteNext({ tenant, subscriptionId, afterPassId, limit, nowMs }: PromoteRequest): Promise<Promoted> {
+    const rows = [...this.deliveries.values()].filter((row) => row.subscriptionId === subscriptionId);
+    const passes = [...new Set(rows.map(({ passId }) => passId))].sort().filter((passId) => passId > afterPassId);
+    const chains = passes.slice(0, limit).map((passId) => ({ tenant, subscriptionId, passId }));
+    const promoted = await this.promote(chains, nowMs);
+    const last = chains.at(-1);
+    return passes.length <= limit || last === undefined ? { promoted } : { promoted, lastPassId: last.passId };
+  }
+
+  async fold({ folds, nowMs, leaseMs }: FoldRequest): Promise<readonly ClaimedDelivery[]> {
+    return folds.flatMap(({ folded, into, claim }) => {
+      for (const { id, fence } of folded) {
+        const row = this.deliveries.get(id);
+        if (row === undefined || row.fence !== fence || row.run !== 1 || isTerminal(row.status)) continue;
+        const next = { status: "cancelled", finishedAtMs: nowMs, foldedInto: into.id } as const;
+        this.deliveries.set(id, { ...moved(row, next), fence: fence + 1 });
+      }
+      const row = this.deliveries.get(into.id);
+      const event = row === undefined ? undefined : this.events.get(textOf({ tenant: row.tenant, id: row.eventId }));
+      if (!claim || row === undefined || event === undefined || row.fence !== into.fence) return [];
+      if (row.status !== "waiting" && row.status !== "held") return [];
+      const leaseUntilMs = nowMs + leaseMs;
+      const delivery: Delivery = { ...clean(row), status: "attempting", fence: row.fence + 1, leaseUntilMs };
+      this.deliveries.set(row.id, delivery);
+      return [{ delivery: { ...delivery, attempts: [] }, event }];
+    });
+  }
+}
+
+function chainRow(row: Delivery & { readonly sequence: number }): ChainRow {
+  const { id, eventType, sequence, fence, status } = row;
+  return { id, eventType, sequence, fence, status: status === "waiting" || status === "attempting" ? status : "held" };
 }
 
 function textOf(key: EventKey): string {

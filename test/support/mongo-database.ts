@@ -5,14 +5,22 @@ import { connectMongo, type MongoOptions, type MongoStore } from "../../src/adap
 import type { Preparation } from "../../src/kernel/preparation.ts";
 import { mongodbUri } from "./services/services.ts";
 
-/** Rows of the suites are finished in 2023: nothing may expire while they run. */
-const FOREVER_MS = 50 * 365 * 24 * 3_600_000;
+/** A store with all the connections that were made to it. */
+export interface OpenedStore extends MongoStore {
+  connect(): Promise<MongoStore>;
+  /** Ends every connection, and makes a new one. */
+  reopen(): Promise<MongoStore>;
+  /** Ends every connection, and empties the database for the next test. */
+  close(): Promise<void>;
+}
 
 export interface MongoDatabase {
   readonly uri: string;
   /** A client without passbus, to look and to clear up. */
   readonly client: MongoClient;
   connect(options?: Partial<MongoOptions>): Promise<MongoStore>;
+  /** What the contract suites make for each test. */
+  open(options?: Partial<MongoOptions>): Promise<OpenedStore>;
   /** Every document, of every collection. */
   empty(): Promise<void>;
   drop(): Promise<void>;
@@ -29,22 +37,48 @@ export async function mongoDatabase(): Promise<MongoDatabase> {
   const name = `passbus_${randomBytes(6).toString("hex")}`;
   const uri = uriOf(name);
   const client = await MongoClient.connect(uri);
-  const connect = (options: Partial<MongoOptions> = {}) =>
-    connectMongo({ uri, eventRetentionMs: FOREVER_MS, deliveryRetentionMs: FOREVER_MS, ...options });
+  const connect = (options: Partial<MongoOptions> = {}) => connectMongo({ uri, ...options });
   const store = await connect();
   await prepare(store.preparation);
   await store.close();
+  const empty = async () => {
+    const collections = await client.db().listCollections({}, { nameOnly: true }).toArray();
+    await Promise.all(collections.map((each) => client.db().collection(each.name).deleteMany({})));
+  };
   return {
     uri,
     client,
     connect,
-    async empty() {
-      const collections = await client.db().listCollections({}, { nameOnly: true }).toArray();
-      await Promise.all(collections.map((each) => client.db().collection(each.name).deleteMany({})));
-    },
+    empty,
+    open: (options) => opened(() => connect(options), empty),
     async drop() {
       await client.db().dropDatabase();
       await client.close();
+    },
+  };
+}
+
+async function opened(connectAnew: () => Promise<MongoStore>, empty: () => Promise<void>): Promise<OpenedStore> {
+  let stores: MongoStore[] = [];
+  const connect = async () => {
+    const store = await connectAnew();
+    stores.push(store);
+    return store;
+  };
+  const disconnect = async () => {
+    await Promise.all(stores.map((store) => store.close()));
+    stores = [];
+  };
+  return {
+    ...(await connect()),
+    connect,
+    async reopen() {
+      await disconnect();
+      return connect();
+    },
+    async close() {
+      await disconnect();
+      await empty();
     },
   };
 }

@@ -158,8 +158,9 @@ export class PacedPublisher {
   async #publish(batch: readonly NewEvent[]): Promise<void> {
     const askedAtMs = Date.now();
     for (;;) {
-      const clients = await this.#clients;
+      // Before the clients: an outage that begins in between breaks a call of the old ones.
       const outages = this.#outages;
+      const clients = await this.#clients;
       try {
         const call = clients.events.publishEvents({ events: [...batch] });
         this.#underWay += 1;

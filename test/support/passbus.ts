@@ -3,11 +3,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { type Client, createClient } from "@connectrpc/connect";
+import { Http2SessionManager } from "@connectrpc/connect-node";
 import { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
+import { grpcWithKey } from "./grpc.ts";
 import { eventually, within } from "./within.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
@@ -33,25 +34,26 @@ export class ServeProcess implements AsyncDisposable {
   readonly #child: ChildProcess;
   #output = "";
 
-  /** `settings` are environment variables over those that tests need. */
-  constructor(dataDir: string, settings: Readonly<Record<string, string>> = {}) {
-    this.#child = spawn(
-      process.execPath,
-      ["--disable-warning=ExperimentalWarning", join(ROOT, "src", "main.ts"), "serve"],
-      {
-        cwd: ROOT,
-        stdio: ["ignore", "pipe", "pipe"],
-        env: {
-          PATH: process.env.PATH,
-          PASSBUS_DATA_DIR: dataDir,
-          PASSBUS_LISTEN: "127.0.0.1:0",
-          PASSBUS_BOOTSTRAP_KEY: BOOTSTRAP_KEY,
-          PASSBUS_ALLOW_HTTP: "true",
-          PASSBUS_ALLOWED_NETWORKS: "127.0.0.0/8",
-          ...settings,
-        },
+  /**
+   * `settings` are environment variables over those that tests need. `launcher` is a command that becomes passbus by
+   * exec: its arguments are followed by passbus's own.
+   */
+  constructor(dataDir: string, settings: Readonly<Record<string, string>> = {}, launcher: readonly string[] = []) {
+    const serve = ["--disable-warning=ExperimentalWarning", join(ROOT, "src", "main.ts"), "serve"];
+    const [program = process.execPath, ...parts] = [...launcher, process.execPath, ...serve];
+    this.#child = spawn(program, parts, {
+      cwd: ROOT,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {
+        PATH: process.env.PATH,
+        PASSBUS_DATA_DIR: dataDir,
+        PASSBUS_LISTEN: "127.0.0.1:0",
+        PASSBUS_BOOTSTRAP_KEY: BOOTSTRAP_KEY,
+        PASSBUS_ALLOW_HTTP: "true",
+        PASSBUS_ALLOWED_NETWORKS: "127.0.0.0/8",
+        ...settings,
       },
-    );
+    });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on("data", (chunk: Buffer) => {
         this.#output += chunk.toString("utf8");
@@ -72,6 +74,16 @@ export class ServeProcess implements AsyncDisposable {
   /** All that it wrote on both outputs so far. */
   get output(): string {
     return this.#output;
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  get pid(): number {
+    const { pid } = this.#child;
+    if (pid === undefined) throw new Error("the process did not start");
+    return pid;
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -114,11 +126,7 @@ export class RunningPassbus implements AsyncDisposable {
     this.readyAtMs = readyAtMs;
     this.startMs = startMs;
     this.#session = new Http2SessionManager(url);
-    const withKey: Interceptor = (next) => (request) => {
-      request.header.set("authorization", `Bearer ${BOOTSTRAP_KEY}`);
-      return next(request);
-    };
-    const transport = createGrpcTransport({ baseUrl: url, interceptors: [withKey], sessionManager: this.#session });
+    const transport = grpcWithKey(url, BOOTSTRAP_KEY, this.#session);
     this.api = {
       subscriptions: createClient(SubscriptionService, transport),
       events: createClient(EventService, transport),
@@ -127,9 +135,13 @@ export class RunningPassbus implements AsyncDisposable {
   }
 
   /** Resolves when `/readyz` answers 200. */
-  static async start(dataDir: string, settings: Readonly<Record<string, string>> = {}): Promise<RunningPassbus> {
+  static async start(
+    dataDir: string,
+    settings: Readonly<Record<string, string>> = {},
+    launcher: readonly string[] = [],
+  ): Promise<RunningPassbus> {
     const startedMs = performance.now();
-    const serve = new ServeProcess(dataDir, settings);
+    const serve = new ServeProcess(dataDir, settings, launcher);
     const ended = serve.exited.then((exit) => {
       throw new Error(`passbus ended before it was ready: ${JSON.stringify(exit)}\n${serve.output}`);
     });
@@ -154,6 +166,15 @@ export class RunningPassbus implements AsyncDisposable {
 
   get output(): string {
     return this.#process.output;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /** Its process is gone, whoever ended it. */
+  get hasEnded(): boolean {
+    return this.#process.hasEnded;
   }
 
   /** Lines of its log of this event. */

@@ -1,6 +1,7 @@
 /** Vitest's side of the summary: counts what ran and hands it to scripts/test.ts, or prints it itself. */
 import { writeFileSync } from "node:fs";
 import type { Reporter, SerializedError, TestModule, Vitest } from "vitest/node";
+import type { FaultRow } from "./fault-table.ts";
 import { type SuiteSummary, type Summary, summaryLines, summaryVariable } from "./summary.ts";
 
 function firstLine(error: SerializedError): string {
@@ -25,6 +26,10 @@ function summarise(module: TestModule): SuiteSummary {
   return { file: module.relativeModuleId, passed, failed, skipped };
 }
 
+function faultRows(module: TestModule): readonly FaultRow[] {
+  return [...module.children.allTests()].flatMap((test) => test.meta().faultRows ?? []);
+}
+
 export class SummaryReporter implements Reporter {
   #vitest: Vitest | undefined;
 
@@ -40,7 +45,13 @@ export class SummaryReporter implements Reporter {
     const errors = unhandled.map((error) => `unhandled: ${firstLine(error)}`);
     if (reason === "interrupted") errors.push("the run was interrupted");
     const services = this.#vitest?.getRootProject().getProvidedContext().servicesUsed ?? [];
-    const summary: Summary = { suites: modules.map(summarise), checks: [], errors, services };
+    const summary: Summary = {
+      suites: modules.map(summarise),
+      checks: [],
+      errors,
+      services,
+      faults: modules.flatMap(faultRows),
+    };
     const file = process.env[summaryVariable];
     if (file !== undefined) writeFileSync(file, JSON.stringify(summary));
     // After vitest's own summary, which the default reporter writes in this same turn.

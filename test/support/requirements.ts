@@ -19,6 +19,9 @@ const known = {
   grpcurl: "no grpcurl on PATH; .ci/run installs it",
   kcat: "no kcat on PATH; .ci/run installs it",
   go: "no go on PATH",
+  faketime: "no libfaketime was found; .ci/run installs it",
+  strace: "no strace on PATH, or it may not trace; .ci/run installs it",
+  mount: "no file system can be mounted: that takes root",
   python: "no python3 with PassKit's package was found",
 } as const;
 

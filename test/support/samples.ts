@@ -5,6 +5,8 @@ import { PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_
 import { decodeStored } from "../../src/domain/decoded-event.ts";
 import type { DecodedEvent, StoredEvent } from "../../src/domain/event.ts";
 import { DEFAULT_POLICY, type Subscription } from "../../src/domain/subscription.ts";
+import type { DeadLetter } from "../../src/intake/dead-letters.ts";
+import type { LogRecord } from "../../src/intake/event-log.ts";
 import type { Tenant } from "../../src/kernel/tenant.ts";
 
 export const TENANT: Tenant = { organisation: "acme", environment: "production" };
@@ -55,4 +57,28 @@ export function sampleEvent(id: string, over: Partial<StoredEvent> = {}): Decode
     contentHash: hash("sha256", value, "base64url"),
     ...over,
   });
+}
+
+/** A record that died at `offset`, with what the test cares about laid over the record and over the letter. */
+export function sampleLetter(
+  offset: number,
+  record: Partial<LogRecord> = {},
+  over: Partial<DeadLetter> = {},
+): DeadLetter {
+  return {
+    tenant: TENANT,
+    reason: "event.conflict",
+    message: "another was first",
+    record: {
+      topic: "pass.events",
+      partition: 0,
+      offset,
+      appendedAtMs: 1_700_000_000_000 + offset,
+      key: Buffer.from(`key ${offset}`),
+      value: Buffer.from(`value ${offset}`),
+      headers: { "content-type": "application/json" },
+      ...record,
+    },
+    ...over,
+  };
 }

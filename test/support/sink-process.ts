@@ -11,6 +11,7 @@ interface Place {
   answer: Answer;
   secrets: readonly { readonly text: string; readonly webhook: Webhook }[];
   readonly webhookIds: Set<string>;
+  readonly accepted: Set<string>;
   requests: number;
   readonly held: Reply[];
 }
@@ -33,7 +34,7 @@ let waiting: Waiting[] = [];
 function placeOf(path: string): Place {
   let place = places.get(path);
   if (place === undefined) {
-    place = { answer: OK, secrets: [], webhookIds: new Set(), requests: 0, held: [] };
+    place = { answer: OK, secrets: [], webhookIds: new Set(), accepted: new Set(), requests: 0, held: [] };
     places.set(path, place);
   }
   return place;
@@ -63,13 +64,21 @@ function reply(place: Place, reply: Reply): void {
     place.held.push(reply);
     return;
   }
-  const { status, headers, afterMs } = answer;
+  const { headers, afterMs, failing = 0 } = answer;
+  const status = Math.random() < failing ? 503 : answer.status;
   const respond = () => {
     reply.receipt.status = status;
+    if (status >= 200 && status < 300) place.accepted.add(reply.receipt.webhookId);
     reply.response.writeHead(status, { "content-length": 0, ...headers }).end();
   };
-  if (afterMs === undefined) respond();
-  else setTimeout(respond, afterMs);
+  if (afterMs === undefined) {
+    respond();
+    return;
+  }
+  setTimeout(() => {
+    respond();
+    settle();
+  }, afterMs);
 }
 
 function receiptOf(place: Place, request: IncomingMessage, body: Buffer): Receipt {
@@ -98,6 +107,7 @@ function receiptOf(place: Place, request: IncomingMessage, body: Buffer): Receip
     path: request.url ?? "/",
     method: request.method ?? "",
     webhookId,
+    isReplay: request.headers["webhook-replay"] === "true",
     passId: passIdOf(body),
     atMs: Date.now(),
     status: 0,
@@ -157,6 +167,12 @@ function obey(call: number, command: SinkCommand): void {
     case "reach": {
       const { paths, webhooks } = command;
       waiting.push({ call, isReached: () => paths.every((path) => placeOf(path).webhookIds.size >= webhooks) });
+      settle();
+      break;
+    }
+    case "accepted": {
+      const { path, webhooks } = command;
+      waiting.push({ call, isReached: () => placeOf(path).accepted.size >= webhooks });
       settle();
       break;
     }

@@ -10,6 +10,8 @@ interface Response {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly afterMs?: number;
+  /** The share of the requests, by chance, that is answered 503 instead. */
+  readonly failing?: number;
 }
 
 /** One request as it came, judged by the receiver alone. */
@@ -17,6 +19,8 @@ export interface Receipt {
   readonly path: string;
   readonly method: string;
   readonly webhookId: string;
+  /** It says `webhook-replay: true`. */
+  readonly isReplay: boolean;
   /** Whom the body is about: PASSKIT bodies don't carry the event's id. Empty where the body has no pass. */
   readonly passId: string;
   /** When the request was there with its whole body, by the wall clock. */
@@ -40,6 +44,8 @@ export type SinkCommand =
   | { readonly kind: "receipts"; readonly from: number }
   /** Answered as soon as each of the paths has so many different webhooks (repeats of one id count once). */
   | { readonly kind: "reach"; readonly paths: readonly string[]; readonly webhooks: number }
+  /** Answered as soon as a path has answered 2xx to so many different webhooks. */
+  | { readonly kind: "accepted"; readonly path: string; readonly webhooks: number }
   /** Answered as soon as a path has so many requests. */
   | { readonly kind: "requests"; readonly path: string; readonly requests: number };
 

@@ -58,6 +58,11 @@ export class Sink implements AsyncDisposable {
     await this.#call({ kind: "reach", paths, webhooks }, limitMs);
   }
 
+  /** Resolves when the path has accepted so many different webhooks. */
+  async accepted(path: string, webhooks: number, limitMs: number): Promise<void> {
+    await this.#call({ kind: "accepted", path, webhooks }, limitMs);
+  }
+
   /** Resolves when the path has had so many requests, repeats counted; the requests of that path. */
   async requests(path: string, requests: number, limitMs: number): Promise<readonly Receipt[]> {
     await this.#call({ kind: "requests", path, requests }, limitMs);

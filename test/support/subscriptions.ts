@@ -8,6 +8,7 @@ import { seededRandom } from "../../src/kernel/random.ts";
 import type { Tenant } from "../../src/kernel/tenant.ts";
 import { keyringFrom, makeEncryptionKey } from "../../src/signing/keyring.ts";
 import { type CheckEndpoint, SubscriptionService } from "../../src/subscriptions/subscription-service.ts";
+import { MemoryEndpoints } from "./memory-endpoints.ts";
 import { MemoryLimits, MemorySubscriptions } from "./memory-subscriptions.ts";
 
 export type SubscriptionInit = MessageInitShape<typeof SubscriptionSchema>;
@@ -30,9 +31,11 @@ export function subscriptionsRoom({ signsEd25519 = true } = {}) {
   const store = new MemorySubscriptions();
   const checked: string[] = [];
   const limits = new MemoryLimits();
+  const health = new MemoryEndpoints();
   const service = new SubscriptionService({
     store,
     limits,
+    health,
     keyring,
     signsEd25519,
     clock,
@@ -50,7 +53,7 @@ export function subscriptionsRoom({ signsEd25519 = true } = {}) {
   };
   const change = (init: SubscriptionInit, paths?: string[]) =>
     service.update(tenant, create(SubscriptionSchema, init), paths);
-  return { add, change, checked, clock, keyring, limits, service, store };
+  return { add, change, checked, clock, health, keyring, limits, service, store };
 }
 
 export async function refusal(call: Promise<unknown>): Promise<CodedError> {

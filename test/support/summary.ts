@@ -1,4 +1,5 @@
 /** The end of a test run: what ran, what failed, what was skipped and why, and the last line. */
+import { type FaultRow, faultTableLines } from "./fault-table.ts";
 import { missingThing } from "./requirements.ts";
 
 export interface SuiteSummary {
@@ -20,6 +21,8 @@ export interface Summary {
   checks: readonly CheckSummary[];
   /** The servers that the suites ran against. */
   services?: readonly string[];
+  /** What the fault suites measured. */
+  faults?: readonly FaultRow[];
   /** What failed and belongs to no suite: an unhandled rejection, a run that broke down. */
   errors: string[];
 }
@@ -67,6 +70,8 @@ export function summaryLines(summary: Summary): string[] {
   lines.push(...summary.checks.map((check) => `  check: ${check.name} ${check.ok ? "ok" : "FAILED"}`));
   lines.push(...(summary.services ?? []).map((service) => `  server: ${service}`));
   lines.push(...suites.map(suiteLine));
+  const faults = faultTableLines(summary.faults ?? []);
+  if (faults.length > 0) lines.push("", "Faults, and what came of them (docs/reliability.md):", ...faults);
   const failures = [
     ...suites.flatMap((suite) => suite.failed.map((name) => `${suite.file} > ${name}`)),
     ...summary.errors,

@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file passbus/v1/access_service.proto.
@@ -335,6 +335,30 @@ export declare type OrganisationLimits = Message<"passbus.v1.OrganisationLimits"
    * @generated from field: int32 entity_subscriptions = 2;
    */
   entitySubscriptions: number;
+
+  /**
+   * How long an event is kept whose deliveries are all finished: whole seconds, 1 hour to 3,650 days; 0, or unset, sets
+   * the service's (PASSBUS_EVENT_RETENTION).
+   *
+   * @generated from field: google.protobuf.Duration event_retention = 3;
+   */
+  eventRetention?: Duration | undefined;
+
+  /**
+   * How long a delivery is kept after it was finished; otherwise as event_retention (PASSBUS_DELIVERY_RETENTION).
+   *
+   * @generated from field: google.protobuf.Duration delivery_retention = 4;
+   */
+  deliveryRetention?: Duration | undefined;
+
+  /**
+   * How long an event's payload is kept. Afterwards the event is listed without it, and its deliveries can't be made
+   * again. Not longer than event_retention. 0, or unset, sets the service's (PASSBUS_PAYLOAD_RETENTION), or, where it
+   * has none, as long as the event.
+   *
+   * @generated from field: google.protobuf.Duration payload_retention = 5;
+   */
+  payloadRetention?: Duration | undefined;
 };
 
 /**
@@ -358,6 +382,13 @@ export declare type SetLimitsRequest = Message<"passbus.v1.SetLimitsRequest"> & 
    * @generated from field: passbus.v1.OrganisationLimits limits = 2;
    */
   limits?: OrganisationLimits | undefined;
+
+  /**
+   * The limits that are set, as event_retention; the others stay as they are. Empty: all.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 3;
+   */
+  updateMask?: FieldMask | undefined;
 };
 
 /**
@@ -409,6 +440,124 @@ export declare type GetLimitsResponse = Message<"passbus.v1.GetLimitsResponse"> 
  * Use `create(GetLimitsResponseSchema)` to create a new message.
  */
 export declare const GetLimitsResponseSchema: GenMessage<GetLimitsResponse>;
+
+/**
+ * @generated from message passbus.v1.DeliverySwitch
+ */
+export declare type DeliverySwitch = Message<"passbus.v1.DeliverySwitch"> & {
+  /**
+   * @generated from field: passbus.v1.DeliverySwitchScope scope = 1;
+   */
+  scope: DeliverySwitchScope;
+
+  /**
+   * @generated from field: bool stopped = 2;
+   */
+  stopped: boolean;
+
+  /**
+   * Why, for people. Empty where nothing is stopped; of the service, it is shown to its own organisation alone.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * When it was first stopped.
+   *
+   * @generated from field: google.protobuf.Timestamp stopped_at = 4;
+   */
+  stoppedAt?: Timestamp | undefined;
+
+  /**
+   * The id of the key that stopped it; shown as the reason is.
+   *
+   * @generated from field: string stopped_by = 5;
+   */
+  stoppedBy: string;
+};
+
+/**
+ * Describes the message passbus.v1.DeliverySwitch.
+ * Use `create(DeliverySwitchSchema)` to create a new message.
+ */
+export declare const DeliverySwitchSchema: GenMessage<DeliverySwitch>;
+
+/**
+ * @generated from message passbus.v1.SetDeliverySwitchRequest
+ */
+export declare type SetDeliverySwitchRequest = Message<"passbus.v1.SetDeliverySwitchRequest"> & {
+  /**
+   * Required.
+   *
+   * @generated from field: passbus.v1.DeliverySwitchScope scope = 1;
+   */
+  scope: DeliverySwitchScope;
+
+  /**
+   * @generated from field: bool stopped = 2;
+   */
+  stopped: boolean;
+
+  /**
+   * Up to 1,000 characters.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message passbus.v1.SetDeliverySwitchRequest.
+ * Use `create(SetDeliverySwitchRequestSchema)` to create a new message.
+ */
+export declare const SetDeliverySwitchRequestSchema: GenMessage<SetDeliverySwitchRequest>;
+
+/**
+ * @generated from message passbus.v1.SetDeliverySwitchResponse
+ */
+export declare type SetDeliverySwitchResponse = Message<"passbus.v1.SetDeliverySwitchResponse"> & {
+  /**
+   * @generated from field: passbus.v1.DeliverySwitch switch = 1;
+   */
+  switch?: DeliverySwitch | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.SetDeliverySwitchResponse.
+ * Use `create(SetDeliverySwitchResponseSchema)` to create a new message.
+ */
+export declare const SetDeliverySwitchResponseSchema: GenMessage<SetDeliverySwitchResponse>;
+
+/**
+ * @generated from message passbus.v1.GetDeliverySwitchRequest
+ */
+export declare type GetDeliverySwitchRequest = Message<"passbus.v1.GetDeliverySwitchRequest"> & {
+};
+
+/**
+ * Describes the message passbus.v1.GetDeliverySwitchRequest.
+ * Use `create(GetDeliverySwitchRequestSchema)` to create a new message.
+ */
+export declare const GetDeliverySwitchRequestSchema: GenMessage<GetDeliverySwitchRequest>;
+
+/**
+ * @generated from message passbus.v1.GetDeliverySwitchResponse
+ */
+export declare type GetDeliverySwitchResponse = Message<"passbus.v1.GetDeliverySwitchResponse"> & {
+  /**
+   * The organisation's, then the service's.
+   *
+   * @generated from field: repeated passbus.v1.DeliverySwitch switches = 1;
+   */
+  switches: DeliverySwitch[];
+};
+
+/**
+ * Describes the message passbus.v1.GetDeliverySwitchResponse.
+ * Use `create(GetDeliverySwitchResponseSchema)` to create a new message.
+ */
+export declare const GetDeliverySwitchResponseSchema: GenMessage<GetDeliverySwitchResponse>;
 
 /**
  * @generated from message passbus.v1.AuditRecord
@@ -539,6 +688,35 @@ export enum Role {
 export declare const RoleSchema: GenEnum<Role>;
 
 /**
+ * @generated from enum passbus.v1.DeliverySwitchScope
+ */
+export enum DeliverySwitchScope {
+  /**
+   * @generated from enum value: DELIVERY_SWITCH_SCOPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The key's organisation, in all of its environments.
+   *
+   * @generated from enum value: DELIVERY_SWITCH_SCOPE_ORGANISATION = 1;
+   */
+  ORGANISATION = 1,
+
+  /**
+   * Every organisation.
+   *
+   * @generated from enum value: DELIVERY_SWITCH_SCOPE_SERVICE = 2;
+   */
+  SERVICE = 2,
+}
+
+/**
+ * Describes the enum passbus.v1.DeliverySwitchScope.
+ */
+export declare const DeliverySwitchScopeSchema: GenEnum<DeliverySwitchScope>;
+
+/**
  * Keys, portal sessions, limits and the audit log.
  *
  * @generated from service passbus.v1.AccessService
@@ -609,6 +787,27 @@ export declare const AccessService: GenService<{
     methodKind: "unary";
     input: typeof GetLimitsRequestSchema;
     output: typeof GetLimitsResponseSchema;
+  },
+  /**
+   * The kill switch. While deliveries are stopped, events are taken and recorded as always, and every webhook waits;
+   * attempts in flight end. All workers know within a second. Stopping what is stopped gives it the new reason.
+   * SERVICE is for administrators of the bootstrap organisation alone. Test sends, and challenges of endpoints, are
+   * refused with FAILED_PRECONDITION.
+   *
+   * @generated from rpc passbus.v1.AccessService.SetDeliverySwitch
+   */
+  setDeliverySwitch: {
+    methodKind: "unary";
+    input: typeof SetDeliverySwitchRequestSchema;
+    output: typeof SetDeliverySwitchResponseSchema;
+  },
+  /**
+   * @generated from rpc passbus.v1.AccessService.GetDeliverySwitch
+   */
+  getDeliverySwitch: {
+    methodKind: "unary";
+    input: typeof GetDeliverySwitchRequestSchema;
+    output: typeof GetDeliverySwitchResponseSchema;
   },
   /**
    * @generated from rpc passbus.v1.AccessService.ListAuditRecords

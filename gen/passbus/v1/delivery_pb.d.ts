@@ -6,6 +6,7 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import type { Message } from "@bufbuild/protobuf";
 import type { PassEventType } from "./pass_event_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import type { OperationalEventType } from "./operational_event_pb.js";
 
 /**
  * Describes the file passbus/v1/delivery.proto.
@@ -103,6 +104,13 @@ export declare type Delivery = Message<"passbus.v1.Delivery"> & {
    * @generated from field: string replay_id = 14;
    */
   replayId: string;
+
+  /**
+   * Of passbus's own events, whose event_type is UNSPECIFIED.
+   *
+   * @generated from field: passbus.v1.OperationalEventType operational_event_type = 15;
+   */
+  operationalEventType: OperationalEventType;
 };
 
 /**

@@ -190,7 +190,7 @@ export declare type CancelDeliveryResponse = Message<"passbus.v1.CancelDeliveryR
 export declare const CancelDeliveryResponseSchema: GenMessage<CancelDeliveryResponse>;
 
 /**
- * Which deliveries a replay takes in.
+ * Which deliveries a replay takes in; with a target and no subscription_id, which events.
  *
  * @generated from message passbus.v1.ReplayFilter
  */
@@ -201,6 +201,8 @@ export declare type ReplayFilter = Message<"passbus.v1.ReplayFilter"> & {
   subscriptionId: string;
 
   /**
+   * Empty: of every type.
+   *
    * @generated from field: repeated passbus.v1.PassEventType event_types = 2;
    */
   eventTypes: PassEventType[];
@@ -211,16 +213,22 @@ export declare type ReplayFilter = Message<"passbus.v1.ReplayFilter"> & {
   passId: string;
 
   /**
+   * DELIVERED, FAILED or CANCELLED; UNSPECIFIED is DELIVERED or FAILED, and skips the others.
+   *
    * @generated from field: passbus.v1.DeliveryStatus status = 4;
    */
   status: DeliveryStatus;
 
   /**
+   * Created at or after; of events, accepted at or after.
+   *
    * @generated from field: google.protobuf.Timestamp start_time = 5;
    */
   startTime?: Timestamp | undefined;
 
   /**
+   * Created before. At the latest, and if unset, the moment of the replay's creation: none meets its own repeats.
+   *
    * @generated from field: google.protobuf.Timestamp end_time = 6;
    */
   endTime?: Timestamp | undefined;
@@ -237,6 +245,8 @@ export declare const ReplayFilterSchema: GenMessage<ReplayFilter>;
  */
 export declare type Replay = Message<"passbus.v1.Replay"> & {
   /**
+   * "rpl_…"; empty in the answer to a dry run.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -247,13 +257,15 @@ export declare type Replay = Message<"passbus.v1.Replay"> & {
   filter?: ReplayFilter | undefined;
 
   /**
-   * Empty: the subscription that it was for.
+   * Empty: the subscription that it was for. Else what this one wants of it, whenever it was made: the others are skipped.
    *
    * @generated from field: string target_subscription_id = 3;
    */
   targetSubscriptionId: string;
 
   /**
+   * How many may become due a second, 0.01 to 10,000; 0 is 50.
+   *
    * @generated from field: double rate_per_second = 4;
    */
   ratePerSecond: number;
@@ -271,11 +283,15 @@ export declare type Replay = Message<"passbus.v1.Replay"> & {
   state: ReplayState;
 
   /**
+   * How many fit the filter: counted at the creation, and exact at the end.
+   *
    * @generated from field: int64 matched = 7;
    */
   matched: bigint;
 
   /**
+   * How many of them were made due.
+   *
    * @generated from field: int64 sent = 8;
    */
   sent: bigint;
@@ -289,6 +305,38 @@ export declare type Replay = Message<"passbus.v1.Replay"> & {
    * @generated from field: google.protobuf.Timestamp finished_at = 10;
    */
   finishedAt?: Timestamp | undefined;
+
+  /**
+   * How many were left alone: still open, without their event or an enabled subscription, or not wanted by the target.
+   *
+   * @generated from field: int64 skipped = 11;
+   */
+  skipped: bigint;
+
+  /**
+   * There are more than `matched`: it was counted no further.
+   *
+   * @generated from field: bool matched_at_least = 12;
+   */
+  matchedAtLeast: boolean;
+
+  /**
+   * Of those made due: not ended yet. The next two: ended. One that was made due again meanwhile, by a retry or another
+   * replay, is in none of the three.
+   *
+   * @generated from field: int64 pending = 13;
+   */
+  pending: bigint;
+
+  /**
+   * @generated from field: int64 delivered = 14;
+   */
+  delivered: bigint;
+
+  /**
+   * @generated from field: int64 failed = 15;
+   */
+  failed: bigint;
 };
 
 /**
@@ -302,12 +350,14 @@ export declare const ReplaySchema: GenMessage<Replay>;
  */
 export declare type CreateReplayRequest = Message<"passbus.v1.CreateReplayRequest"> & {
   /**
+   * Its filter, target, rate and fresh_ids; the rest is set by passbus.
+   *
    * @generated from field: passbus.v1.Replay replay = 1;
    */
   replay?: Replay | undefined;
 
   /**
-   * Count only.
+   * Count only, up to 1,000,000: nothing is made.
    *
    * @generated from field: bool dry_run = 2;
    */
@@ -373,6 +423,8 @@ export declare const GetReplayResponseSchema: GenMessage<GetReplayResponse>;
  */
 export declare type ListReplaysRequest = Message<"passbus.v1.ListReplaysRequest"> & {
   /**
+   * 1 to 500; 0 is 50.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
@@ -399,6 +451,8 @@ export declare type ListReplaysResponse = Message<"passbus.v1.ListReplaysRespons
   replays: Replay[];
 
   /**
+   * Empty on the last page.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -409,6 +463,70 @@ export declare type ListReplaysResponse = Message<"passbus.v1.ListReplaysRespons
  * Use `create(ListReplaysResponseSchema)` to create a new message.
  */
 export declare const ListReplaysResponseSchema: GenMessage<ListReplaysResponse>;
+
+/**
+ * @generated from message passbus.v1.PauseReplayRequest
+ */
+export declare type PauseReplayRequest = Message<"passbus.v1.PauseReplayRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message passbus.v1.PauseReplayRequest.
+ * Use `create(PauseReplayRequestSchema)` to create a new message.
+ */
+export declare const PauseReplayRequestSchema: GenMessage<PauseReplayRequest>;
+
+/**
+ * @generated from message passbus.v1.PauseReplayResponse
+ */
+export declare type PauseReplayResponse = Message<"passbus.v1.PauseReplayResponse"> & {
+  /**
+   * @generated from field: passbus.v1.Replay replay = 1;
+   */
+  replay?: Replay | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.PauseReplayResponse.
+ * Use `create(PauseReplayResponseSchema)` to create a new message.
+ */
+export declare const PauseReplayResponseSchema: GenMessage<PauseReplayResponse>;
+
+/**
+ * @generated from message passbus.v1.ResumeReplayRequest
+ */
+export declare type ResumeReplayRequest = Message<"passbus.v1.ResumeReplayRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message passbus.v1.ResumeReplayRequest.
+ * Use `create(ResumeReplayRequestSchema)` to create a new message.
+ */
+export declare const ResumeReplayRequestSchema: GenMessage<ResumeReplayRequest>;
+
+/**
+ * @generated from message passbus.v1.ResumeReplayResponse
+ */
+export declare type ResumeReplayResponse = Message<"passbus.v1.ResumeReplayResponse"> & {
+  /**
+   * @generated from field: passbus.v1.Replay replay = 1;
+   */
+  replay?: Replay | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.ResumeReplayResponse.
+ * Use `create(ResumeReplayResponseSchema)` to create a new message.
+ */
+export declare const ResumeReplayResponseSchema: GenMessage<ResumeReplayResponse>;
 
 /**
  * @generated from message passbus.v1.CancelReplayRequest
@@ -633,6 +751,8 @@ export enum ReplayState {
   PAUSED = 2,
 
   /**
+   * Each was attempted once at least; those that failed are tried again by their schedule.
+   *
    * @generated from enum value: REPLAY_STATE_FINISHED = 3;
    */
   FINISHED = 3,
@@ -683,6 +803,9 @@ export declare const DeliveryService: GenService<{
     output: typeof RetryDeliveryResponseSchema;
   },
   /**
+   * Ends a delivery that waits or is held: it is not sent. FAILED_PRECONDITION while it is attempted, and where it has
+   * ended already.
+   *
    * @generated from rpc passbus.v1.DeliveryService.CancelDelivery
    */
   cancelDelivery: {
@@ -691,6 +814,8 @@ export declare const DeliveryService: GenService<{
     output: typeof CancelDeliveryResponseSchema;
   },
   /**
+   * Sends again what was sent before, as a job. docs/replays.md says how.
+   *
    * @generated from rpc passbus.v1.DeliveryService.CreateReplay
    */
   createReplay: {
@@ -707,6 +832,8 @@ export declare const DeliveryService: GenService<{
     output: typeof GetReplayResponseSchema;
   },
   /**
+   * Newest first, without the numbers of pending, delivered and failed.
+   *
    * @generated from rpc passbus.v1.DeliveryService.ListReplays
    */
   listReplays: {
@@ -715,6 +842,26 @@ export declare const DeliveryService: GenService<{
     output: typeof ListReplaysResponseSchema;
   },
   /**
+   * Makes nothing more due until it is resumed; what is due already is sent.
+   *
+   * @generated from rpc passbus.v1.DeliveryService.PauseReplay
+   */
+  pauseReplay: {
+    methodKind: "unary";
+    input: typeof PauseReplayRequestSchema;
+    output: typeof PauseReplayResponseSchema;
+  },
+  /**
+   * @generated from rpc passbus.v1.DeliveryService.ResumeReplay
+   */
+  resumeReplay: {
+    methodKind: "unary";
+    input: typeof ResumeReplayRequestSchema;
+    output: typeof ResumeReplayResponseSchema;
+  },
+  /**
+   * Makes nothing more due; what is due already, 1,000 at most, is sent.
+   *
    * @generated from rpc passbus.v1.DeliveryService.CancelReplay
    */
   cancelReplay: {
@@ -723,6 +870,9 @@ export declare const DeliveryService: GenService<{
     output: typeof CancelReplayResponseSchema;
   },
   /**
+   * The replay now, whenever it has got on, and at least every 30 seconds; once a second at most. Ends when the replay
+   * is finished or cancelled. What TailEvents says of the number of streams and of their end holds here too.
+   *
    * @generated from rpc passbus.v1.DeliveryService.WatchReplay
    */
   watchReplay: {

@@ -6,6 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import type { Message } from "@bufbuild/protobuf";
 import type { PassEvent, PassEventType } from "./pass_event_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { OperationalEventType } from "./operational_event_pb.js";
 
 /**
  * Describes the file passbus/v1/event_service.proto.
@@ -29,6 +30,13 @@ export declare type StoredEvent = Message<"passbus.v1.StoredEvent"> & {
    * @generated from field: google.protobuf.Timestamp accepted_at = 2;
    */
   acceptedAt?: Timestamp | undefined;
+
+  /**
+   * Set where the payload is kept no longer: of the event there is its id, type, tenant, entity and the pass's id left.
+   *
+   * @generated from field: google.protobuf.Timestamp payload_dropped_at = 3;
+   */
+  payloadDroppedAt?: Timestamp | undefined;
 };
 
 /**
@@ -174,7 +182,7 @@ export declare const PublishEventStreamResponseSchema: GenMessage<PublishEventSt
  */
 export declare type PublishError = Message<"passbus.v1.PublishError"> & {
   /**
-   * A code of docs/errors.md. After log.unavailable, the event may be sent again.
+   * A code of docs/errors.md. After log.unavailable or limit.backlog, the event may be sent again.
    *
    * @generated from field: string code = 1;
    */
@@ -265,6 +273,13 @@ export declare type ListEventsRequest = Message<"passbus.v1.ListEventsRequest"> 
    * @generated from field: google.protobuf.Timestamp end_time = 6;
    */
   endTime?: Timestamp | undefined;
+
+  /**
+   * Events of passbus itself, of this type. Not together with type.
+   *
+   * @generated from field: passbus.v1.OperationalEventType operational_event_type = 7;
+   */
+  operationalEventType: OperationalEventType;
 };
 
 /**
@@ -309,6 +324,13 @@ export declare type TailEventsRequest = Message<"passbus.v1.TailEventsRequest"> 
    * @generated from field: passbus.v1.PassEventType type = 2;
    */
   type: PassEventType;
+
+  /**
+   * Events of passbus itself, of this type. Not together with type.
+   *
+   * @generated from field: passbus.v1.OperationalEventType operational_event_type = 3;
+   */
+  operationalEventType: OperationalEventType;
 };
 
 /**

@@ -9,6 +9,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Pass } from "../../io/pass_pb.js";
 import type { CouponEventId, MembershipEventId } from "../../io/integrations_pb.js";
+import type { OperationalEvent } from "./operational_event_pb.js";
 
 /**
  * Describes the file passbus/v1/pass_event.proto.
@@ -108,6 +109,13 @@ export declare type PassEvent = Message<"passbus.v1.PassEvent"> & {
     value: CouponEventId;
     case: "couponEvent";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * Set in passbus's own events, which have no type and no pass. Refused in what is published.
+   *
+   * @generated from field: passbus.v1.OperationalEvent operational_event = 20;
+   */
+  operationalEvent?: OperationalEvent | undefined;
 };
 
 /**

@@ -6,6 +6,7 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import type { Message } from "@bufbuild/protobuf";
 import type { PassEventType } from "./pass_event_pb.js";
 import type { PassProtocol } from "../../io/pass_pb.js";
+import type { OperationalEventType } from "./operational_event_pb.js";
 import type { ActionMethod, CouponEventId, FieldMapping, MembershipEventId } from "../../io/integrations_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
@@ -100,6 +101,10 @@ export declare type Subscription = Message<"passbus.v1.Subscription"> & {
   headers: { [key: string]: string };
 
   /**
+   * Events of passbus itself, beside event_types. Where these are named and event_types is empty, it gets nothing else.
+   * It gets those about the other subscriptions of its scope (an organisation's gets those of all entities'), never one
+   * about itself or its own URL. FORMAT_STANDARD and FORMAT_CLOUDEVENTS can say them.
+   *
    * @generated from field: repeated passbus.v1.OperationalEventType operational_events = 14;
    */
   operationalEvents: OperationalEventType[];
@@ -186,7 +191,8 @@ export declare type Subscription = Message<"passbus.v1.Subscription"> & {
 export declare const SubscriptionSchema: GenMessage<Subscription>;
 
 /**
- * How an endpoint has been doing.
+ * How an endpoint has been doing. As its workers wrote it: a change of the breaker at once, the rest within 5 s of a
+ * failure, and within a minute of a success after another.
  *
  * @generated from message passbus.v1.EndpointHealth
  */
@@ -197,6 +203,48 @@ export declare type EndpointHealth = Message<"passbus.v1.EndpointHealth"> & {
    * @generated from field: google.protobuf.Timestamp failing_since = 1;
    */
   failingSince?: Timestamp | undefined;
+
+  /**
+   * @generated from field: passbus.v1.EndpointCondition condition = 2;
+   */
+  condition: EndpointCondition;
+
+  /**
+   * @generated from field: passbus.v1.BreakerState breaker = 3;
+   */
+  breaker: BreakerState;
+
+  /**
+   * While the breaker is open: from when on one delivery is tried. While half-open: when another is, if nothing comes of
+   * the one that is being tried.
+   *
+   * @generated from field: google.protobuf.Timestamp next_probe_at = 4;
+   */
+  nextProbeAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_success_at = 5;
+   */
+  lastSuccessAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_failure_at = 6;
+   */
+  lastFailureAt?: Timestamp | undefined;
+
+  /**
+   * Attempts since the last success.
+   *
+   * @generated from field: uint32 consecutive_failures = 7;
+   */
+  consecutiveFailures: number;
+
+  /**
+   * The error code of the last failure.
+   *
+   * @generated from field: string last_error = 8;
+   */
+  lastError: string;
 };
 
 /**
@@ -257,13 +305,16 @@ export declare type DeliveryPolicy = Message<"passbus.v1.DeliveryPolicy"> & {
   attemptTimeout?: Duration | undefined;
 
   /**
-   * Requests a second; 0 is unlimited.
+   * Requests a second over all workers, 0.01 to 10,000; 0 is unlimited.
    *
    * @generated from field: double rate_per_second = 3;
    */
   ratePerSecond: number;
 
   /**
+   * How many may go at once after a rest, 1 to 10,000; only with rate_per_second. 0: as many as the rate has in a second,
+   * and one at least.
+   *
    * @generated from field: uint32 burst = 4;
    */
   burst: number;
@@ -276,6 +327,8 @@ export declare type DeliveryPolicy = Message<"passbus.v1.DeliveryPolicy"> & {
   maxInFlight: number;
 
   /**
+   * Default: none.
+   *
    * @generated from field: passbus.v1.Ordering ordering = 6;
    */
   ordering: Ordering;
@@ -286,6 +339,9 @@ export declare type DeliveryPolicy = Message<"passbus.v1.DeliveryPolicy"> & {
   whileDisabled: WhileDisabled;
 
   /**
+   * While the endpoint is behind, several UPDATED of one pass become the newest one; the others are CANCELLED, with its
+   * id in `folded_into`. Never over an event of another type.
+   *
    * @generated from field: bool conflate = 8;
    */
   conflate: boolean;
@@ -525,53 +581,6 @@ export enum WhileDisabled {
 export declare const WhileDisabledSchema: GenEnum<WhileDisabled>;
 
 /**
- * Events of passbus itself that a subscription can ask for.
- *
- * @generated from enum passbus.v1.OperationalEventType
- */
-export enum OperationalEventType {
-  /**
-   * @generated from enum value: OPERATIONAL_EVENT_TYPE_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * @generated from enum value: OPERATIONAL_EVENT_TYPE_SUBSCRIPTION_DISABLED = 1;
-   */
-  SUBSCRIPTION_DISABLED = 1,
-
-  /**
-   * @generated from enum value: OPERATIONAL_EVENT_TYPE_ENDPOINT_FAILING = 2;
-   */
-  ENDPOINT_FAILING = 2,
-
-  /**
-   * @generated from enum value: OPERATIONAL_EVENT_TYPE_ENDPOINT_RECOVERED = 3;
-   */
-  ENDPOINT_RECOVERED = 3,
-
-  /**
-   * @generated from enum value: OPERATIONAL_EVENT_TYPE_DELIVERY_FAILED = 4;
-   */
-  DELIVERY_FAILED = 4,
-
-  /**
-   * @generated from enum value: OPERATIONAL_EVENT_TYPE_DELIVERY_EXPIRED = 5;
-   */
-  DELIVERY_EXPIRED = 5,
-
-  /**
-   * @generated from enum value: OPERATIONAL_EVENT_TYPE_FILTER_FAILED = 6;
-   */
-  FILTER_FAILED = 6,
-}
-
-/**
- * Describes the enum passbus.v1.OperationalEventType.
- */
-export declare const OperationalEventTypeSchema: GenEnum<OperationalEventType>;
-
-/**
  * Which API made a subscription, and so by whose rules its URL and its scope's limit are judged.
  *
  * @generated from enum passbus.v1.Origin
@@ -601,6 +610,80 @@ export enum Origin {
  * Describes the enum passbus.v1.Origin.
  */
 export declare const OriginSchema: GenEnum<Origin>;
+
+/**
+ * How an endpoint is doing, in one word.
+ *
+ * @generated from enum passbus.v1.EndpointCondition
+ */
+export enum EndpointCondition {
+  /**
+   * @generated from enum value: ENDPOINT_CONDITION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The newest attempt succeeded, or none was made.
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_HEALTHY = 1;
+   */
+  HEALTHY = 1,
+
+  /**
+   * The newest attempt failed.
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_FAILING = 2;
+   */
+  FAILING = 2,
+
+  /**
+   * Its breaker is open or half-open: its deliveries wait.
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_OPEN = 3;
+   */
+  OPEN = 3,
+}
+
+/**
+ * Describes the enum passbus.v1.EndpointCondition.
+ */
+export declare const EndpointConditionSchema: GenEnum<EndpointCondition>;
+
+/**
+ * Whether an endpoint gets its deliveries.
+ *
+ * @generated from enum passbus.v1.BreakerState
+ */
+export enum BreakerState {
+  /**
+   * @generated from enum value: BREAKER_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: BREAKER_STATE_CLOSED = 1;
+   */
+  CLOSED = 1,
+
+  /**
+   * It gets none; they wait, and use up nothing of their schedules.
+   *
+   * @generated from enum value: BREAKER_STATE_OPEN = 2;
+   */
+  OPEN = 2,
+
+  /**
+   * One is being tried.
+   *
+   * @generated from enum value: BREAKER_STATE_HALF_OPEN = 3;
+   */
+  HALF_OPEN = 3,
+}
+
+/**
+ * Describes the enum passbus.v1.BreakerState.
+ */
+export declare const BreakerStateSchema: GenEnum<BreakerState>;
 
 /**
  * How PASS_EVENT_TYPE_UNINSTALLED is named in FORMAT_PASSKIT.

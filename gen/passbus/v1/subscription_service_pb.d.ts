@@ -4,8 +4,9 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Format, State, Subscription } from "./subscription_pb.js";
+import type { EndpointCondition, Format, State, Subscription } from "./subscription_pb.js";
 import type { PassEventType } from "./pass_event_pb.js";
+import type { OperationalEventType } from "./operational_event_pb.js";
 import type { Duration, FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Attempt } from "./delivery_pb.js";
 
@@ -155,6 +156,20 @@ export declare type ListSubscriptionsRequest = Message<"passbus.v1.ListSubscript
    * @generated from field: string text = 9;
    */
   text: string;
+
+  /**
+   * Names this one among its operational_events.
+   *
+   * @generated from field: passbus.v1.OperationalEventType operational_event = 10;
+   */
+  operationalEvent: OperationalEventType;
+
+  /**
+   * Its endpoint is in this condition.
+   *
+   * @generated from field: passbus.v1.EndpointCondition health = 11;
+   */
+  health: EndpointCondition;
 };
 
 /**
@@ -314,6 +329,13 @@ export declare type TestSubscriptionRequest = Message<"passbus.v1.TestSubscripti
    * @generated from field: passbus.v1.PassEventType event_type = 2;
    */
   eventType: PassEventType;
+
+  /**
+   * In place of event_type: an event of passbus itself.
+   *
+   * @generated from field: passbus.v1.OperationalEventType operational_event_type = 3;
+   */
+  operationalEventType: OperationalEventType;
 };
 
 /**
@@ -466,6 +488,14 @@ export declare type PreviewPayloadRequest = Message<"passbus.v1.PreviewPayloadRe
      */
     value: PassEventType;
     case: "sample";
+  } | {
+    /**
+     * The built-in sample of an event of passbus itself.
+     *
+     * @generated from field: passbus.v1.OperationalEventType operational_sample = 4;
+     */
+    value: OperationalEventType;
+    case: "operationalSample";
   } | { case: undefined; value?: undefined };
 };
 

@@ -3,6 +3,9 @@
  * which is handed over; keys and headers go as text.
  */
 
+/** Why an append was refused: too many records wait for their work to be durable. */
+export const BACKLOG = "backlog";
+
 export interface RecordRows {
   readonly keys: readonly string[];
   /** JSON, one for each record. */
@@ -18,7 +21,7 @@ export interface ReadRows extends RecordRows {
 
 /** All calls that the log's thread answers. */
 export interface LogCalls {
-  /** null: all are durable; else the reason why none is. */
+  /** null: all are durable; else the reason why none is, which is `BACKLOG` where the log has as much as it may. */
   append(records: RecordRows): string | null;
   /** Begins a reader, which ends the one before. */
   open(none: null): { readonly generation: number; readonly topic: string };

@@ -179,7 +179,7 @@ describe("the log's group commit", () => {
       transactions += 1;
       durably(write);
     };
-    const service = new LogService(file, "t", () => 5);
+    const service = new LogService(file, { topic: "t", maxBacklog: Number.POSITIVE_INFINITY, now: () => 5 });
     const { generation } = (await service.handlers.open(null)) as { generation: number };
     const read = service.handlers.read(generation);
     const order: string[] = [];
@@ -206,7 +206,7 @@ describe("the log's group commit", () => {
     file.remove = () => {
       throw new Error("no room for that");
     };
-    const before = new LogService(file, "t", () => 5);
+    const before = new LogService(file, { topic: "t", maxBacklog: Number.POSITIVE_INFINITY, now: () => 5 });
     const { generation } = (await before.handlers.open(null)) as { generation: number };
     await before.handlers.append(rows("a", "b", "c"));
     await before.handlers.commit({ generation, offset: 2 });
@@ -223,7 +223,7 @@ describe("the log's group commit", () => {
 
   test("a position is not held up by appends that there is no room for", async () => {
     const file = new LogFile(directory, 16 * MIB);
-    const service = new LogService(file, "t", () => 5);
+    const service = new LogService(file, { topic: "t", maxBacklog: Number.POSITIVE_INFINITY, now: () => 5 });
     const { generation } = (await service.handlers.open(null)) as { generation: number };
     await service.handlers.append(rows("a", "b"));
     file.insert = () => {
@@ -245,7 +245,7 @@ describe("the log's group commit", () => {
       reads += 1;
       read(offset, wanted);
     };
-    const service = new LogService(file, "t", () => 5);
+    const service = new LogService(file, { topic: "t", maxBacklog: Number.POSITIVE_INFINITY, now: () => 5 });
     await service.handlers.append(rows("a"));
     const { generation } = (await service.handlers.open(null)) as { generation: number };
     await service.handlers.read(generation);

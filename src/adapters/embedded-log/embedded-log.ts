@@ -9,7 +9,7 @@ import type { MessagePort } from "node:worker_threads";
 import type { AppendResult, Assignment, LogLag, LogReader, LogWriter, NewRecord } from "../../intake/event-log.ts";
 import { CodedError } from "../../kernel/errors.ts";
 import { type CallClient, type CallThread, callClient, packBytes, startThread } from "../../kernel/thread-call.ts";
-import type { LogCalls, RecordRows } from "./calls.ts";
+import { BACKLOG, type LogCalls, type RecordRows } from "./calls.ts";
 import { LogPump } from "./log-pump.ts";
 
 export interface EmbeddedLogOptions {
@@ -19,12 +19,15 @@ export interface EmbeddedLogOptions {
   readonly topic: string;
   /** Appends fail while the log holds more; 16 GiB, if left out. */
   readonly maxBytes?: number;
+  /** Appends are refused while so many records, or more, are not committed; without it, as many as there is room for. */
+  readonly maxBacklog?: number;
 }
 
 export interface LogThreadData {
   readonly directory: string;
   readonly topic: string;
   readonly maxBytes: number;
+  readonly maxBacklog: number;
 }
 
 const MAX_BYTES = 16 * 1024 ** 3;
@@ -35,6 +38,7 @@ export function startEmbeddedLog(options: EmbeddedLogOptions): Promise<CallThrea
     directory: options.directory,
     topic: options.topic,
     maxBytes: options.maxBytes ?? MAX_BYTES,
+    maxBacklog: options.maxBacklog ?? Number.POSITIVE_INFINITY,
   } satisfies LogThreadData);
 }
 
@@ -44,6 +48,7 @@ function connected(port: MessagePort): CallClient<LogCalls> {
   return callClient<LogCalls>(port, () => new CodedError("log.unavailable", LOST));
 }
 
+/** `append` rejects with `limit.backlog`, nothing appended, while the log has as much as it may. */
 export interface EmbeddedLogWriter extends LogWriter {
   /** Ends this connection; what it had under way resolves as not durable. */
   close(): void;
@@ -59,11 +64,20 @@ export function embeddedLogWriter(port: MessagePort): EmbeddedLogWriter {
         .call("append", rows, [rows.values.buffer])
         // The answer is lost with the thread: the records may be durable or not, and nobody can say.
         .catch((error: unknown) => `unknown: ${error instanceof Error ? error.message : String(error)}`);
+      if (failure === BACKLOG) throw backlogFull();
       const result: AppendResult = failure === null ? { durable: true } : { durable: false, reason: failure };
       return records.map(() => result);
     },
     close: () => calls.close(),
   };
+}
+
+/** A producer that waits so long and tries again finds room as soon as there is some, and costs little until then. */
+const RETRY_AFTER_MS = 1_000;
+
+function backlogFull(): CodedError {
+  const message = "the log has as many records that wait as it may (PASSBUS_MAX_BACKLOG); try again later";
+  return new CodedError("limit.backlog", message, { retryAfterMs: RETRY_AFTER_MS });
 }
 
 function recordRows(records: readonly NewRecord[]): RecordRows & { readonly values: Uint8Array<ArrayBuffer> } {

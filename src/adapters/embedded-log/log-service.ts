@@ -4,7 +4,7 @@
  */
 import { CodedError } from "../../kernel/errors.ts";
 import { type CallHandlers, cutBytes, packBytes, Transferring } from "../../kernel/thread-call.ts";
-import type { LogCalls, ReadRows, RecordRows } from "./calls.ts";
+import { BACKLOG, type LogCalls, type ReadRows, type RecordRows } from "./calls.ts";
 import type { FileRecord, LogFile } from "./log-file.ts";
 import { Tail } from "./tail.ts";
 
@@ -18,6 +18,17 @@ const COMMIT_BYTES = 8 * 1024 * 1024;
 
 /** Committed records are removed so many at a time, which takes about a millisecond. */
 const REMOVE_RECORDS = 512;
+
+/** Of appends that wait for a transaction: a disk that is slow must not fill memory. */
+const WAITING_BYTES = 64 * 1024 * 1024;
+
+export interface LogServiceOptions {
+  readonly topic: string;
+  /** Records that are not committed before appends are refused. */
+  readonly maxBacklog: number;
+  /** The wall clock, in milliseconds. */
+  readonly now: () => number;
+}
 
 interface WaitingAppend {
   readonly records: RecordRows;
@@ -42,6 +53,7 @@ interface Reader {
 export class LogService {
   readonly #file: LogFile;
   readonly #topic: string;
+  readonly #maxBacklog: number;
   readonly #now: () => number;
   #nextOffset: number;
   #committed: number;
@@ -50,13 +62,17 @@ export class LogService {
   #generation = 0;
   #reader: Reader | undefined;
   #appends: WaitingAppend[] = [];
+  /** In `#appends`. */
+  #waitingRecords = 0;
+  #waitingBytes = 0;
   #commits: WaitingCommit[] = [];
   #scheduled = false;
   #closed = false;
 
-  constructor(file: LogFile, topic: string, now: () => number) {
+  constructor(file: LogFile, { topic, maxBacklog, now }: LogServiceOptions) {
     this.#file = file;
     this.#topic = topic;
+    this.#maxBacklog = maxBacklog;
     this.#now = now;
     const state = file.state();
     this.#nextOffset = state.nextOffset;
@@ -66,11 +82,15 @@ export class LogService {
   }
 
   readonly handlers: CallHandlers<LogCalls> = {
-    append: (records) =>
-      new Promise((resolve) => {
+    append: (records) => {
+      if (this.#isFull()) return BACKLOG;
+      return new Promise((resolve) => {
         this.#appends.push({ records, resolve });
+        this.#waitingRecords += records.keys.length;
+        this.#waitingBytes += records.values.byteLength;
         this.#schedule();
-      }),
+      });
+    },
     open: () => this.#open(),
     read: (generation) => this.#read(generation),
     commit: ({ generation, offset }) => {
@@ -87,6 +107,12 @@ export class LogService {
     },
     lag: () => this.#nextOffset - this.#committed,
   };
+
+  /** Looked at before an append and not within it: the last one taken may go over by its own size. */
+  #isFull(): boolean {
+    const backlog = this.#nextOffset - this.#committed + this.#waitingRecords;
+    return backlog >= this.#maxBacklog || this.#waitingBytes >= WAITING_BYTES;
+  }
 
   close(): void {
     while (this.#appends.length > 0 || this.#commits.length > 0) this.#commit();
@@ -111,6 +137,10 @@ export class LogService {
 
   #commit(): void {
     const appends = this.#takeAppends();
+    for (const { records } of appends) {
+      this.#waitingRecords -= records.keys.length;
+      this.#waitingBytes -= records.values.byteLength;
+    }
     const commits = this.#commits;
     this.#commits = [];
     const records = this.#number(appends);

@@ -7,5 +7,6 @@ import { LogService } from "./log-service.ts";
 
 serveThread<LogCalls>((given) => {
   const data = given as LogThreadData;
-  return new LogService(new LogFile(data.directory, data.maxBytes), data.topic, Date.now);
+  const { topic, maxBacklog } = data;
+  return new LogService(new LogFile(data.directory, data.maxBytes), { topic, maxBacklog, now: Date.now });
 });

@@ -3,6 +3,7 @@ import { buildConnector } from "undici";
 import { isAllowedAddress, type NetworkSet } from "../../kernel/addresses.ts";
 import { CodedError } from "../../kernel/errors.ts";
 import { refusedAddress } from "../../kernel/url.ts";
+import { type OutboundProxy, openTunnel } from "./proxy.ts";
 import type { ResolveHost } from "./resolver.ts";
 
 export interface ConnectorOptions {
@@ -11,6 +12,10 @@ export interface ConnectorOptions {
   readonly connectTimeoutMs: number;
   /** Certificate authorities to trust instead of Node's own, in PEM. */
   readonly ca?: string | undefined;
+  /** Webhooks leave through it. */
+  readonly proxy?: OutboundProxy | undefined;
+  /** The address of this machine that connections leave from. */
+  readonly egressAddress?: string | undefined;
   /** Is shown each socket as it begins to connect. */
   readonly watch?: (socket: Socket) => void;
 }
@@ -21,14 +26,17 @@ export interface ConnectorOptions {
  * looks (DNS rebinding) gains nothing. A kept-alive connection stays with the address it was made to.
  */
 export function guardedConnector(options: ConnectorOptions): buildConnector.connector {
-  const { allowedNetworks, resolve, connectTimeoutMs, ca, watch } = options;
+  const { allowedNetworks, resolve, connectTimeoutMs, ca, watch, proxy, egressAddress } = options;
+  const lookup = guardedLookup(resolve, allowedNetworks);
   const connect = buildConnector({
     // HTTP/1.1 alone: one slow response can't hold up others on its connection.
     allowH2: false,
     timeout: connectTimeoutMs,
     // Said outright, so that NODE_TLS_REJECT_UNAUTHORIZED can't switch it off.
     rejectUnauthorized: true,
-    lookup: guardedLookup(resolve, allowedNetworks),
+    // Likewise, against --tls-min-v1.0.
+    minVersion: "TLSv1.2",
+    lookup,
     ...(ca === undefined ? {} : { ca }),
   });
   return (target, callback) => {
@@ -37,14 +45,48 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
       queueMicrotask(() => callback(refused(target.hostname), null));
       return;
     }
-    // undici 8.12 answers the socket, which its types don't say.
-    const begun: unknown = connect(target, (...[error, socket]) => {
+    const connected: buildConnector.Callback = (...[error, socket]) => {
       if (error !== null) return callback(error, null);
       socket.on("error", (reason) => noteReuse(reason, socket));
       return callback(null, socket);
-    });
+    };
+    const dialled = egressAddress === undefined ? target : { ...target, localAddress: egressAddress };
+    if (proxy !== undefined) {
+      tunnelled(dialled, proxy, lookup, connectTimeoutMs).then(
+        (socket) => {
+          if (target.protocol === "https:") connect({ ...dialled, httpSocket: socket }, connected);
+          else connected(null, socket);
+        },
+        (error) => callback(error, null),
+      );
+      return;
+    }
+    // undici 8.12 answers the socket, which its types don't say.
+    const begun: unknown = connect(dialled, connected);
     if (begun instanceof Socket) watch?.(begun);
   };
+}
+
+/** The way through the proxy, to an address that is looked up and checked here. */
+async function tunnelled(
+  target: buildConnector.Options,
+  proxy: OutboundProxy,
+  lookup: LookupFunction,
+  timeoutMs: number,
+): Promise<Socket> {
+  const { hostname, protocol, localAddress } = target;
+  const port = Number(target.port || (protocol === "https:" ? 443 : 80));
+  const address = isIP(hostname) === 0 ? await firstAddress(hostname, lookup) : hostname;
+  return openTunnel(proxy, { address, port }, { timeoutMs, localAddress: localAddress ?? undefined });
+}
+
+function firstAddress(hostname: string, lookup: LookupFunction): Promise<string> {
+  return new Promise((resolve, reject) => {
+    lookup(hostname, {}, (error, address) => {
+      if (error === null && typeof address === "string") resolve(address);
+      else reject(error ?? refused(hostname));
+    });
+  });
 }
 
 /** Answers node:net with the allowed addresses of a name; where it has none but forbidden ones, it is refused. */

@@ -69,7 +69,7 @@ describe("the direct sender", () => {
     const silent = await makeSender().send(request(`http://127.0.0.1:${mute.port}/`, { timeoutMs: 50 }));
     expect(silent.exchange).toMatchObject({ kind: "failure", reason: "attempt.timeout" });
     expect(Object.keys(silent.phases).sort()).toEqual(["connectMs", "totalMs"]);
-    const nobody = await makeSender().send(request("http://127.0.0.1:1/"));
+    const nobody = await makeSender().send(request("http://127.0.0.1:2/"));
     expect(nobody.exchange).toMatchObject({ kind: "failure", reason: "connect.refused" });
     expect(Object.keys(nobody.phases)).toEqual(["totalMs"]);
   });
@@ -108,7 +108,7 @@ describe("the direct sender", () => {
   });
 
   it("refuses plain http where that is not allowed", async () => {
-    const { exchange } = await makeSender({ allowHttp: false }).send(request("http://127.0.0.1:1/"));
+    const { exchange } = await makeSender({ allowHttp: false }).send(request("http://127.0.0.1:2/"));
     expect(exchange).toMatchObject({ kind: "failure", reason: "url.invalid" });
   });
 

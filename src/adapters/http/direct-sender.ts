@@ -15,7 +15,15 @@ import { type HttpSenderOptions, notSent } from "./sender.ts";
 
 export type DirectSenderOptions = Pick<
   HttpSenderOptions,
-  "clock" | "allowHttp" | "allowedNetworks" | "resolve" | "connectTimeoutMs" | "ca"
+  | "clock"
+  | "allowHttp"
+  | "allowedNetworks"
+  | "allowedPorts"
+  | "proxy"
+  | "egressAddress"
+  | "resolve"
+  | "connectTimeoutMs"
+  | "ca"
 >;
 
 export function directSender(options: DirectSenderOptions): DirectSender {
@@ -62,12 +70,14 @@ function clientOptions(
   options: DirectSenderOptions & { readonly resolve: ResolveHost },
   stopwatch: Stopwatch,
 ): Client.Options {
-  const { allowedNetworks, connectTimeoutMs = 5_000, ca, resolve } = options;
+  const { allowedNetworks, connectTimeoutMs = 5_000, ca, resolve, proxy, egressAddress } = options;
   return {
     connect: guardedConnector({
       allowedNetworks,
       connectTimeoutMs,
       ca,
+      proxy,
+      egressAddress,
       resolve: (host) => stopwatch.resolving(resolve(host)),
       watch: (socket) => stopwatch.watch(socket),
     }),

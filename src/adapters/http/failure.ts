@@ -12,6 +12,7 @@ const BY_CODE: Readonly<Record<string, FailureReason>> = {
   ECONNREFUSED: "connect.refused",
   UND_ERR_CONNECT_TIMEOUT: "connect.timeout",
   UND_ERR_HEADERS_OVERFLOW: "response.invalid",
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "response.invalid",
   EPROTO: "tls.failed",
   SELF_SIGNED_CERT_IN_CHAIN: "tls.failed",
   DEPTH_ZERO_SELF_SIGNED_CERT: "tls.failed",

@@ -34,6 +34,7 @@ export class Flight implements Dispatcher.DispatchHandler {
   #hasAnswer = false;
   #isResent = false;
   #hasLanded = false;
+  #interims = 0;
   #status = 0;
   #headers: Record<string, string> = {};
   #excerpt: Uint8Array = NOTHING;
@@ -74,6 +75,12 @@ export class Flight implements Dispatcher.DispatchHandler {
     headers: Record<string, string | string[] | undefined>,
   ): void {
     // RFC 9110 §15.2: interim responses (103 Early Hints) may come first; the final one takes their place.
+    if (status < 200) {
+      this.#interims += 1;
+      const most = LIMITS.interimResponses;
+      if (this.#interims > most) this.fail("response.invalid", `more than ${most} interim responses`);
+      return;
+    }
     this.#status = status;
     this.#headers = singleValues(headers);
   }

@@ -267,6 +267,15 @@ describe("the deadline", () => {
     expect(await sendTo(server, { timeoutMs: 150 })).toMatchObject({ reason: "attempt.timeout" });
   });
 
+  it("is not waited for where interim responses flood it", async () => {
+    await using server = await tcpServer((socket) => {
+      socket.once("data", () => socket.write("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(33)));
+    });
+    const closed = server.closed();
+    expect(await sendTo(server)).toMatchObject({ reason: "response.invalid" });
+    await closed;
+  });
+
   it("counts the wait for a connection, and leaves that connection to the next request", async () => {
     const answers: (() => void)[] = [];
     await using server = await httpServer((_request, response) => {

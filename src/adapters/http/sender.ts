@@ -12,6 +12,7 @@ import { checkUrl, type EndpointUrl } from "../../kernel/url.ts";
 import { guardedConnector } from "./connector.ts";
 import { Flight, type Tower } from "./flight.ts";
 import { type OpenPool, Pools } from "./pools.ts";
+import type { OutboundProxy } from "./proxy.ts";
 import { type ResolveHost, systemResolver } from "./resolver.ts";
 
 export interface HttpSenderOptions {
@@ -20,6 +21,12 @@ export interface HttpSenderOptions {
   readonly allowHttp: boolean;
   /** Networks that endpoints may lie in although they are not public. */
   readonly allowedNetworks: NetworkSet;
+  /** The only ports that endpoints may have; left out or empty: any that no other protocol owns. */
+  readonly allowedPorts?: readonly number[];
+  /** Webhooks leave through it. */
+  readonly proxy?: OutboundProxy | undefined;
+  /** The address of this machine that connections leave from. */
+  readonly egressAddress?: string | undefined;
   /** Default: DNS, then the system. */
   readonly resolve?: ResolveHost;
   /** Default 5,000. */
@@ -64,7 +71,14 @@ class HttpSender implements Sender, Tower {
       maxPools: options.maxPools ?? 1_024,
       pool: {
         connections: options.connectionsPerOrigin ?? LIMITS.inFlight,
-        connect: guardedConnector({ allowedNetworks, resolve, connectTimeoutMs, ca: options.ca }),
+        connect: guardedConnector({
+          allowedNetworks,
+          resolve,
+          connectTimeoutMs,
+          ca: options.ca,
+          proxy: options.proxy,
+          egressAddress: options.egressAddress,
+        }),
         // Or the pool would make one connection at first, to learn the protocol.
         allowH2: false,
         pipelining: 1,

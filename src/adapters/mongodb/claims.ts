@@ -7,6 +7,7 @@
  * Rows are taken by one update that matches only what is still due, and so each by one worker alone, and are then read
  * back by the token that it left.
  */
+import { ClaimTurns } from "../../delivery/claim-shares.ts";
 import type { ClaimedDelivery, ClaimRequest, ClaimResult } from "../../delivery/delivery-store.ts";
 import type { DeliveryWriter } from "./deliveries.ts";
 import {
@@ -49,7 +50,7 @@ export class Claims {
   readonly #events: EventTable;
   readonly #writer: DeliveryWriter;
   readonly #lookRows: number;
-  #lastServed = "";
+  readonly #turns = new ClaimTurns();
   /** Claims that go without the quick look, since it did not take in everything. */
   #crowded = 0;
 
@@ -61,10 +62,9 @@ export class Claims {
   }
 
   async claim(request: ClaimRequest): Promise<ClaimResult> {
-    const due = await this.#due(request.nowMs);
+    const due = request.stopped.length === 0 ? await this.#due(request.nowMs) : await this.#dueOfOthers(request);
     const free = queues(due.lanes, request);
-    const { rows, lastServed } = await shareOut(free, request.limit, this.#lastServed, due.rows);
-    this.#lastServed = lastServed ?? this.#lastServed;
+    const rows = await shareOut(free, request.limit, this.#turns, due.rows);
     // All that was due was taken, as far as can be told: the crowd is gone.
     if (free.length === due.lanes.length && rows.length < request.limit) this.#crowded = 0;
     const leaseUntilMs = request.nowMs + request.leaseMs;
@@ -100,6 +100,16 @@ export class Claims {
       rows: async (lane, from, count) => byLane.get(lane)?.slice(from, from + count) ?? [],
       nextMs: found[due.length]?.workAt,
     };
+  }
+
+  /**
+   * Less what is stopped, of which any number may be due: the quick look could see nothing else. Work that becomes due
+   * soon is seen with it, which costs a look too many, and no more.
+   */
+  async #dueOfOthers({ nowMs, stopped }: ClaimRequest): Promise<Due> {
+    const due = await this.#crowdedDue(nowMs);
+    const left = new Set(stopped);
+    return { ...due, lanes: due.lanes.filter((lane) => !left.has(tenantOf(tenantOfLane(lane)).organisation)) };
   }
 
   async #crowdedDue(nowMs: number): Promise<Due> {
@@ -188,8 +198,8 @@ export class Claims {
           id: `att_no_event_${fence}`,
           startedAtMs: nowMs,
           durationMs: 0,
-          errorCode: "internal",
-          errorMessage: "the event of this delivery is not in the store",
+          errorCode: "event.payload_dropped",
+          errorMessage: "the event of this delivery, or its payload, is kept no longer",
         },
         next: { status: "failed", finishedAtMs: nowMs },
       })),
@@ -201,8 +211,9 @@ export class Claims {
 function queues(lanes: readonly string[], { slots, defaultSlots }: ClaimRequest): readonly Queue[] {
   const found: Queue[] = [];
   for (const lane of lanes) {
-    const free = slots.get(idOf(lane, tenantOfLane(lane))) ?? defaultSlots;
-    if (free > 0) found.push({ lane, slots: free });
+    const tenant = tenantOfLane(lane);
+    const free = slots.get(idOf(lane, tenant)) ?? defaultSlots;
+    if (free > 0) found.push({ organisation: tenantOf(tenant).organisation, lane, slots: free });
   }
   return found;
 }

@@ -1,4 +1,4 @@
-/** Dead letters, one a record of the log (protocol, rule 11). They have no expiry: people decide about them. */
+/** Dead letters, one a record of the log (protocol, rule 11). */
 import {
   type DeadLetter,
   type DeadLetterStore,
@@ -6,6 +6,7 @@ import {
   type KeptDeadLetter,
   letterToKeep,
 } from "../../intake/dead-letters.ts";
+import type { Clock } from "../../kernel/clock.ts";
 import { tenantKey } from "../../kernel/tenant.ts";
 import { COLLECTIONS, tenantOf } from "./documents.ts";
 import { page } from "./pages.ts";
@@ -19,6 +20,8 @@ interface DeadLetterDocument extends Stored {
   readonly partition: number;
   readonly offset: number;
   readonly appendedAt: number;
+  /** When it came: its retention runs from here, or from when it was appended. */
+  readonly keptFrom?: number;
   readonly key: Uint8Array | null;
   readonly value: Uint8Array | null;
   /** JSON, since a header's name may hold dots and dollars. */
@@ -28,11 +31,12 @@ interface DeadLetterDocument extends Stored {
   readonly redrivenAt?: number;
 }
 
-export function deadLetterStore(wire: Wire): DeadLetterStore {
+export function deadLetterStore(wire: Wire, clock: Clock): DeadLetterStore {
+  const kept = (letter: DeadLetter) => documentOf(letter, clock.now());
   return {
     /** A letter that is there already stays as it is, with what is noted of it. */
     async put(letters) {
-      if (letters.length > 0) await wire.insert(COLLECTIONS.deadLetters, letters.map(documentOf), documentBytes);
+      if (letters.length > 0) await wire.insert(COLLECTIONS.deadLetters, letters.map(kept), documentBytes);
     },
     list: (tenant, { reason }, request) =>
       page<DeadLetterDocument, KeptDeadLetter>(wire, COLLECTIONS.deadLetters, {
@@ -61,7 +65,7 @@ export function deadLetterStore(wire: Wire): DeadLetterStore {
   };
 }
 
-function documentOf(letter: DeadLetter): DeadLetterDocument {
+function documentOf(letter: DeadLetter, keptFrom: number): DeadLetterDocument {
   const { id, tenant, reason, message, truncated, record } = letterToKeep(letter);
   return {
     _id: id,
@@ -72,6 +76,7 @@ function documentOf(letter: DeadLetter): DeadLetterDocument {
     partition: record.partition,
     offset: record.offset,
     appendedAt: record.appendedAtMs,
+    keptFrom,
     key: record.key,
     value: record.value,
     headers: JSON.stringify(record.headers),

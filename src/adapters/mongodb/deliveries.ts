@@ -9,7 +9,7 @@ import type { Document } from "mongodb";
 import type { DeliveryWrite } from "../../delivery/delivery-store.ts";
 import { CodedError } from "../../kernel/errors.ts";
 import { LIMITS } from "../../kernel/limits.ts";
-import { ATTEMPTING, COLLECTIONS, type DeliveryDocument } from "./documents.ts";
+import { ATTEMPTING, COLLECTIONS, DELIVERED, type DeliveryDocument } from "./documents.ts";
 import { merge, type PreparedWrite, prepare } from "./merge.ts";
 import type { UpdateStatement, Wire } from "./wire.ts";
 
@@ -55,8 +55,10 @@ export class DeliveryWriter {
       if (placed.length > 1) unsettled.push(...placed);
       else for (const { place, write } of placed) sort(place, write, firsts, outcomes);
     }
-    const [metRows, notMatched] = await Promise.all([this.#insert(firsts), this.#update(outcomes)]);
-    unsettled.push(...metRows, ...notMatched);
+    const inOrder = firsts.filter(({ write }) => keepsOrder(write));
+    const anyhow = inOrder.length === 0 ? firsts : firsts.filter(({ write }) => !keepsOrder(write));
+    const met = await Promise.all([this.#insert(anyhow), this.#insertInOrder(inOrder), this.#update(outcomes)]);
+    unsettled.push(...met.flat());
     await this.#settle(unsettled, applied);
     return applied;
   }
@@ -86,6 +88,14 @@ export class DeliveryWriter {
     if (firsts.length === 0) return [];
     const documents = firsts.map(({ write }) => write.document);
     const taken = await this.#wire.insert(COLLECTIONS.deliveries, documents, documentBytes);
+    return taken.flatMap((place) => firsts[place] ?? []);
+  }
+
+  /** Those that met a row, of writes of which none may be there before an earlier one of its pass. */
+  async #insertInOrder(firsts: readonly Placed<First>[]): Promise<readonly Placed[]> {
+    if (firsts.length === 0) return [];
+    const documents = firsts.map(({ write }) => write.document);
+    const taken = await this.#wire.insertInOrder(COLLECTIONS.deliveries, documents, documentBytes);
     return taken.flatMap((place) => firsts[place] ?? []);
   }
 
@@ -139,6 +149,11 @@ export class DeliveryWriter {
     const matched = updates.length === 0 ? 0 : await this.#wire.update(COLLECTIONS.deliveries, updates, rowBytes);
     return taken.length === 0 && matched === updates.length;
   }
+}
+
+/** What was delivered holds nobody back, so it may come late. */
+function keepsOrder({ document }: First): boolean {
+  return document.sequence !== undefined && document.status !== DELIVERED;
 }
 
 function sort(place: number, write: PreparedWrite, firsts: Placed<First>[], outcomes: Placed<Outcome>[]): void {

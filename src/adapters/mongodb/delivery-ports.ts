@@ -1,5 +1,6 @@
 /** DeliveryStore and DeliveryLog: the group commit, claims, sweeps, lists and retries over the tables. */
 import type { Filter } from "mongodb";
+import type { ChainStore } from "../../delivery/chains-store.ts";
 import type {
   DeliveryFilter,
   DeliveryLog,
@@ -12,6 +13,7 @@ import type {
 } from "../../delivery/delivery-store.ts";
 import type { Delivery } from "../../domain/delivery.ts";
 import { type Tenant, tenantKey } from "../../kernel/tenant.ts";
+import { Chains } from "./chains.ts";
 import { Claims } from "./claims.ts";
 import { DeliveryWriter, sameState } from "./deliveries.ts";
 import {
@@ -41,6 +43,10 @@ export class MongoDeliveries implements DeliveryStore, DeliveryLog {
   readonly #claims: Claims;
   readonly knownEvents: DeliveryStore["knownEvents"];
   readonly claim: DeliveryStore["claim"];
+  readonly openInChains: ChainStore["openInChains"];
+  readonly promote: ChainStore["promote"];
+  readonly promoteNext: ChainStore["promoteNext"];
+  readonly fold: ChainStore["fold"];
   readonly getEvent: DeliveryLog["getEvent"];
   readonly listEvents: DeliveryLog["listEvents"];
 
@@ -51,6 +57,11 @@ export class MongoDeliveries implements DeliveryStore, DeliveryLog {
     this.#claims = new Claims(wire, events, this.#writer, lookRows);
     this.knownEvents = (keys) => events.knownEvents(keys);
     this.claim = (request) => this.#claims.claim(request);
+    const chains = new Chains(wire, events, this.#writer);
+    this.openInChains = chains.openInChains;
+    this.promote = chains.promote;
+    this.promoteNext = chains.promoteNext;
+    this.fold = chains.fold;
     this.getEvent = events.getEvent;
     this.listEvents = events.listEvents;
   }
@@ -92,13 +103,15 @@ export class MongoDeliveries implements DeliveryStore, DeliveryLog {
     });
   };
 
-  readonly moveOpen = async ({ tenant, subscriptionId, from, to, nowMs, limit }: MoveRequest): Promise<number> => {
+  readonly moveOpen = async (request: MoveRequest): Promise<number> => {
+    const { tenant, subscriptionId, from, to, nowMs, limit, unsequenced } = request;
     const status = STATUSES.indexOf(from);
-    const oldest = await this.#wire.find<DeliveryDocument>(
+    const found = await this.#wire.find<DeliveryDocument>(
       COLLECTIONS.deliveries,
       { status, lane: idIn(tenant, subscriptionId) },
-      { sort: { createdAt: 1, _id: 1 }, limit, batchSize: limit, projection: { _id: 1 } },
+      { sort: { createdAt: 1, _id: 1 }, limit, batchSize: limit, projection: { _id: 1, sequence: 1, run: 1 } },
     );
+    const oldest = unsequenced === true ? found.filter(({ sequence, run }) => sequence === undefined || run > 1) : found;
     if (oldest.length === 0) return 0;
     const $set = {
       status: STATUSES.indexOf(to),
@@ -130,6 +143,19 @@ export class MongoDeliveries implements DeliveryStore, DeliveryLog {
       timeOf: (delivery) => delivery.createdAtMs,
     });
 
+  readonly cancel: DeliveryLog["cancel"] = async (tenant, id, nowMs) => {
+    for (;;) {
+      const row = await this.#find(tenant, id);
+      if (row === undefined) return undefined;
+      if (row.status !== WAITING && row.status !== HELD) return { cancelled: false, delivery: deliveryOf(row) };
+      const { workAt: _work, ...kept } = row;
+      const status = STATUSES.indexOf("cancelled");
+      const next = { ...kept, status, fence: row.fence + 1, finishedAt: new Date(nowMs) };
+      const written = await this.#wire.update(COLLECTIONS.deliveries, [{ q: sameState(row), u: next }]);
+      if (written === 1) return { cancelled: true, delivery: deliveryOf(next) };
+    }
+  };
+
   readonly retry: DeliveryLog["retry"] = async (tenant, id, nowMs) => {
     for (;;) {
       const row = await this.#find(tenant, id);
@@ -138,6 +164,10 @@ export class MongoDeliveries implements DeliveryStore, DeliveryLog {
       if (row.status === HELD) return deliveryOf(row);
       const next = dueAgain(row, nowMs);
       await this.#events.pin([idIn(tenant, row.event)]);
+      // Pinned, the event stays as it is.
+      if (row.status >= FIRST_TERMINAL && !(await this.#events.hasPayload(idIn(tenant, row.event)))) {
+        return "payloadDropped";
+      }
       const written = await this.#wire.update(COLLECTIONS.deliveries, [{ q: sameState(row), u: next }]);
       if (written === 1) return deliveryOf(next);
     }
@@ -150,7 +180,7 @@ function eventIdIn({ delivery }: DeliveryWrite & { readonly kind: "first" }): st
 
 /** Due now, as live work; what was terminal starts its next run. */
 function dueAgain(row: DeliveryDocument, nowMs: number): DeliveryDocument {
-  const { finishedAt: _finished, ...kept } = row;
+  const { finishedAt: _finished, replay: _replay, ...kept } = row;
   const due = { ...kept, status: WAITING, class: WORK_CLASSES.indexOf("live"), workAt: nowMs };
   return row.status < FIRST_TERMINAL ? due : { ...due, run: row.run + 1, fence: row.fence + 1, runAttempts: 0 };
 }

@@ -202,7 +202,11 @@ describe.skipIf(!mongodb.present)(mongodb.title("events in MongoDB"), () => {
     expect(result.claimed.map((each) => each.delivery.id)).toEqual(["d2"]);
     expect(result.nextDueAtMs).toBe(T0);
     const failed = await store.deliveries.getDelivery(ACME, "d1");
-    expect(failed).toMatchObject({ status: "failed", finishedAtMs: T0, attempts: [{ errorCode: "internal" }] });
+    expect(failed).toMatchObject({
+      status: "failed",
+      finishedAtMs: T0,
+      attempts: [{ errorCode: "event.payload_dropped" }],
+    });
   });
 
   test("a claim takes no more than its bytes of events, and the rest is due at once", async () => {

@@ -1,14 +1,14 @@
 /**
- * Events: written once, never changed but for an earlier log time.
+ * Events: written once, never changed but for an earlier log time, and a payload that goes early.
  *
- * An event must outlive the deliveries of it that are open. So its retention begins (`retainedFrom`, which the expiry
+ * An event must outlive the deliveries of it that are open. So its retention begins (`retainedFrom`, which the upkeep
  * reads) when it is recorded only if nothing that is open came with it; else it is pinned, which no expiry sees, and
  * its retention begins when the upkeep finds that no delivery of it is open any more. An event is pinned before a
  * delivery of it becomes open. So most events, delivered at once, cost no second write and no look.
  */
 import type { Filter } from "mongodb";
 import type { DeliveryLog, EventFilter, FlushBatch, KnownEvent } from "../../delivery/delivery-store.ts";
-import type { EventKey, StoredEvent } from "../../domain/event.ts";
+import { type EventKey, isOfKind, kindNumber, type StoredEvent } from "../../domain/event.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { CodedError } from "../../kernel/errors.ts";
 import { tenantKey } from "../../kernel/tenant.ts";
@@ -41,7 +41,7 @@ const CLAIM_BYTES = 16 * 1024 * 1024;
 
 const valueBytes = (document: EventDocument): number => document.value.byteLength;
 
-type Known = Pick<EventDocument, "_id" | "hash" | "loggedAt">;
+type Known = Pick<EventDocument, "_id" | "hash" | "loggedAt" | "payloadDroppedAt">;
 
 export class EventTable {
   readonly #wire: Wire;
@@ -86,14 +86,28 @@ export class EventTable {
       })
       .map(({ _id, loggedAt }): UpdateStatement => ({ q: { _id }, u: { $min: { loggedAt } } }));
     if (earlier.length > 0) await this.#wire.update(COLLECTIONS.events, earlier);
+    const dropped = documents.filter(({ _id, hash }) => {
+      const there = known.get(_id);
+      return there?.hash === hash && there.payloadDroppedAt !== undefined;
+    });
+    if (dropped.length > 0) await this.#bringBack(dropped);
     return lost;
+  }
+
+  /** Deliveries of it are made now. Pinned first, or the payload could go before they are written. */
+  async #bringBack(documents: readonly EventDocument[]): Promise<void> {
+    await this.pin(documents.map(({ _id }) => _id));
+    const statements = documents.map(
+      ({ _id, value }): UpdateStatement => ({ q: { _id }, u: { $set: { value }, $unset: { payloadDroppedAt: 1 } } }),
+    );
+    await this.#wire.update(COLLECTIONS.events, statements, ({ u }) => u.$set.value.byteLength);
   }
 
   async #known(ids: readonly string[]): Promise<ReadonlyMap<string, Known>> {
     const found = await this.#wire.find<EventDocument>(
       COLLECTIONS.events,
       { _id: { $in: ids } },
-      { projection: { hash: 1, loggedAt: 1 } },
+      { projection: { hash: 1, loggedAt: 1, payloadDroppedAt: 1 } },
     );
     return new Map(found.map((each) => [each._id, each]));
   }
@@ -151,11 +165,22 @@ export class EventTable {
     const known = await this.#known(ids);
     return ids.map((id) => {
       const found = known.get(id);
-      return found === undefined ? undefined : { contentHash: found.hash, loggedAtMs: found.loggedAt };
+      if (found === undefined) return undefined;
+      const dropped = found.payloadDroppedAt === undefined ? {} : { payloadDropped: true as const };
+      return { contentHash: found.hash, loggedAtMs: found.loggedAt, ...dropped };
     });
   }
 
-  /** The events of a claim, up to a limit of bytes. `whole`: those that are not among them are not stored. */
+  /** Whether the event is there with its payload: without it, no delivery of it can be made again. */
+  async hasPayload(id: string): Promise<boolean> {
+    const known = (await this.#known([id])).get(id);
+    return known !== undefined && known.payloadDroppedAt === undefined;
+  }
+
+  /**
+   * The events of a claim, up to a limit of bytes. `whole`: those that are not among them are not stored, or not with
+   * their payload.
+   */
   async forClaim(
     ids: readonly string[],
   ): Promise<{ readonly events: ReadonlyMap<string, StoredEvent>; readonly whole: boolean }> {
@@ -163,7 +188,7 @@ export class EventTable {
     let bytes = 0;
     const more = await this.#wire.read<EventDocument>(
       COLLECTIONS.events,
-      { _id: { $in: ids } },
+      { _id: { $in: ids }, payloadDroppedAt: { $exists: false } },
       { batchSize: ids.length + 1 },
       (document) => {
         events.set(document._id, eventOf(document));
@@ -191,11 +216,11 @@ export class EventTable {
     });
 }
 
-function listFilter(tenant: string, { passId, type, fromMs, toMs }: EventFilter): Filter<EventDocument> {
+function listFilter(tenant: string, { passId, fromMs, toMs, ...kind }: EventFilter): Filter<EventDocument> {
   return {
     tenant,
     ...(passId === undefined ? {} : { pass: passId }),
-    ...(type === undefined ? {} : { type }),
+    ...(isOfKind(kind) ? { type: kindNumber(kind) } : {}),
     ...span("loggedAt", fromMs, toMs),
   };
 }

@@ -6,23 +6,12 @@ import { mongodb, mongodbUri } from "../../../test/support/services/services.ts"
 import type { Preparation } from "../../kernel/preparation.ts";
 import { INDEXES, indexPreparation } from "./indexes.ts";
 
-const DAY_MS = 24 * 3_600_000;
-const retention = { eventRetentionMs: 30 * DAY_MS, deliveryRetentionMs: 7 * DAY_MS };
-
 const statesOf = async (preparation: Preparation) => new Set((await preparation.survey()).map((step) => step.state));
 
 describe("the table of indexes", () => {
   test("each index has a name of its own, which begins with its collection", () => {
     expect(new Set(INDEXES.map(({ name }) => name)).size).toBe(INDEXES.length);
     for (const { name, collection } of INDEXES) expect(name.startsWith(`${collection}_`)).toBe(true);
-  });
-
-  test("what expires is what is done: two times that open work does not have", () => {
-    const expiries = INDEXES.filter(({ expiry }) => expiry !== undefined);
-    expect(expiries.map(({ name, key, expiry }) => [name, Object.keys(key), expiry])).toEqual([
-      ["events_expiry", ["retainedFrom"], "eventRetentionMs"],
-      ["deliveries_expiry", ["finishedAt"], "deliveryRetentionMs"],
-    ]);
   });
 });
 
@@ -33,7 +22,7 @@ describe.skipIf(!mongodb.present)(mongodb.title("preparing a database"), () => {
     client = await MongoClient.connect(mongodbUri());
   });
   beforeEach(() => {
-    preparation = indexPreparation(database(), retention);
+    preparation = indexPreparation(database());
   });
   afterAll(async () => {
     await database().dropDatabase();
@@ -55,26 +44,24 @@ describe.skipIf(!mongodb.present)(mongodb.title("preparing a database"), () => {
   test("what two make at once is there once, as the table has it", async () => {
     await Promise.all([prepare(preparation), prepare(preparation)]);
     expect(await statesOf(preparation)).toEqual(new Set(["present"]));
-    for (const step of await indexPreparation(database(), { ...retention }).survey()) {
+    for (const step of await indexPreparation(database()).survey()) {
       expect(step.make).toBeUndefined();
     }
     const { length } = INDEXES;
     const collections = new Set(INDEXES.map(({ collection }) => collection));
     const made = await Promise.all([...collections].map((each) => database().collection(each).indexes()));
     expect(made.flat().filter((index) => index.name !== "_id_")).toHaveLength(length);
-    const expiry = made.flat().find((index) => index.name === "deliveries_expiry");
-    expect(expiry).toMatchObject({ key: { finishedAt: 1 }, expireAfterSeconds: 7 * 24 * 3_600 });
+    expect(made.flat().filter((index) => index.expireAfterSeconds !== undefined)).toEqual([]);
   });
 
-  test("a changed retention is wrong until it is made so", async () => {
-    const longer = indexPreparation(database(), { ...retention, eventRetentionMs: 90 * DAY_MS });
-    const wrong = (await longer.survey()).filter((step) => step.state !== "present");
-    expect(wrong.map(({ what, state }) => [what.split(" ")[1], state])).toEqual([["events_expiry", "wrong"]]);
-    expect(wrong[0]?.detail).toContain(`${90 * 24 * 3_600} s`);
-    await prepare(longer);
-    expect(await statesOf(longer)).toEqual(new Set(["present"]));
+  test("one of an earlier passbus that removes by age is wrong until it is gone", async () => {
+    const deliveries = database().collection("deliveries");
+    await deliveries.createIndex({ finishedAt: 1 }, { name: "deliveries_expiry", expireAfterSeconds: 7 * 24 * 3_600 });
+    const wrong = (await preparation.survey()).filter((step) => step.state !== "present");
+    expect(wrong.map(({ what, state }) => [what.split(" ")[1], state])).toEqual([["deliveries_expiry", "wrong"]]);
     await prepare(preparation);
     expect(await statesOf(preparation)).toEqual(new Set(["present"]));
+    expect((await deliveries.indexes()).map(({ name }) => name)).not.toContain("deliveries_expiry");
   });
 
   test.each([

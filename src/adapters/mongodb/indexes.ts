@@ -2,21 +2,13 @@
  * Every index, by name, and the look at whether they are there. Made by `passbus init` alone: on a large collection an
  * index takes minutes and much memory, which is for people to begin.
  *
- * A delivery that is sent at the first attempt is in those that list (time, lane, event, pass) and in the expiry; the
- * partial ones hold only what is open or went wrong.
+ * A delivery that is sent at the first attempt is in those that list (time, lane, event, pass) and in the one that its
+ * retention goes by (expiry.ts); the partial ones hold only what is open or went wrong.
  */
 import type { Db, Document, IndexDescriptionInfo } from "mongodb";
 import type { Preparation, PreparationStep } from "../../kernel/preparation.ts";
 import { COLLECTIONS, DELIVERED, FIRST_TERMINAL } from "./documents.ts";
 import { translated } from "./wire.ts";
-
-/** How long things are kept when they are done. Milliseconds; the server counts in seconds, up to 68 years. */
-export interface Retention {
-  /** From an event's record, or the end of its last delivery. */
-  readonly eventRetentionMs: number;
-  /** From the end of a delivery. */
-  readonly deliveryRetentionMs: number;
-}
 
 export interface IndexRow {
   readonly name: string;
@@ -24,11 +16,9 @@ export interface IndexRow {
   readonly key: Readonly<Record<string, 1 | -1>>;
   readonly unique?: true;
   readonly partialFilterExpression?: Document;
-  /** An expiry: which retention it keeps. */
-  readonly expiry?: keyof Retention;
 }
 
-const { events, deliveries, subscriptions, deadLetters } = COLLECTIONS;
+const { events, deliveries, subscriptions, endpoints, deadLetters, replays, replaySlots } = COLLECTIONS;
 
 /** Waiting or attempting: only those have a time. */
 const hasWork = { workAt: { $gt: 0 } };
@@ -43,7 +33,7 @@ export const INDEXES: readonly IndexRow[] = [
     key: { pinned: 1 },
     partialFilterExpression: { pinned: { $gt: 0 } },
   },
-  { name: "events_expiry", collection: events, key: { retainedFrom: 1 }, expiry: "eventRetentionMs" },
+  { name: "events_retained", collection: events, key: { tenant: 1, retainedFrom: 1, _id: 1 } },
 
   { name: "deliveries_time", collection: deliveries, key: { tenant: 1, createdAt: 1, _id: 1 } },
   { name: "deliveries_lane", collection: deliveries, key: { lane: 1, createdAt: 1, _id: 1 } },
@@ -74,21 +64,54 @@ export const INDEXES: readonly IndexRow[] = [
     key: { lane: 1, pass: 1, sequence: 1, status: 1 },
     partialFilterExpression: { sequence: { $gte: 0 }, status: { $lt: FIRST_TERMINAL } },
   },
-  { name: "deliveries_expiry", collection: deliveries, key: { finishedAt: 1 }, expiry: "deliveryRetentionMs" },
+  {
+    name: "deliveries_replay",
+    collection: deliveries,
+    key: { replay: 1, status: 1, runAttempts: 1 },
+    partialFilterExpression: { replay: { $gt: "" } },
+  },
+  {
+    name: "deliveries_replay_pass",
+    collection: deliveries,
+    key: { replay: 1, pass: 1, status: 1 },
+    partialFilterExpression: { replay: { $gt: "" } },
+  },
+  { name: "deliveries_finished", collection: deliveries, key: { tenant: 1, finishedAt: 1, _id: 1 } },
 
   { name: "subscriptions_url", collection: subscriptions, key: { tenant: 1, entity: 1, urlKey: 1 }, unique: true },
   { name: "subscriptions_time", collection: subscriptions, key: { tenant: 1, createdAt: 1, _id: 1 } },
 
+  { name: "replays_time", collection: replays, key: { tenant: 1, createdAt: 1, _id: 1 } },
+  { name: "replays_state", collection: replays, key: { state: 1, createdAt: 1 } },
+  { name: "replay_slots_tenant", collection: replaySlots, key: { tenant: 1 } },
+  { name: "replays_finished", collection: replays, key: { tenant: 1, finishedAt: 1, _id: 1 } },
+
+  // A worker looks twice a second; of the closed ones, which are most, it knows nothing.
+  {
+    name: "endpoints_open",
+    collection: endpoints,
+    key: { breaker: 1 },
+    partialFilterExpression: { breaker: { $gt: 0 } },
+  },
+
   { name: "dead_letters_time", collection: deadLetters, key: { tenant: 1, appendedAt: 1, _id: 1, reason: 1 } },
 ];
 
+/** Of earlier versions. They would remove what is to be kept for longer. */
+export const OBSOLETE: readonly Pick<IndexRow, "name" | "collection">[] = [
+  { name: "events_expiry", collection: events },
+  { name: "deliveries_expiry", collection: deliveries },
+];
+
 /** What `passbus init` makes in the database, and `serve` looks for. */
-export function indexPreparation(database: Db, retention: Retention): Preparation {
+export function indexPreparation(database: Db): Preparation {
   return {
     survey: () =>
       translated(async () => {
         const found = await existing(database);
-        return INDEXES.map((row) => stepOf(database, row, retention, found.get(`${row.collection}.${row.name}`)));
+        const steps = INDEXES.map((row) => stepOf(database, row, found.get(`${row.collection}.${row.name}`)));
+        const left = OBSOLETE.filter((row) => found.has(`${row.collection}.${row.name}`));
+        return [...steps, ...left.map((row) => removalOf(database, row))];
       }),
   };
 }
@@ -105,14 +128,18 @@ async function existing(database: Db): Promise<ReadonlyMap<string, IndexDescript
   return found;
 }
 
-function stepOf(
-  database: Db,
-  row: IndexRow,
-  retention: Retention,
-  found: IndexDescriptionInfo | undefined,
-): PreparationStep {
-  const what = `index ${row.name} of ${database.databaseName}.${row.collection}${retentionText(row, retention)}`;
-  const make = () => translated(() => makeIndex(database, row, retention));
+function removalOf(database: Db, { name, collection }: Pick<IndexRow, "name" | "collection">): PreparationStep {
+  return {
+    what: `index ${name} of ${database.databaseName}.${collection}`,
+    state: "wrong",
+    detail: "it is of an earlier passbus and removes things too early; init drops it",
+    make: () => translated(async () => void (await database.collection(collection).dropIndex(name))),
+  };
+}
+
+function stepOf(database: Db, row: IndexRow, found: IndexDescriptionInfo | undefined): PreparationStep {
+  const what = `index ${row.name} of ${database.databaseName}.${row.collection}`;
+  const make = () => translated(() => makeIndex(database, row));
   if (found === undefined) return { what, state: "missing", make };
   if (!hasSameShape(row, found)) {
     const drop = `db.getSiblingDB("${database.databaseName}").${row.collection}.dropIndex("${row.name}")`;
@@ -122,43 +149,20 @@ function stepOf(
       detail: `an index of this name has other keys or conditions; drop it with ${drop}, then run init again`,
     };
   }
-  const seconds = expirySeconds(row, retention);
-  if (seconds === found.expireAfterSeconds) return { what, state: "present" };
-  return {
-    what,
-    state: "wrong",
-    detail: `it keeps things ${found.expireAfterSeconds ?? "no"} s, and the settings say ${seconds} s; init changes it`,
-    make: () => translated(() => changeExpiry(database, row, retention)),
-  };
+  return { what, state: "present" };
 }
 
 /** The same index made twice, also at once, is one. */
-async function makeIndex(database: Db, row: IndexRow, retention: Retention): Promise<void> {
+async function makeIndex(database: Db, row: IndexRow): Promise<void> {
   const { name, collection, key, unique, partialFilterExpression } = row;
-  const expireAfterSeconds = expirySeconds(row, retention);
   await database.collection(collection).createIndexes([
     {
       name,
       key: { ...key },
       ...(unique && { unique }),
       ...(partialFilterExpression && { partialFilterExpression }),
-      ...(expireAfterSeconds === undefined ? {} : { expireAfterSeconds }),
     },
   ]);
-}
-
-async function changeExpiry(database: Db, row: IndexRow, retention: Retention): Promise<void> {
-  const index = { name: row.name, expireAfterSeconds: expirySeconds(row, retention) };
-  await database.command({ collMod: row.collection, index });
-}
-
-function expirySeconds(row: IndexRow, retention: Retention): number | undefined {
-  return row.expiry === undefined ? undefined : Math.ceil(retention[row.expiry] / 1_000);
-}
-
-function retentionText(row: IndexRow, retention: Retention): string {
-  const seconds = expirySeconds(row, retention);
-  return seconds === undefined ? "" : `, which keeps things for ${Math.round(seconds / 8_640) / 10} days`;
 }
 
 /** The order of the keys is part of an index. */
@@ -167,6 +171,6 @@ function hasSameShape(row: IndexRow, found: IndexDescriptionInfo): boolean {
     JSON.stringify(Object.entries(found.key)) === JSON.stringify(Object.entries(row.key)) &&
     (found.unique ?? false) === (row.unique ?? false) &&
     JSON.stringify(found.partialFilterExpression ?? null) === JSON.stringify(row.partialFilterExpression ?? null) &&
-    (found.expireAfterSeconds !== undefined) === (row.expiry !== undefined)
+    found.expireAfterSeconds === undefined
   );
 }

@@ -5,6 +5,7 @@
  */
 import type { DeliveryWrite, NextState } from "../../delivery/delivery-store.ts";
 import type { Delivery } from "../../domain/delivery.ts";
+import { kindNumber } from "../../domain/event.ts";
 import { LIMITS } from "../../kernel/limits.ts";
 import { tenantKey } from "../../kernel/tenant.ts";
 import {
@@ -95,7 +96,7 @@ function firstDocument(delivery: Delivery, attempts: readonly AttemptDocument[],
     tenant,
     lane: `${tenant}/${delivery.subscriptionId}`,
     event: delivery.eventId,
-    type: delivery.eventType,
+    type: kindNumber({ ...delivery, type: delivery.eventType }),
     pass: delivery.passId,
     status: STATUSES.indexOf(delivery.status),
     class: WORK_CLASSES.indexOf(delivery.workClass),
@@ -160,7 +161,8 @@ function outcomeOf(
   return isHolder ? write.next : undefined;
 }
 
-function withAttempts(row: DeliveryDocument, fresh: readonly AttemptDocument[]): DeliveryDocument {
+/** Its history with these in it, the first and the last ones. */
+export function withAttempts(row: DeliveryDocument, fresh: readonly AttemptDocument[]): DeliveryDocument {
   if (fresh.length === 0) return row;
   const attempts = bounded([...row.attempts, ...fresh]);
   return { ...row, attempts, attemptCount: row.attemptCount + fresh.length };

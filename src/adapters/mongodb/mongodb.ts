@@ -9,11 +9,17 @@
  *   claims.ts      due work under leases, in shares (shares.ts)
  *   changes.ts     what every process writes, for those who watch
  *   events.ts      events, and how they outlive their open deliveries (upkeep.ts)
+ *   expiry.ts      what is past its time
  */
+import { randomUUID } from "node:crypto";
 import type { MongoClient } from "mongodb";
 import type { AccessStore } from "../../access/access-store.ts";
 import type { ChangeFeed } from "../../delivery/change-feed.ts";
 import type { DeliveryLog, DeliveryStore } from "../../delivery/delivery-store.ts";
+import type { EndpointStore, RateStore } from "../../delivery/endpoint-store.ts";
+import type { SwitchStore } from "../../delivery/kill-switch.ts";
+import type { ReplayJobs, ReplayStore } from "../../delivery/replay-store.ts";
+import type { RetentionStore } from "../../delivery/retention.ts";
 import type { DeadLetterStore } from "../../intake/dead-letters.ts";
 import { type Clock, systemClock } from "../../kernel/clock.ts";
 import type { Preparation } from "../../kernel/preparation.ts";
@@ -25,14 +31,16 @@ import { changeFeed } from "./changes.ts";
 import { connectedClient, databaseIn, type MongoTls } from "./connection.ts";
 import { deadLetterStore } from "./dead-letters.ts";
 import { MongoDeliveries } from "./delivery-ports.ts";
+import { MongoEndpoints } from "./endpoints.ts";
 import { EventTable } from "./events.ts";
+import { retentionStore } from "./expiry.ts";
 import { indexPreparation } from "./indexes.ts";
 import { limitStore } from "./organisations.ts";
+import { replayStore } from "./replays.ts";
 import { MongoSubscriptions } from "./subscriptions.ts";
+import { switchStore } from "./switches.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Wire } from "./wire.ts";
-
-const DAY_MS = 24 * 3_600_000;
 
 /** Due rows that a claim looks at in one go, before it asks subscription by subscription. */
 const LOOK_ROWS = 512;
@@ -41,10 +49,6 @@ export interface MongoOptions {
   /** `mongodb://` or `mongodb+srv://`; its path names the database, `passbus` where there is none. */
   readonly uri: string;
   readonly tls?: MongoTls;
-  /** 30 days, if left out; from an event's record, or the end of its last delivery. A change is applied by `init`. */
-  readonly eventRetentionMs?: number;
-  /** 30 days, if left out; from the end of a delivery. A change is applied by `init`. */
-  readonly deliveryRetentionMs?: number;
   readonly clock?: Clock;
   /** Due rows that a claim looks at in one go; 512, if left out. */
   readonly lookRows?: number;
@@ -56,6 +60,10 @@ export interface MongoStore {
   readonly subscriptions: SubscriptionStore;
   readonly feed: SubscriptionFeed;
   readonly limits: LimitStore;
+  readonly endpoints: EndpointStore & RateStore;
+  readonly replays: ReplayStore & ReplayJobs;
+  readonly switches: SwitchStore;
+  readonly retention: RetentionStore;
   readonly access: AccessStore;
   readonly deadLetters: DeadLetterStore;
   /** The indexes: `serve` surveys them and refuses to start without, `init` makes them. */
@@ -79,11 +87,12 @@ export async function connectMongo(options: MongoOptions): Promise<MongoStore> {
 
 /** The ports over a client that is connected. Closing the store closes the client. */
 export function mongoStore(client: MongoClient, options: MongoOptions): MongoStore {
-  const { eventRetentionMs = 30 * DAY_MS, deliveryRetentionMs = 30 * DAY_MS, clock = systemClock } = options;
+  const { clock = systemClock } = options;
   const database = client.db(databaseIn(options.uri));
   const wire = new Wire(database);
   const events = new EventTable(wire, clock);
-  const subscriptions = new MongoSubscriptions(client, wire);
+  const endpoints = new MongoEndpoints(wire);
+  const subscriptions = new MongoSubscriptions(client, wire, (id) => endpoints.forget(id));
   const upkeep = new Upkeep(events, clock);
   return {
     deliveries: new MongoDeliveries(wire, events, options.lookRows ?? LOOK_ROWS),
@@ -91,9 +100,13 @@ export function mongoStore(client: MongoClient, options: MongoOptions): MongoSto
     subscriptions,
     feed: subscriptions,
     limits: limitStore(wire),
+    endpoints,
+    replays: replayStore(wire, events, () => randomUUID()),
+    switches: switchStore(wire),
+    retention: retentionStore(wire, () => randomUUID()),
     access: accessStore(wire),
-    deadLetters: deadLetterStore(wire),
-    preparation: indexPreparation(database, { eventRetentionMs, deliveryRetentionMs }),
+    deadLetters: deadLetterStore(wire, clock),
+    preparation: indexPreparation(database),
     startUpkeep: (onFailure) => upkeep.start(onFailure),
     async close() {
       await upkeep.stop();

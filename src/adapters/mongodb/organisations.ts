@@ -4,7 +4,7 @@ import { COLLECTIONS } from "./documents.ts";
 import { type Stored, translated, type Wire, WRITE_CONCERN } from "./wire.ts";
 
 /** `_id` is the organisation. */
-interface OrganisationDocument extends Stored {
+export interface OrganisationDocument extends Stored {
   readonly limits: SubscriptionLimits;
 }
 

@@ -66,12 +66,15 @@ class Undone<T> extends Error {
 export class MongoSubscriptions implements SubscriptionStore, SubscriptionFeed {
   readonly #client: MongoClient;
   readonly #wire: Wire;
+  readonly #onRemoved: (id: string) => Promise<void>;
   /** The last write of each tenant that has one under way: ours wait here for each other, and not in conflicts. */
   readonly #queues = new Map<string, Promise<unknown>>();
 
-  constructor(client: MongoClient, wire: Wire) {
+  /** @param onRemoved called with the `_id` of a subscription that was deleted. What it rejects with is let go. */
+  constructor(client: MongoClient, wire: Wire, onRemoved: (id: string) => Promise<void>) {
     this.#client = client;
     this.#wire = wire;
+    this.#onRemoved = onRemoved;
   }
 
   readonly insert = (subscription: Subscription, scopeLimit: number): Promise<InsertResult> => {
@@ -105,11 +108,16 @@ export class MongoSubscriptions implements SubscriptionStore, SubscriptionFeed {
     });
   };
 
-  readonly remove = (tenant: Tenant, id: string): Promise<boolean> =>
-    this.#change<boolean>(tenantKey(tenant), true, async (session, refuse) => {
-      const removed = await this.#documents().deleteOne({ _id: idIn(tenant, id) }, { session });
+  readonly remove = async (tenant: Tenant, id: string): Promise<boolean> => {
+    const _id = idIn(tenant, id);
+    const isRemoved = await this.#change<boolean>(tenantKey(tenant), true, async (session, refuse) => {
+      const removed = await this.#documents().deleteOne({ _id }, { session });
       if (removed.deletedCount === 0) refuse(false);
     });
+    // Left behind, it is a small document that nobody asks for: not worth failing what is done.
+    if (isRemoved) await this.#onRemoved(_id).catch(() => {});
+    return isRemoved;
+  };
 
   readonly get = async (tenant: Tenant, id: string): Promise<Subscription | undefined> => {
     const found = await this.#wire.findOne<SubscriptionDocument>(COLLECTIONS.subscriptions, { _id: idIn(tenant, id) });

@@ -68,6 +68,47 @@ export class Wire {
     return taken;
   }
 
+  /**
+   * As `insert`, but one after the other: where it fails midway, those are there that come first. Those whose key is
+   * taken are asked for, since a flush that comes again may meet all of them.
+   */
+  async insertInOrder<T extends Stored>(
+    collection: string,
+    documents: readonly T[],
+    bytesOf: (document: T) => number,
+  ): Promise<readonly number[]> {
+    const taken: number[] = [];
+    let left = documents.map((document, place) => ({ document, place }));
+    while (left.length > 0) {
+      const [span] = chunks(left, ({ document }) => bytesOf(document));
+      const part = left.slice(0, span?.to);
+      const answer = await this.#write({
+        insert: collection,
+        documents: part.map(({ document }) => document),
+        ordered: true,
+      });
+      const [error] = answer.writeErrors ?? [];
+      if (error === undefined) {
+        left = left.slice(part.length);
+        continue;
+      }
+      if (error.code !== DUPLICATE_KEY) throw refused(error);
+      left = left.slice(error.index);
+      const there = await this.#existing(
+        collection,
+        left.map(({ document }) => document._id),
+      );
+      for (const { document, place } of left) if (there.has(document._id)) taken.push(place);
+      left = left.filter(({ document }) => !there.has(document._id));
+    }
+    return taken;
+  }
+
+  async #existing(collection: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
+    const found = await this.find<Stored>(collection, { _id: { $in: ids } }, { projection: { _id: 1 } });
+    return new Set(found.map(({ _id }) => _id));
+  }
+
   /** How many documents the statements matched, over all. Each statement is atomic for itself. */
   async update<T extends UpdateStatement>(
     collection: string,
@@ -83,6 +124,14 @@ export class Wire {
       matched += answer.n ?? 0;
     }
     return matched;
+  }
+
+  /** How many documents are gone. */
+  async remove(collection: string, q: Document): Promise<number> {
+    const answer = await this.#write({ delete: collection, deletes: [{ q, limit: 0 }] });
+    const [error] = answer.writeErrors ?? [];
+    if (error !== undefined) throw refused(error);
+    return answer.n ?? 0;
   }
 
   find<T extends Stored>(collection: string, filter: Filter<T>, options: FindOptions = {}): Promise<T[]> {

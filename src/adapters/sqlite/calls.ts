@@ -3,7 +3,11 @@
  * costs four times as much (1.6 against 0.4 µs a delivery), and the bytes of a whole batch in one buffer, since each
  * typed array is cloned with all of the buffer that it looks into.
  */
+import type { PurgedKind, TurnRequest } from "../../delivery/retention.ts";
 import type { DeliveryStatus, WorkClass } from "../../domain/delivery.ts";
+import type { ChainCalls } from "./chain-calls.ts";
+import type { EndpointCalls } from "./endpoint-calls.ts";
+import type { ReplayCalls } from "./replay-calls.ts";
 
 /** The order is the number that is stored; the indexes of schema.ts rely on it. Only ever append. */
 export const STATUSES = [
@@ -36,6 +40,7 @@ export type EventRow = readonly [
   loggedAtMs: number,
   contentHash: string,
   valueBytes: number,
+  payloadDroppedAtMs: number | null,
 ];
 
 /** `workAtMs` is when it is due while waiting, and when its lease ends while attempting. */
@@ -73,6 +78,8 @@ export type OutcomeRow = readonly [
   foldedInto: string | null,
 ];
 
+export type KnownEventRow = readonly [contentHash: string, loggedAtMs: number, payloadDropped: boolean];
+
 /** `tenant` is the place in the batch's list of tenants. */
 export type EventWriteRow = readonly [tenant: number, event: EventRow];
 export type FirstRow = readonly [kind: 0, tenant: number, delivery: DeliveryRow];
@@ -108,6 +115,7 @@ export interface EventRows extends PageRows<EventRow> {
 export interface ListEvents {
   readonly tenant: TenantRow;
   readonly passId?: string;
+  /** As `kindNumber` has it. */
   readonly type?: number;
   readonly fromMs?: number;
   readonly toMs?: number;
@@ -148,6 +156,7 @@ export interface ClaimRow {
   readonly limit: number;
   readonly slots: ReadonlyMap<string, number>;
   readonly defaultSlots: number;
+  readonly stopped: readonly string[];
 }
 
 export interface ClaimAnswer {
@@ -174,6 +183,7 @@ export interface MoveRow {
   readonly to: number;
   readonly nowMs: number;
   readonly limit: number;
+  readonly unsequenced: boolean;
 }
 
 export interface SubscriptionRow {
@@ -198,8 +208,41 @@ export interface ListSubscriptions {
   readonly after?: CursorRow;
 }
 
-/** `null`: the default. */
-export type LimitsRow = readonly [organisationSubscriptions: number | null, entitySubscriptions: number | null];
+/** `null`: the default. Retentions in milliseconds. */
+export type LimitsRow = readonly [
+  organisationSubscriptions: number | null,
+  entitySubscriptions: number | null,
+  eventRetention: number | null,
+  deliveryRetention: number | null,
+  payloadRetention: number | null,
+];
+
+/** Retentions in milliseconds; `null`: the service's. */
+export type RetainedTenantRow = readonly [
+  tenant: TenantRow,
+  eventRetention: number | null,
+  deliveryRetention: number | null,
+  payloadRetention: number | null,
+];
+
+export interface PurgeRow {
+  readonly tenant: TenantRow;
+  readonly kind: PurgedKind;
+  readonly beforeMs: number;
+  /** Pages here go forwards in time. */
+  readonly after?: CursorRow;
+  readonly limit: number;
+  readonly nowMs: number;
+}
+
+export interface PurgeAnswer {
+  readonly purged: number;
+  readonly at: CursorRow | null;
+  readonly more: boolean;
+}
+
+/** An empty organisation is the service. */
+export type StopRow = readonly [organisation: string, reason: string, stoppedAtMs: number, stoppedBy: string];
 
 export type KeyRow = readonly [
   id: string,
@@ -247,9 +290,9 @@ export interface TenantId {
 }
 
 /** All calls that the store's thread answers. */
-export interface StoreCalls {
+export interface StoreCalls extends ChainCalls, EndpointCalls, ReplayCalls {
   flush(batch: FlushRows): FlushAnswer;
-  knownEvents(keys: readonly TenantId[]): readonly (readonly [contentHash: string, loggedAtMs: number] | null)[];
+  knownEvents(keys: readonly TenantId[]): readonly (KnownEventRow | null)[];
   knownDeliveries(asked: TenantIds): readonly string[];
   claim(request: ClaimRow): ClaimAnswer;
   openSubscriptions(none: null): readonly OpenRow[];
@@ -258,7 +301,9 @@ export interface StoreCalls {
   listEvents(request: ListEvents): EventRows;
   getDelivery(key: TenantId): DeliveryRow | null;
   listDeliveries(request: ListDeliveries): PageRows<DeliveryRow>;
-  retry(request: TenantId & { readonly nowMs: number }): DeliveryRow | "attempting" | null;
+  retry(request: TenantId & { readonly nowMs: number }): DeliveryRow | "attempting" | "payloadDropped" | null;
+  /** Whether it was cancelled now, and what it is then. */
+  cancel(request: TenantId & { readonly nowMs: number }): readonly [cancelled: boolean, row: DeliveryRow] | null;
   insertSubscription(asked: {
     readonly row: SubscriptionRow;
     readonly scopeLimit: number;
@@ -271,6 +316,14 @@ export interface StoreCalls {
   load(tenant: TenantRow): readonly [version: number, documents: readonly string[]];
   limits(organisation: string): LimitsRow;
   setLimits(asked: { readonly organisation: string; readonly limits: LimitsRow }): null;
+  retainedTenants(none: null): readonly RetainedTenantRow[];
+  purge(request: PurgeRow): PurgeAnswer;
+  expireHeld(asked: TenantIds & { readonly nowMs: number }): number;
+  takeTurn(request: TurnRequest): { readonly state: string | null } | null;
+  keepState(asked: { readonly holder: string; readonly state: string }): null;
+  stops(none: null): readonly StopRow[];
+  putStop(row: StopRow): null;
+  removeStop(organisation: string): null;
   findKey(id: string): KeyRow | null;
   insertKey(row: KeyRow): null;
   hasKeys(none: null): boolean;

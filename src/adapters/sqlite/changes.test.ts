@@ -28,7 +28,7 @@ function setUp() {
   const changes = new ChangeTable(database, events, new DeliveryTable(database, tenants));
   const store = (...ids: readonly string[]) => {
     database.exec("BEGIN");
-    for (const id of ids) events.insert(TENANT, [id, 1, "p", "", 0, "hash", 1], new Uint8Array(1));
+    for (const id of ids) events.insert(TENANT, [id, 1, "p", "", 0, "hash", 1, null], new Uint8Array(1));
     database.exec("COMMIT");
   };
   const read = (reader: number, limit: number) => {
@@ -74,7 +74,7 @@ test("what was rolled back is not told, and is when it comes after all", () => {
   const { events, changes, store, read } = setUp();
   const reader = changes.open(TENANT, "events");
   database.exec("BEGIN");
-  events.insert(TENANT, ["evt_1", 1, "p", "", 0, "hash", 1], new Uint8Array(1));
+  events.insert(TENANT, ["evt_1", 1, "p", "", 0, "hash", 1, null], new Uint8Array(1));
   database.exec("ROLLBACK");
   expect(read(reader, 10)).toEqual({ ids: [], more: false, skipped: 0 });
   store("evt_1");

@@ -3,6 +3,7 @@
  * group along a partial index, so that their cost follows the number of those and not of their rows.
  */
 import type { DatabaseSync } from "node:sqlite";
+import { ClaimTurns, type DueQueue, sharesOf } from "../../delivery/claim-shares.ts";
 import { packBytes, Transferring } from "../../kernel/thread-call.ts";
 import {
   ATTEMPTING,
@@ -31,6 +32,9 @@ const CLAIM_BYTES = 16 * 1024 * 1024;
  */
 const END = 9_000_000_000_000_000;
 
+/** Behind every subscription's id, which is ASCII. */
+const BEHIND_ALL = "\u{10ffff}";
+
 /** The work of one class of one subscription, and its earliest time. */
 interface Group {
   readonly tenant: number;
@@ -40,13 +44,14 @@ interface Group {
 }
 
 /** A subscription that has due work, and what was taken of it. */
-interface Queue {
+interface Queue extends DueQueue {
   readonly tenant: number;
   readonly subscriptionId: string;
-  readonly slots: number;
+  /** How many of its deliveries may still start. */
+  free: number;
+  taken: number;
   /** Due classes, the most urgent first; those that are used up are gone. */
   readonly classes: { readonly workClass: number; taken: number }[];
-  taken: number;
 }
 
 interface Candidate {
@@ -60,8 +65,7 @@ export class Claims {
   readonly #tenants: Tenants;
   readonly #events: EventTable;
   readonly #deliveries: DeliveryTable;
-  /** Where the last claim ended: the next begins behind it, or the first subscriptions would get everything. */
-  #lastServed: readonly [tenant: number, subscriptionId: string] = [-1, ""];
+  readonly #turns = new ClaimTurns();
 
   constructor(database: DatabaseSync, tenants: Tenants, events: EventTable, deliveries: DeliveryTable) {
     this.#statements = new Statements(database);
@@ -73,20 +77,20 @@ export class Claims {
   claim(request: ClaimRow): Transferring<ClaimAnswer> {
     const queues = new Map<string, Queue>();
     let nextDueAtMs = Number.POSITIVE_INFINITY;
-    for (const group of this.#groups()) {
+    for (const group of this.#groups(new Set(request.stopped))) {
       if (group.workAtMs > request.nowMs) {
         nextDueAtMs = Math.min(nextDueAtMs, group.workAtMs);
         continue;
       }
       nextDueAtMs = Math.min(nextDueAtMs, this.#firstAfter(group, request.nowMs));
-      addToQueue(queues, group, request);
+      this.#addToQueue(queues, group, request);
     }
-    const candidates = this.#choose(this.#inTurn([...queues.values()]), request);
+    const candidates = this.#choose(this.#turns.inTurn([...queues.values()]), request);
     return this.#take(candidates, request, nextDueAtMs);
   }
 
-  /** One look-up a group: the first row behind all of the last group. */
-  *#groups(): Generator<Group> {
+  /** One look-up a group: the first row behind all of the last group. Stopped organisations are stepped over. */
+  *#groups(stopped: ReadonlySet<string>): Generator<Group> {
     const next = this.#statements.get(
       `SELECT tenant, subscription_id, work_class, work_at FROM deliveries INDEXED BY deliveries_work
        WHERE status < 2 AND (tenant, subscription_id, work_class, work_at) > (?, ?, ?, ${END})
@@ -100,6 +104,10 @@ export class Claims {
         workClass: Number(row.work_class),
         workAtMs: Number(row.work_at),
       };
+      if (stopped.has(this.#tenants.row(group.tenant)[0])) {
+        row = next.get(group.tenant, BEHIND_ALL, -1);
+        continue;
+      }
       yield group;
       row = next.get(group.tenant, group.subscriptionId, group.workClass);
     }
@@ -116,30 +124,34 @@ export class Claims {
     return row === undefined ? Number.POSITIVE_INFINITY : Number(row.work_at);
   }
 
-  #inTurn(queues: readonly Queue[]): readonly Queue[] {
-    const [tenant, subscriptionId] = this.#lastServed;
-    const behind = queues.findIndex(
-      (queue) => queue.tenant > tenant || (queue.tenant === tenant && queue.subscriptionId > subscriptionId),
-    );
-    return behind <= 0 ? queues : [...queues.slice(behind), ...queues.slice(0, behind)];
+  #addToQueue(queues: Map<string, Queue>, { tenant, subscriptionId, workClass }: Group, request: ClaimRow): void {
+    const [organisation] = this.#tenants.row(tenant);
+    const lane = `${tenant} ${subscriptionId}`;
+    const part = { workClass, taken: 0 };
+    const known = queues.get(lane);
+    if (known !== undefined) {
+      known.classes.push(part);
+      return;
+    }
+    const free = request.slots.get(subscriptionId) ?? request.defaultSlots;
+    if (free > 0) queues.set(lane, { organisation, lane, tenant, subscriptionId, free, taken: 0, classes: [part] });
   }
 
-  /** Shares the limit evenly; what one does not use goes round again to those that can use more. */
+  /** Up to the limit, in shares; what one does not use goes round again to those that can use more. */
   #choose(queues: readonly Queue[], request: ClaimRow): readonly Candidate[] {
     const chosen: Candidate[] = [];
     let open = queues;
     while (open.length > 0 && chosen.length < request.limit) {
-      const share = Math.ceil((request.limit - chosen.length) / open.length);
-      const still: Queue[] = [];
-      for (const queue of open) {
-        const want = Math.min(share, queue.slots - queue.taken, request.limit - chosen.length);
-        if (want <= 0) continue;
+      const shares = sharesOf(open, request.limit - chosen.length);
+      if (!shares.some((want) => want > 0)) break;
+      open = open.filter((queue, at) => {
+        const want = shares[at] ?? 0;
+        if (want === 0) return true;
         const rows = this.#due(queue, want, request.nowMs);
         chosen.push(...rows);
-        if (rows.length > 0) this.#lastServed = [queue.tenant, queue.subscriptionId];
-        if (rows.length === want && queue.taken < queue.slots) still.push(queue);
-      }
-      open = still;
+        if (rows.length > 0) this.#turns.served(queue);
+        return rows.length === want && queue.free > 0;
+      });
     }
     return chosen;
   }
@@ -161,6 +173,7 @@ export class Claims {
         candidates.push({ rowid: Number(row.rowid), tenant: queue.tenant, row: readDelivery(row) });
       }
     }
+    queue.free -= candidates.length;
     queue.taken += candidates.length;
     return candidates;
   }
@@ -215,37 +228,26 @@ export class Claims {
     return [...open.values()];
   };
 
-  readonly moveOpen: StoreCalls["moveOpen"] = ({ tenant, subscriptionId, from, to, nowMs, limit }) => {
+  readonly moveOpen: StoreCalls["moveOpen"] = (request) => {
+    const { tenant, subscriptionId, from, to, nowMs, limit, unsequenced } = request;
     const number = this.#tenants.find(tenant);
     if (number === undefined) return 0;
     const moved = this.#statements
       .get(
         `UPDATE deliveries SET status = ?, work_at = ?, finished_at = ?, fence = fence + 1 WHERE rowid IN (
-           SELECT rowid FROM deliveries INDEXED BY deliveries_unsent
-           WHERE status <> 3 AND tenant = ? AND subscription_id = ? AND status = ?
-           ORDER BY created_at, rowid LIMIT ?)`,
+           SELECT rowid FROM (
+             SELECT rowid, sequence, run FROM deliveries INDEXED BY deliveries_unsent
+             WHERE status <> 3 AND tenant = ? AND subscription_id = ? AND status = ?
+             ORDER BY created_at, rowid LIMIT ?)
+           ${unsequenced ? "WHERE sequence IS NULL OR run > 1" : ""})`,
       )
       .run(to, to === WAITING ? nowMs : null, to === CANCELLED ? nowMs : null, number, subscriptionId, from, limit);
     return Number(moved.changes);
   };
 }
 
-function addToQueue(queues: Map<string, Queue>, group: Group, request: ClaimRow): void {
-  const name = `${group.tenant} ${group.subscriptionId}`;
-  const part = { workClass: group.workClass, taken: 0 };
-  const known = queues.get(name);
-  if (known !== undefined) {
-    known.classes.push(part);
-    return;
-  }
-  const slots = request.slots.get(group.subscriptionId) ?? request.defaultSlots;
-  if (slots <= 0) return;
-  const { tenant, subscriptionId } = group;
-  queues.set(name, { tenant, subscriptionId, slots, classes: [part], taken: 0 });
-}
-
 /** What a claim answers, each tenant and event in it once. */
-class ClaimedBatch {
+export class ClaimedBatch {
   readonly #tenants: Tenants;
   readonly #tenantPlaces = new Map<number, number>();
   readonly #tenantRows: TenantRow[] = [];
@@ -266,6 +268,8 @@ class ClaimedBatch {
   addEvent(tenant: number, read: ReadEvent | undefined): number | undefined {
     if (read === undefined) return undefined;
     const [event, value] = read;
+    // Without its payload it can be sent as little as without its event.
+    if (event[7] !== null) return undefined;
     const place = this.#events.push([this.#tenantPlace(tenant), event]) - 1;
     this.#values.push(value);
     this.bytes += value.byteLength;

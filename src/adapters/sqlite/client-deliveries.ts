@@ -1,8 +1,9 @@
 /** DeliveryStore and DeliveryLog over the thread's calls. */
 
-import type { DeliveryLog, DeliveryStore, FlushBatch } from "../../delivery/delivery-store.ts";
+import type { ChainStore } from "../../delivery/chains-store.ts";
+import type { ClaimResult, DeliveryLog, DeliveryStore, FlushBatch } from "../../delivery/delivery-store.ts";
 import type { Delivery } from "../../domain/delivery.ts";
-import type { EventKey, StoredEvent } from "../../domain/event.ts";
+import { type EventKey, isOfKind, kindNumber, type StoredEvent } from "../../domain/event.ts";
 import type { Page, PageRequest } from "../../kernel/page.ts";
 import type { Tenant } from "../../kernel/tenant.ts";
 import { type CallClient, cutBytes, packBytes } from "../../kernel/thread-call.ts";
@@ -26,7 +27,7 @@ export function cursorRow(page: PageRequest): { readonly size: number; readonly 
 
 const tenantId = ({ tenant, id }: EventKey): TenantId => ({ tenant: tenantRow(tenant), id });
 
-export function deliveryStore(calls: Calls): DeliveryStore {
+export function deliveryStore(calls: Calls): Omit<DeliveryStore, keyof ChainStore> {
   return {
     async flush(batch) {
       const rows = flushRows(batch);
@@ -39,14 +40,18 @@ export function deliveryStore(calls: Calls): DeliveryStore {
     },
     async knownEvents(keys) {
       const known = await calls.call("knownEvents", keys.map(tenantId));
-      return known.map((row) => (row === null ? undefined : { contentHash: row[0], loggedAtMs: row[1] }));
+      return known.map((row) =>
+        row === null
+          ? undefined
+          : { contentHash: row[0], loggedAtMs: row[1], ...(row[2] && { payloadDropped: true as const }) },
+      );
     },
     async knownDeliveries(tenant, ids) {
       return new Set(await calls.call("knownDeliveries", { tenant: tenantRow(tenant), ids }));
     },
     async claim(request) {
-      const { nowMs, leaseMs, limit, slots, defaultSlots } = request;
-      return claimOf(await calls.call("claim", { nowMs, leaseMs, limit, slots, defaultSlots }));
+      const { nowMs, leaseMs, limit, slots, defaultSlots, stopped } = request;
+      return claimOf(await calls.call("claim", { nowMs, leaseMs, limit, slots, defaultSlots, stopped }));
     },
     async openSubscriptions() {
       const rows = await calls.call("openSubscriptions", null);
@@ -65,6 +70,7 @@ export function deliveryStore(calls: Calls): DeliveryStore {
         to: STATUSES.indexOf(request.to),
         nowMs: request.nowMs,
         limit: request.limit,
+        unsequenced: request.unsequenced === true,
       });
     },
   };
@@ -92,7 +98,7 @@ export function eventsOf(
   return rows.map(([tenant, row], place) => eventOf(tenant, row, cut[place] ?? new Uint8Array()));
 }
 
-function claimOf(answer: ClaimAnswer) {
+export function claimOf(answer: ClaimAnswer): ClaimResult {
   const tenants = answer.tenants.map(tenantOf);
   const tenantAt = (place: number) => tenants[place] ?? { organisation: "", environment: "" };
   const events = eventsOf(
@@ -123,8 +129,12 @@ export function deliveryLog(calls: Calls): DeliveryLog {
       return found === null ? undefined : eventOf(key.tenant, found[0], found[1]);
     },
     async listEvents(tenant, filter, page) {
+      const { passId, fromMs, toMs, ...kind } = filter;
       const answer = await calls.call("listEvents", {
-        ...filter,
+        ...(passId === undefined ? {} : { passId }),
+        ...(fromMs === undefined ? {} : { fromMs }),
+        ...(toMs === undefined ? {} : { toMs }),
+        ...(isOfKind(kind) ? { type: kindNumber(kind) } : {}),
         ...cursorRow(page),
         tenant: tenantRow(tenant),
       });
@@ -149,9 +159,13 @@ export function deliveryLog(calls: Calls): DeliveryLog {
       const items = answer.rows.map((row) => deliveryOf(tenant, row));
       return pageFrom<Delivery>(items, answer.more, (delivery) => delivery.createdAtMs);
     },
+    async cancel(tenant, id, nowMs) {
+      const answer = await calls.call("cancel", { tenant: tenantRow(tenant), id, nowMs });
+      return answer === null ? undefined : { cancelled: answer[0], delivery: deliveryOf(tenant, answer[1]) };
+    },
     async retry(tenant, id, nowMs) {
       const row = await calls.call("retry", { tenant: tenantRow(tenant), id, nowMs });
-      if (row === "attempting") return "attempting";
+      if (row === "attempting" || row === "payloadDropped") return row;
       return row === null ? undefined : deliveryOf(tenant, row);
     },
   };

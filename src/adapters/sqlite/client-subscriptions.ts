@@ -58,11 +58,20 @@ export function subscriptionStore(calls: Calls): SubscriptionStore {
 export function limitStore(calls: Calls): LimitStore {
   return {
     async limits(asked) {
-      const [organisation, entity] = await calls.call("limits", asked);
-      return { ...(organisation === null ? {} : { organisation }), ...(entity === null ? {} : { entity }) };
+      const [organisation, entity, event, delivery, payload] = await calls.call("limits", asked);
+      return {
+        ...(organisation === null ? {} : { organisation }),
+        ...(entity === null ? {} : { entity }),
+        ...(event === null ? {} : { eventRetentionMs: event }),
+        ...(delivery === null ? {} : { deliveryRetentionMs: delivery }),
+        ...(payload === null ? {} : { payloadRetentionMs: payload }),
+      };
     },
     async setLimits(organisation, limits) {
-      await calls.call("setLimits", { organisation, limits: [limits.organisation ?? null, limits.entity ?? null] });
+      const { eventRetentionMs, deliveryRetentionMs, payloadRetentionMs } = limits;
+      const row = [limits.organisation, limits.entity, eventRetentionMs, deliveryRetentionMs, payloadRetentionMs];
+      const [own = null, entity = null, event = null, delivery = null, payload = null] = row;
+      await calls.call("setLimits", { organisation, limits: [own, entity, event, delivery, payload] });
     },
   };
 }

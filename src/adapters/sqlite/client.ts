@@ -3,6 +3,10 @@ import type { MessagePort } from "node:worker_threads";
 import type { AccessStore, KeyRecord, Role } from "../../access/access-store.ts";
 import type { ChangeFeed } from "../../delivery/change-feed.ts";
 import type { DeliveryLog, DeliveryStore } from "../../delivery/delivery-store.ts";
+import type { EndpointStore, RateStore } from "../../delivery/endpoint-store.ts";
+import type { SwitchStore } from "../../delivery/kill-switch.ts";
+import type { ReplayJobs, ReplayStore } from "../../delivery/replay-store.ts";
+import type { RetentionStore } from "../../delivery/retention.ts";
 import type { DeadLetterStore } from "../../intake/dead-letters.ts";
 import { CodedError } from "../../kernel/errors.ts";
 import { type CallClient, callClient } from "../../kernel/thread-call.ts";
@@ -10,10 +14,14 @@ import type { SubscriptionFeed } from "../../matching/subscription-feed.ts";
 import type { LimitStore } from "../../subscriptions/limit-store.ts";
 import type { SubscriptionStore } from "../../subscriptions/subscription-store.ts";
 import type { KeyRow, StoreCalls } from "./calls.ts";
+import { chainStore } from "./client-chains.ts";
 import { changeFeed } from "./client-changes.ts";
 import { deadLetterStore } from "./client-dead-letters.ts";
 import { deliveryLog, deliveryStore } from "./client-deliveries.ts";
+import { endpointStore } from "./client-endpoints.ts";
+import { replayStore } from "./client-replays.ts";
 import { limitStore, subscriptionFeed, subscriptionStore } from "./client-subscriptions.ts";
+import { retentionStore, switchStore } from "./client-upkeep.ts";
 import { tenantOf } from "./rows.ts";
 
 export interface SqliteStore {
@@ -22,6 +30,10 @@ export interface SqliteStore {
   readonly subscriptions: SubscriptionStore;
   readonly feed: SubscriptionFeed;
   readonly limits: LimitStore;
+  readonly endpoints: EndpointStore & RateStore;
+  readonly replays: ReplayStore & ReplayJobs;
+  readonly switches: SwitchStore;
+  readonly retention: RetentionStore;
   readonly access: AccessStore;
   readonly deadLetters: DeadLetterStore;
   /** Ends this connection; calls under way reject. */
@@ -30,13 +42,23 @@ export interface SqliteStore {
 
 /** Every call rejects with `store.unavailable` once the thread is gone. */
 export function sqliteStore(port: MessagePort): SqliteStore {
-  const calls = callClient<StoreCalls>(port, () => new CodedError("store.unavailable", "the store's thread is gone"));
+  return storeOver(
+    callClient<StoreCalls>(port, () => new CodedError("store.unavailable", "the store's thread is gone")),
+  );
+}
+
+/** The ports over calls, wherever these are answered. */
+export function storeOver(calls: CallClient<StoreCalls>): SqliteStore {
   return {
-    deliveries: { ...deliveryStore(calls), ...deliveryLog(calls) },
+    deliveries: { ...deliveryStore(calls), ...chainStore(calls), ...deliveryLog(calls) },
     changes: changeFeed(calls),
     subscriptions: subscriptionStore(calls),
     feed: subscriptionFeed(calls),
     limits: limitStore(calls),
+    endpoints: endpointStore(calls),
+    replays: replayStore(calls),
+    switches: switchStore(calls),
+    retention: retentionStore(calls),
     access: accessStore(calls),
     deadLetters: deadLetterStore(calls),
     close: () => calls.close(),

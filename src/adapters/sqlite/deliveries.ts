@@ -7,8 +7,10 @@ import { type Attempt, appendAttempt } from "../../domain/delivery.ts";
 import { LIMITS } from "../../kernel/limits.ts";
 import {
   ATTEMPTING,
+  CANCELLED,
   DELIVERED,
   type DeliveryRow,
+  FAILED,
   HELD,
   type OutcomeRow,
   type StoreCalls,
@@ -147,16 +149,30 @@ export class DeliveryTable {
     const known = number === undefined ? undefined : this.#known(number, id);
     if (number === undefined || known === undefined) return null;
     if (known.status === ATTEMPTING) return "attempting";
+    if (isTerminal(known.status) && !this.#hasPayload(known.rowid)) return "payloadDropped";
     if (known.status !== HELD) {
       const next = isTerminal(known.status) ? 1 : 0;
       this.#statements
         .get(
           `UPDATE deliveries SET status = ?, work_class = ?, work_at = ?, finished_at = NULL, run = run + ?,
-             fence = fence + ?, run_attempts = ? WHERE rowid = ?`,
+             fence = fence + ?, run_attempts = ?, replay_id = NULL WHERE rowid = ?`,
         )
         .run(WAITING, WORK_CLASSES.indexOf("live"), nowMs, next, next, next === 1 ? 0 : known.runAttempts, known.rowid);
     }
     return this.read(number, id) ?? null;
+  };
+
+  readonly cancel: StoreCalls["cancel"] = ({ tenant, id, nowMs }) => {
+    const number = this.#tenants.find(tenant);
+    const known = number === undefined ? undefined : this.#known(number, id);
+    if (number === undefined || known === undefined) return null;
+    const isOpen = known.status === WAITING || known.status === HELD;
+    if (isOpen) {
+      const { workClass, fence } = known;
+      this.#move(known, [], { status: CANCELLED, workClass, workAtMs: null, finishedAtMs: nowMs, fence: fence + 1 });
+    }
+    const row = this.read(number, id);
+    return row === undefined ? null : [isOpen, row];
   };
 
   readonly getDelivery: StoreCalls["getDelivery"] = ({ tenant, id }) => {
@@ -192,6 +208,26 @@ export class DeliveryTable {
       .run(nowMs);
   }
 
+  #hasPayload(rowid: number): boolean {
+    const found = this.#statements
+      .get(
+        `SELECT 1 FROM deliveries JOIN events ON events.tenant = deliveries.tenant AND events.id = event_id
+         WHERE deliveries.rowid = ? AND payload_dropped_at IS NULL`,
+      )
+      .get(rowid);
+    return found !== undefined;
+  }
+
+  /** Ends one that is still held, with an entry in its history that says why; whether it was. */
+  endHeld(tenant: number, id: string, nowMs: number, entry: (fence: number) => Attempt): boolean {
+    const known = this.#known(tenant, id);
+    if (known?.status !== HELD) return false;
+    const { workClass, fence } = known;
+    const next = { status: FAILED, workClass, workAtMs: null, finishedAtMs: nowMs, fence: fence + 1 };
+    this.#move(known, [entry(fence)], next);
+    return true;
+  }
+
   /** The event of a due delivery is gone, so it can never be sent: it ends here, with the reason in its history. */
   failWithoutEvent(tenant: number, id: string, status: number, nowMs: number): void {
     const known = this.#known(tenant, id);
@@ -200,8 +236,8 @@ export class DeliveryTable {
       id: `att_no_event_${known.fence}`,
       startedAtMs: nowMs,
       durationMs: 0,
-      errorCode: "internal",
-      errorMessage: "the event of this delivery is not in the store",
+      errorCode: "event.payload_dropped",
+      errorMessage: "the event of this delivery, or its payload, is kept no longer",
     };
     this.#move(known, [attempt], {
       status,

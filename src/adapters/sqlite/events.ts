@@ -1,13 +1,13 @@
-/** Events in the store: written once, never changed but for an earlier log time. */
+/** Events in the store: written once, never changed but for an earlier log time, and a payload that goes early. */
 import type { DatabaseSync } from "node:sqlite";
 import { packBytes, Transferring } from "../../kernel/thread-call.ts";
-import type { EventRow, EventRows, ListEvents, StoreCalls } from "./calls.ts";
+import type { EventRow, EventRows, KnownEventRow, ListEvents, StoreCalls } from "./calls.ts";
 import { Conditions, type Row, Statements, takePage } from "./statements.ts";
 import type { Tenants } from "./tenants.ts";
 
 export type ReadEvent = readonly [event: EventRow, value: Uint8Array];
 
-const COLUMNS = "id, type, pass_id, entity_id, logged_at, content_hash, value";
+const COLUMNS = "id, type, pass_id, entity_id, logged_at, content_hash, value, payload_dropped_at";
 
 function readEvent(row: Row): ReadEvent {
   const value = row.value instanceof Uint8Array ? row.value : new Uint8Array();
@@ -20,9 +20,14 @@ function readEvent(row: Row): ReadEvent {
       Number(row.logged_at),
       String(row.content_hash),
       value.byteLength,
+      row.payload_dropped_at === null ? null : Number(row.payload_dropped_at),
     ],
     value,
   ];
+}
+
+function readKnown(row: Row): KnownEventRow {
+  return [String(row.content_hash), Number(row.logged_at), row.payload_dropped_at !== null];
 }
 
 export class EventTable {
@@ -34,11 +39,15 @@ export class EventTable {
     this.#tenants = tenants;
   }
 
-  /** False where the id is taken by other content. The same content again keeps the row, with the earliest log time. */
+  /**
+   * False where the id is taken by other content. The same content again keeps the row, with the earliest log time, and
+   * brings a payload back that was dropped: deliveries that are made of it now need it.
+   */
   insert(tenant: number, row: EventRow, value: Uint8Array): boolean {
     const [id, type, passId, entityId, loggedAtMs, contentHash] = row;
     const insert = this.#statements.get(
-      `INSERT INTO events (tenant, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO NOTHING`,
+      `INSERT INTO events (tenant, id, type, pass_id, entity_id, logged_at, content_hash, value)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO NOTHING`,
     );
     if (insert.run(tenant, id, type, passId, entityId, loggedAtMs, contentHash, value).changes === 1) return true;
     const known = this.#known(tenant, id);
@@ -46,14 +55,19 @@ export class EventTable {
     if (loggedAtMs < known[1]) {
       this.#statements.get("UPDATE events SET logged_at = ? WHERE tenant = ? AND id = ?").run(loggedAtMs, tenant, id);
     }
+    if (known[2]) {
+      this.#statements
+        .get("UPDATE events SET value = ?, payload_dropped_at = NULL WHERE tenant = ? AND id = ?")
+        .run(value, tenant, id);
+    }
     return true;
   }
 
-  #known(tenant: number, id: string): readonly [contentHash: string, loggedAtMs: number] | undefined {
+  #known(tenant: number, id: string): KnownEventRow | undefined {
     const row = this.#statements
-      .get("SELECT content_hash, logged_at FROM events WHERE tenant = ? AND id = ?")
+      .get("SELECT content_hash, logged_at, payload_dropped_at FROM events WHERE tenant = ? AND id = ?")
       .get(tenant, id);
-    return row === undefined ? undefined : [String(row.content_hash), Number(row.logged_at)];
+    return row === undefined ? undefined : readKnown(row);
   }
 
   /** One look-up a tenant with all its ids in one JSON list: a third of what a look-up an id costs. */
@@ -67,16 +81,13 @@ export class EventTable {
       else ids.push(id);
       return number;
     });
-    const found = new Map<number, Map<string, readonly [string, number]>>();
+    const found = new Map<number, Map<string, KnownEventRow>>();
     const select = this.#statements.get(
-      "SELECT events.id, content_hash, logged_at FROM json_each(?) AS wanted CROSS JOIN events ON tenant = ? AND events.id = wanted.value",
+      "SELECT events.id, content_hash, logged_at, payload_dropped_at FROM json_each(?) AS wanted CROSS JOIN events ON tenant = ? AND events.id = wanted.value",
     );
     for (const [tenant, ids] of idsByTenant) {
       const rows = select.all(JSON.stringify(ids), tenant);
-      found.set(
-        tenant,
-        new Map(rows.map((row) => [String(row.id), [String(row.content_hash), Number(row.logged_at)]])),
-      );
+      found.set(tenant, new Map(rows.map((row) => [String(row.id), readKnown(row)])));
     }
     return keys.map(({ id }, index) => found.get(tenants[index] ?? -1)?.get(id) ?? null);
   };

@@ -3,6 +3,14 @@ import type { DatabaseSync } from "node:sqlite";
 import type { StoreCalls } from "./calls.ts";
 import { Statements } from "./statements.ts";
 
+const COLUMNS = [
+  "organisation_subscriptions",
+  "entity_subscriptions",
+  "event_retention",
+  "delivery_retention",
+  "payload_retention",
+];
+
 export class OrganisationTable {
   readonly #statements: Statements;
 
@@ -11,20 +19,23 @@ export class OrganisationTable {
   }
 
   readonly limits: StoreCalls["limits"] = (organisation) => {
-    const row = this.#statements
-      .get("SELECT organisation_subscriptions, entity_subscriptions FROM organisations WHERE organisation = ?")
-      .get(organisation);
-    return [numberOrNull(row?.organisation_subscriptions), numberOrNull(row?.entity_subscriptions)];
+    const row = this.#statements.get("SELECT * FROM organisations WHERE organisation = ?").get(organisation);
+    return [
+      numberOrNull(row?.organisation_subscriptions),
+      numberOrNull(row?.entity_subscriptions),
+      numberOrNull(row?.event_retention),
+      numberOrNull(row?.delivery_retention),
+      numberOrNull(row?.payload_retention),
+    ];
   };
 
-  readonly setLimits: StoreCalls["setLimits"] = ({ organisation, limits: [ofOrganisation, ofEntity] }) => {
+  readonly setLimits: StoreCalls["setLimits"] = ({ organisation, limits }) => {
     this.#statements
       .get(
-        `INSERT INTO organisations (organisation, organisation_subscriptions, entity_subscriptions) VALUES (?, ?, ?)
-         ON CONFLICT DO UPDATE SET organisation_subscriptions = excluded.organisation_subscriptions,
-           entity_subscriptions = excluded.entity_subscriptions`,
+        `INSERT INTO organisations (organisation, ${COLUMNS.join(", ")}) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET ${COLUMNS.map((column) => `${column} = excluded.${column}`).join(", ")}`,
       )
-      .run(organisation, ofOrganisation, ofEntity);
+      .run(organisation, ...limits);
     return null;
   };
 }

@@ -1,9 +1,8 @@
 /** Between the domain's objects and the rows that go to the thread. Runs on the caller's side. */
 
-import type { PassEventType } from "../../../gen/passbus/v1/pass_event_pb.js";
 import type { DeliveryWrite, NextState } from "../../delivery/delivery-store.ts";
 import type { Delivery } from "../../domain/delivery.ts";
-import type { StoredEvent } from "../../domain/event.ts";
+import { kindNumber, kindOf, type StoredEvent } from "../../domain/event.ts";
 import { LIMITS } from "../../kernel/limits.ts";
 import { type Tenant, tenantKey } from "../../kernel/tenant.ts";
 import {
@@ -42,18 +41,20 @@ export class TenantPlaces {
 export function eventRow(event: StoredEvent): EventRow {
   return [
     event.id,
-    event.type,
+    kindNumber(event),
     event.passId,
     event.entityId,
     event.loggedAtMs,
     event.contentHash,
     event.value.byteLength,
+    event.payloadDroppedAtMs ?? null,
   ];
 }
 
 export function eventOf(tenant: Tenant, row: EventRow, value: Uint8Array): StoredEvent {
-  const [id, type, passId, entityId, loggedAtMs, contentHash] = row;
-  return { tenant, id, type: type as PassEventType, passId, entityId, loggedAtMs, contentHash, value };
+  const [id, kind, passId, entityId, loggedAtMs, contentHash, , droppedAtMs] = row;
+  const dropped = droppedAtMs === null ? {} : { payloadDroppedAtMs: droppedAtMs };
+  return { tenant, id, ...kindOf(kind), passId, entityId, loggedAtMs, contentHash, value, ...dropped };
 }
 
 function attemptsText(delivery: Delivery): string {
@@ -68,7 +69,7 @@ export function deliveryRow(delivery: Delivery): DeliveryRow {
   return [
     delivery.id,
     delivery.eventId,
-    delivery.eventType,
+    kindNumber({ ...delivery, type: delivery.eventType }),
     delivery.passId,
     delivery.subscriptionId,
     STATUSES.indexOf(delivery.status),
@@ -92,11 +93,13 @@ export function deliveryOf(tenant: Tenant, row: DeliveryRow): Delivery {
   const [, , , , , , , run, fence, runAttempts, attemptCount, workAtMs, createdAtMs, finishedAtMs, attempts] = row;
   const [, , , , , , , , , , , , , , , sequence, replayId, foldedInto] = row;
   const name = STATUSES[status] ?? "failed";
+  const { type, operationalType } = kindOf(eventType);
   return {
     id,
     tenant,
     eventId,
-    eventType: eventType as PassEventType,
+    eventType: type,
+    ...(operationalType === undefined ? {} : { operationalType }),
     passId,
     subscriptionId,
     status: name,

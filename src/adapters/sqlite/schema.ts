@@ -158,6 +158,64 @@ export const STEPS: readonly string[] = [
   CREATE INDEX deliveries_chain ON deliveries (tenant, subscription_id, pass_id, sequence)
     WHERE sequence IS NOT NULL AND status < 3;
   `,
+  // Retention: what organisations were given, payloads that were dropped, whose turn upkeep is. And the kill switch; an
+  // empty organisation is the service.
+  `
+  ALTER TABLE organisations ADD COLUMN event_retention INTEGER;
+  ALTER TABLE organisations ADD COLUMN delivery_retention INTEGER;
+  ALTER TABLE organisations ADD COLUMN payload_retention INTEGER;
+  ALTER TABLE events ADD COLUMN payload_dropped_at INTEGER;
+  CREATE TABLE delivery_stops (
+    organisation TEXT PRIMARY KEY,
+    reason TEXT NOT NULL,
+    stopped_at INTEGER NOT NULL,
+    stopped_by TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE upkeep (
+    only INTEGER PRIMARY KEY CHECK (only = 0),
+    holder TEXT NOT NULL,
+    held_until INTEGER NOT NULL,
+    state TEXT
+  ) STRICT;
+  `,
+  // Replays as JSON, beside what is searched. Deliveries that no replay ever made due are in neither of the indexes.
+  `
+  CREATE TABLE replays (
+    tenant INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    fence INTEGER NOT NULL,
+    lease_until INTEGER,
+    document TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX replays_id ON replays (tenant, id);
+  CREATE INDEX replays_time ON replays (tenant, created_at);
+  CREATE INDEX replays_open ON replays (tenant) WHERE state IN ('running', 'paused');
+  CREATE INDEX replays_running ON replays (created_at, id) WHERE state = 'running';
+  CREATE INDEX deliveries_replay ON deliveries (tenant, replay_id, status, run_attempts) WHERE replay_id IS NOT NULL;
+  CREATE INDEX deliveries_replay_pass ON deliveries (tenant, replay_id, subscription_id, pass_id)
+    WHERE replay_id IS NOT NULL AND status < 3;
+  `,
+  // How endpoints are doing, as JSON, and when the next of those with a rate may go, were there no burst.
+  `
+  CREATE TABLE endpoints (
+    tenant INTEGER NOT NULL,
+    subscription_id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    breaker TEXT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (tenant, subscription_id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX endpoints_open ON endpoints (breaker) WHERE breaker <> 'closed';
+  CREATE TABLE rates (
+    tenant INTEGER NOT NULL,
+    subscription_id TEXT NOT NULL,
+    arrival_at REAL NOT NULL,
+    PRIMARY KEY (tenant, subscription_id)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** The file of the store in its data directory. */
@@ -178,7 +236,7 @@ export function openStore(directory: string): DatabaseSync {
       PRAGMA synchronous = FULL;
       PRAGMA wal_autocheckpoint = 8192;
       PRAGMA journal_size_limit = 67108864;
-      PRAGMA cache_size = -65536;
+      PRAGMA cache_size = -16384;
       PRAGMA temp_store = MEMORY;
     `);
     migrate(database);

@@ -3,15 +3,23 @@ import type { DatabaseSync } from "node:sqlite";
 import type { CallHandlers } from "../../kernel/thread-call.ts";
 import { KeyTable } from "./access.ts";
 import type { StoreCalls } from "./calls.ts";
+import { Chains } from "./chains.ts";
 import { ChangeTable } from "./changes.ts";
 import { Claims } from "./claims.ts";
 import { DeadLetterTable } from "./dead-letters.ts";
 import { DeliveryTable } from "./deliveries.ts";
 import { DeliveryList } from "./delivery-list.ts";
+import type { EndpointCalls } from "./endpoint-calls.ts";
+import { EndpointTable } from "./endpoints.ts";
 import { EventTable } from "./events.ts";
+import { ExpiryTable } from "./expiry.ts";
 import { flushWith } from "./flush.ts";
 import { OrganisationTable } from "./organisations.ts";
+import type { ReplayCalls } from "./replay-calls.ts";
+import { CandidateList } from "./replay-candidates.ts";
+import { ReplayTable } from "./replays.ts";
 import { SubscriptionTable } from "./subscriptions.ts";
+import { SwitchTable } from "./switches.ts";
 import { Tenants } from "./tenants.ts";
 import { storeError, WriteQueue } from "./write-queue.ts";
 
@@ -19,6 +27,8 @@ export interface StoreService {
   readonly handlers: CallHandlers<StoreCalls>;
   /** All leases are of a dead process: their work is due at `nowMs`. */
   releaseLeases(nowMs: number): void;
+  /** Makes durable, at once, what has been asked so far. */
+  drain(): void;
   close(): void;
 }
 
@@ -28,10 +38,16 @@ export function storeService(database: DatabaseSync): StoreService {
   const events = new EventTable(database, tenants);
   const deliveries = new DeliveryTable(database, tenants);
   const claims = new Claims(database, tenants, events, deliveries);
+  const chains = new Chains(database, tenants, events);
   const list = new DeliveryList(database, tenants);
   const changes = new ChangeTable(database, events, deliveries);
-  const subscriptions = new SubscriptionTable(database, tenants);
+  const endpoints = new EndpointTable(database, tenants);
+  const subscriptions = new SubscriptionTable(database, tenants, (...key) => endpoints.forget(...key));
   const organisations = new OrganisationTable(database);
+  const replays = new ReplayTable(database, tenants, events, deliveries);
+  const candidates = new CandidateList(database, tenants);
+  const switches = new SwitchTable(database);
+  const expiry = new ExpiryTable(database, tenants, deliveries);
   const keys = new KeyTable(database);
   const deadLetters = new DeadLetterTable(database, tenants);
   const flush = flushWith(tenants, events, deliveries);
@@ -39,11 +55,25 @@ export function storeService(database: DatabaseSync): StoreService {
     flush: (batch) => queue.add(batch.events.length + batch.deliveries.length, () => flush(batch)),
     claim: (request) => queue.add(request.limit, () => claims.claim(request)),
     moveOpen: (request) => queue.add(request.limit, () => claims.moveOpen(request)),
+    promote: (asked) => queue.add(asked.chains.length, () => chains.promote(asked)),
+    promoteNext: (asked) => queue.add(asked.limit, () => chains.promoteNext(asked)),
+    fold: (asked) => queue.add(asked.folds.length, () => chains.fold(asked)),
     retry: (request) => queue.add(1, () => deliveries.retry(request)),
+    cancel: (request) => queue.add(1, () => deliveries.cancel(request)),
+    ...replayHandlers(queue, replays, candidates),
     insertSubscription: (asked) => queue.add(1, () => subscriptions.insertSubscription(asked)),
     replaceSubscription: (row) => queue.add(1, () => subscriptions.replaceSubscription(row)),
     removeSubscription: (key) => queue.add(1, () => subscriptions.removeSubscription(key)),
+    ...endpointHandlers(queue, endpoints),
     setLimits: (asked) => queue.add(1, () => organisations.setLimits(asked)),
+    purge: (request) => queue.add(request.limit, () => expiry.purge(request)),
+    expireHeld: (asked) => queue.add(asked.ids.length, () => expiry.expireHeld(asked)),
+    takeTurn: (request) => queue.add(1, () => expiry.takeTurn(request)),
+    keepState: (asked) => queue.add(1, () => expiry.keepState(asked)),
+    retainedTenants: reading(expiry.retainedTenants),
+    putStop: (row) => queue.add(1, () => switches.putStop(row)),
+    removeStop: (organisation) => queue.add(1, () => switches.removeStop(organisation)),
+    stops: reading(switches.stops),
     insertKey: (row) => queue.add(1, () => keys.insertKey(row)),
     putDeadLetters: (rows) => queue.add(rows.length, () => deadLetters.putDeadLetters(rows)),
     noteRedriven: (asked) => queue.add(asked.ids.length, () => deadLetters.noteRedriven(asked)),
@@ -54,6 +84,7 @@ export function storeService(database: DatabaseSync): StoreService {
     knownEvents: reading(events.knownEvents),
     knownDeliveries: reading(deliveries.knownDeliveries),
     openSubscriptions: reading(claims.openSubscriptions),
+    openInChains: reading(chains.openInChains),
     getEvent: reading(events.getEvent),
     listEvents: reading(events.listEvents),
     getDelivery: reading(deliveries.getDelivery),
@@ -70,11 +101,42 @@ export function storeService(database: DatabaseSync): StoreService {
   };
   return {
     handlers,
-    releaseLeases: (nowMs) => deliveries.releaseLeases(nowMs),
+    releaseLeases(nowMs) {
+      deliveries.releaseLeases(nowMs);
+      replays.releaseLeases();
+      endpoints.releaseProbes(nowMs);
+    },
+    drain: () => queue.drain(),
     close() {
       queue.drain();
       database.close();
     },
+  };
+}
+
+function endpointHandlers(queue: WriteQueue, endpoints: EndpointTable): CallHandlers<EndpointCalls> {
+  return {
+    writeEndpoints: (rows) => queue.add(rows.length, () => endpoints.writeEndpoints(rows)),
+    removeEndpoints: (keys) => queue.add(keys.length, () => endpoints.removeEndpoints(keys)),
+    reserveRates: (requests) => queue.add(requests.length, () => endpoints.reserveRates(requests)),
+    readEndpoints: reading(endpoints.readEndpoints),
+    openEndpoints: reading(endpoints.openEndpoints),
+  };
+}
+
+function replayHandlers(queue: WriteQueue, replays: ReplayTable, candidates: CandidateList): CallHandlers<ReplayCalls> {
+  return {
+    insertReplay: (asked) => queue.add(1, () => replays.insertReplay(asked)),
+    changeReplay: (asked) => queue.add(1, () => replays.changeReplay(asked)),
+    takeReplays: (request) => queue.add(1, () => replays.takeReplays(request)),
+    stepReplay: (step) => queue.add(step.due.length + step.fresh.length + 1, () => replays.stepReplay(step)),
+    getReplay: reading(replays.getReplay),
+    listReplays: reading(replays.listReplays),
+    replayProgress: reading(replays.replayProgress),
+    replayCandidates: reading(candidates.replayCandidates),
+    unattempted: reading(replays.unattempted),
+    busyPasses: reading(replays.busyPasses),
+    eventsById: reading(replays.eventsById),
   };
 }
 

@@ -9,11 +9,14 @@ export class SubscriptionTable {
   readonly #database: DatabaseSync;
   readonly #statements: Statements;
   readonly #tenants: Tenants;
+  readonly #onRemoved: (tenant: number, id: string) => void;
 
-  constructor(database: DatabaseSync, tenants: Tenants) {
+  /** @param onRemoved called within the transaction that deletes a subscription. */
+  constructor(database: DatabaseSync, tenants: Tenants, onRemoved: (tenant: number, id: string) => void) {
     this.#database = database;
     this.#statements = new Statements(database);
     this.#tenants = tenants;
+    this.#onRemoved = onRemoved;
   }
 
   /** Inside a transaction: nobody can come between the counting and the insert. */
@@ -90,6 +93,7 @@ export class SubscriptionTable {
     if (number === undefined) return false;
     const removed = this.#statements.get("DELETE FROM subscriptions WHERE tenant = ? AND id = ?").run(number, id);
     if (removed.changes === 0) return false;
+    this.#onRemoved(number, id);
     this.#countUp(number);
     return true;
   };

@@ -57,6 +57,7 @@ const INNER_PORT = 9092;
 class ContainerKafka implements KafkaCluster {
   readonly server = `${KAFKA_IMAGE} (container)`;
   readonly brokers: string;
+  readonly proxied?: { readonly host: string; readonly port: number };
   readonly #network: StartedNetwork;
   readonly #nodes: readonly BrokerNode[];
   readonly #containers = new Map<number, StartedTestContainer>();
@@ -66,6 +67,8 @@ class ContainerKafka implements KafkaCluster {
     this.#network = network;
     this.#nodes = nodes;
     this.brokers = nodes.map((node) => `${node.clientHost}:${node.clientPort}`).join(",");
+    const [proxied] = nodes.flatMap(({ clientHost: host, proxied: via }) => (via ? [{ host, port: via.port }] : []));
+    if (proxied !== undefined) this.proxied = proxied;
   }
 
   async start(options: KafkaOptions): Promise<void> {
@@ -75,7 +78,12 @@ class ContainerKafka implements KafkaCluster {
         const container = new GenericContainer(KAFKA_IMAGE)
           .withNetwork(this.#network)
           .withNetworkAliases(node.innerHost)
-          .withExposedPorts({ container: node.clientPort, host: node.clientPort })
+          .withExposedPorts(
+            ...[node.clientPort, ...(node.proxied ? [node.proxied.port] : [])].map((port) => ({
+              container: port,
+              host: port,
+            })),
+          )
           .withEnvironment({
             CLUSTER_ID,
             KAFKA_HEAP_OPTS: "-Xms64m -Xmx320m",
@@ -131,10 +139,13 @@ export async function startContainerKafka(options: KafkaOptions): Promise<KafkaC
   const { Network } = await import("testcontainers");
   const clientHost = (await engine()).info.containerRuntime.host;
   // The ports are chosen here since a broker must know, before it starts, the one that its clients come by.
+  const { proxyPort } = options;
+  const [proxiedPort = 0] = await freePorts(1);
+  const proxied = proxyPort === undefined ? {} : { proxied: { port: proxiedPort, proxyPort } };
   const nodes = (await freePorts(options.nodes)).map((clientPort, index): BrokerNode => {
     const ports = { clientPort, innerPort: INNER_PORT, controllerPort: CONTROLLER_PORT };
     const hosts = { bindHost: "0.0.0.0", clientHost, innerHost: `kafka-${index + 1}` };
-    return { id: index + 1, ...hosts, ...ports, dataFolder: "/var/lib/kafka/data" };
+    return { id: index + 1, ...hosts, ...ports, ...proxied, dataFolder: "/var/lib/kafka/data" };
   });
   const cluster = new ContainerKafka(await new Network().start(), nodes);
   try {

@@ -14,6 +14,8 @@ export interface BrokerNode {
   readonly innerPort: number;
   readonly controllerPort: number;
   readonly dataFolder: string;
+  /** A listener more, whose clients are sent to another port: a proxy's. */
+  readonly proxied?: { readonly port: number; readonly proxyPort: number };
 }
 
 export type BrokerSettings = Readonly<Record<string, string>>;
@@ -42,6 +44,7 @@ export function brokerSettings(
   nodes: readonly BrokerNode[],
   overrides: BrokerSettings = {},
 ): BrokerSettings {
+  const { proxied } = self;
   return {
     "process.roles": "broker,controller",
     "node.id": String(self.id),
@@ -51,13 +54,15 @@ export function brokerSettings(
       `PLAINTEXT://${self.bindHost}:${self.clientPort}`,
       `INNER://${self.bindHost}:${self.innerPort}`,
       `CONTROLLER://${self.bindHost}:${self.controllerPort}`,
+      ...(proxied === undefined ? [] : [`PROXIED://${self.bindHost}:${proxied.port}`]),
     ].join(","),
     "advertised.listeners": [
       `PLAINTEXT://${self.clientHost}:${self.clientPort}`,
       `INNER://${self.innerHost}:${self.innerPort}`,
+      ...(proxied === undefined ? [] : [`PROXIED://127.0.0.1:${proxied.proxyPort}`]),
     ].join(","),
     "inter.broker.listener.name": "INNER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
     "log.dirs": self.dataFolder,
     ...replication(nodes.length),
     "num.partitions": "1",

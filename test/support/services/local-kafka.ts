@@ -62,6 +62,7 @@ const JAVA_OPTIONS = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt
 class LocalKafka implements KafkaCluster {
   readonly server = `Apache Kafka ${kafkaVersion()} (local jars)`;
   readonly brokers: string;
+  readonly proxied?: { readonly host: string; readonly port: number };
   readonly #nodes: readonly BrokerNode[];
   readonly #folder: string;
   readonly #jars: string;
@@ -72,6 +73,8 @@ class LocalKafka implements KafkaCluster {
     this.#jars = jarsPath;
     this.#nodes = nodes;
     this.brokers = nodes.map((node) => `${HOST}:${node.clientPort}`).join(",");
+    const [proxied] = nodes.flatMap((node) => node.proxied ?? []);
+    if (proxied !== undefined) this.proxied = { host: HOST, port: proxied.port };
   }
 
   #settingsFile(node: BrokerNode): string {
@@ -171,11 +174,14 @@ export async function startLocalKafka(options: KafkaOptions): Promise<KafkaClust
   const jarsPath = await jars();
   const folder = await ownFolder("passbus-kafka-");
   const ports = await freePorts(3 * options.nodes);
+  const { proxyPort } = options;
+  const [proxiedPort = 0] = await freePorts(1);
+  const proxied = proxyPort === undefined ? {} : { proxied: { port: proxiedPort, proxyPort } };
   const nodes = Array.from({ length: options.nodes }, (_, index): BrokerNode => {
     const [clientPort = 0, innerPort = 0, controllerPort = 0] = ports.slice(3 * index);
     const dataFolder = join(folder, `data-${index + 1}`);
     const hosts = { bindHost: HOST, clientHost: HOST, innerHost: HOST };
-    return { id: index + 1, ...hosts, clientPort, innerPort, controllerPort, dataFolder };
+    return { id: index + 1, ...hosts, clientPort, innerPort, controllerPort, dataFolder, ...proxied };
   });
   const cluster = new LocalKafka(folder, jarsPath, nodes);
   try {

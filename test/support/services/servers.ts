@@ -5,6 +5,8 @@ export interface KafkaOptions {
   readonly nodes: 1 | 3;
   /** Broker settings over the usual ones, by Kafka's own names. */
   readonly overrides?: BrokerSettings;
+  /** For one node: clients that reach it by `proxied` are sent to this port of 127.0.0.1, where the suite has a proxy. */
+  readonly proxyPort?: number;
 }
 
 export interface KafkaCluster extends AsyncDisposable {
@@ -12,6 +14,8 @@ export interface KafkaCluster extends AsyncDisposable {
   readonly server: string;
   /** `host:port`, comma-separated; the same after a restart. */
   readonly brokers: string;
+  /** Where the proxy of `proxyPort` is to pass things on to. */
+  readonly proxied?: { readonly host: string; readonly port: number };
   /** Where its logs are while it lives; undefined where the logs are elsewhere. */
   readonly logFolder?: string;
   /** SIGKILL to one broker; they are numbered from 1. Resolves when it is gone. */

@@ -1,0 +1,72 @@
+/** `passbus deliveries stop|start|switch`: the kill switch. */
+import { toJsonString } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
+import type { Command } from "commander";
+import {
+  AccessService,
+  type DeliverySwitch,
+  DeliverySwitchSchema,
+  DeliverySwitchScope as Scope,
+} from "../../gen/passbus/v1/access_service_pb.js";
+import type { Terminal } from "./cli.ts";
+import {
+  addConnectionOptions,
+  addOutputOptions,
+  type ConnectionOptions,
+  connected,
+  type OutputOptions,
+} from "./connection.ts";
+import { momentOf, refused, shown, tableOf, WHOLE, wordOf } from "./table.ts";
+
+interface TurnOptions extends ConnectionOptions {
+  readonly service?: true;
+  readonly reason?: string;
+}
+
+/** Adds the commands to those of `passbus deliveries`. */
+export function addSwitchCommands(group: Command, terminal: Terminal): void {
+  const stop = group
+    .command("stop")
+    .description("let nothing leave: events are taken as always, and every webhook waits")
+    .option("--reason <text>", "why, for people")
+    .option("--service", "of every organisation, not of the key's own alone");
+  addConnectionOptions(stop).action((options: TurnOptions) => turn(true, options, terminal));
+  const start = group
+    .command("start")
+    .description("go on with what waits, the older first")
+    .option("--service", "what was stopped with --service");
+  addConnectionOptions(start).action((options: TurnOptions) => turn(false, options, terminal));
+  const show = group.command("switch").description("show whether deliveries are stopped");
+  addOutputOptions(show).action((options: OutputOptions) => showSwitches(options, terminal));
+}
+
+async function turn(stopped: boolean, options: TurnOptions, terminal: Terminal): Promise<void> {
+  const scope = options.service === true ? Scope.SERVICE : Scope.ORGANISATION;
+  await connected(options, terminal, async (transport) => {
+    const access = createClient(AccessService, transport);
+    await access.setDeliverySwitch({ scope, stopped, reason: options.reason ?? "" }).catch((reason) => {
+      throw refused(reason);
+    });
+  });
+  const whose = scope === Scope.SERVICE ? "of the service" : "of the organisation";
+  terminal.err(`deliveries ${whose}: ${stopped ? "stopped" : "started"}\n`);
+}
+
+async function showSwitches(options: OutputOptions, terminal: Terminal): Promise<void> {
+  const { switches } = await connected(options, terminal, (transport) =>
+    createClient(AccessService, transport)
+      .getDeliverySwitch({})
+      .catch((reason) => {
+        throw refused(reason);
+      }),
+  );
+  if (options.json === true) {
+    for (const each of switches) terminal.out(`${toJsonString(DeliverySwitchSchema, each, WHOLE)}\n`);
+  } else {
+    terminal.out(tableOf(["SCOPE", "DELIVERIES", "SINCE", "BY", "REASON"], switches.map(rowOf)));
+  }
+}
+
+function rowOf({ scope, stopped, stoppedAt, stoppedBy, reason }: DeliverySwitch): readonly string[] {
+  return [wordOf(Scope, scope), stopped ? "stopped" : "go out", momentOf(stoppedAt), shown(stoppedBy), shown(reason)];
+}

@@ -1,0 +1,219 @@
+/**
+ * The upkeep: every ten minutes one worker, whose turn it is, goes over all that is past its time. It takes short steps
+ * with long pauses, and waits while the store is busy, so that deliveries notice nothing of it.
+ */
+import type { Delivery } from "../domain/delivery.ts";
+import type { ServiceRetention } from "../domain/retention.ts";
+import { type Clock, sleep } from "../kernel/clock.ts";
+import { LIMITS } from "../kernel/limits.ts";
+import type { Log } from "../kernel/log.ts";
+import type { Cursor } from "../kernel/page.ts";
+import { tenantKey } from "../kernel/tenant.ts";
+import type { DeliveryLog } from "./delivery-store.ts";
+import { nextPurgeClock, type PurgeClock, readPurgeClock } from "./purge-clock.ts";
+import { PURGED, type PurgedKind, type RetentionStore, type TenantRetention } from "./retention.ts";
+
+export interface UpkeepRetention extends ServiceRetention {
+  readonly deadLetterRetentionMs: number;
+  /** Of a held delivery, from its creation. */
+  readonly holdRetentionMs: number;
+}
+
+export interface UpkeepDeps {
+  readonly store: RetentionStore;
+  readonly deliveries: Pick<DeliveryLog, "listDeliveries">;
+  readonly retention: UpkeepRetention;
+  /** Called with held deliveries that are about to end for their age; they end when it has resolved. */
+  readonly expiring: (deliveries: readonly Delivery[]) => Promise<void>;
+  /** True while deliveries need the store more. */
+  readonly isBusy: () => boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A name that no other process has. */
+  readonly holder: string;
+}
+
+const ROUND_EVERY_MS = 10 * 60_000;
+/** Longer than from one round to the next, so that one process does them all; its heir waits no longer than this. */
+const TURN_MS = 15 * 60_000;
+const STEP_ROWS = 500;
+/** Between two steps: the store has four fifths of its time for others. */
+const REST = 4;
+const MIN_REST_MS = 20;
+/** How long a busy store is waited for. Then a step is made all the same, or a store that is always busy would grow. */
+const PATIENCE_MS = 30_000;
+const LOOK_MS = 500;
+/**
+ * Payloads that were kept for an open delivery are looked at again after so long. In between a round goes on where the
+ * last one ended, and not over all that was dropped.
+ */
+const PAYLOADS_ANEW_MS = 24 * 3_600_000;
+
+type Counts = Record<PurgedKind | "expired", number>;
+
+interface Place {
+  readonly at: Cursor | undefined;
+  /** By the monotonic clock: when it was last gone over from the beginning. */
+  readonly anewMs: number;
+}
+
+export class Upkeep {
+  readonly #deps: UpkeepDeps;
+  readonly #stopping = new AbortController();
+  #loop: Promise<void> | undefined;
+  /** The purge clock's last look of this process, by the monotonic clock. */
+  #lookedAtMs: number | undefined;
+  #wasBehind = false;
+  readonly #payloads = new Map<string, Place>();
+
+  constructor(deps: UpkeepDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, log } = this.#deps;
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      await this.#round().catch((err: unknown) => log.error("retention.failed", { err }));
+      await sleep(clock, ROUND_EVERY_MS, signal);
+    }
+  }
+
+  async #round(): Promise<void> {
+    const { store, log } = this.#deps;
+    const nowMs = await this.#purgeTime();
+    if (nowMs === undefined) {
+      // Another's turn: when it is ours again, what has passed meanwhile is for the wall clock to say.
+      this.#lookedAtMs = undefined;
+      return;
+    }
+    const counts: Counts = { expired: 0, deliveries: 0, events: 0, payloads: 0, deadLetters: 0, replays: 0 };
+    for (const tenant of await store.tenants()) {
+      counts.expired += await this.#expireHeld(tenant, nowMs);
+      for (const kind of PURGED) counts[kind] += await this.#purge(kind, tenant, nowMs);
+      if (this.#stopping.signal.aborted) break;
+    }
+    if (Object.values(counts).some((count) => count > 0)) log.info("retention.purged", counts);
+    log.debug("retention.round_ended", counts);
+  }
+
+  /** Undefined where it is another process's turn. */
+  async #purgeTime(): Promise<number | undefined> {
+    const { store, clock, holder, log } = this.#deps;
+    const turn = await store.takeTurn({ holder, nowMs: clock.now(), leaseMs: TURN_MS });
+    if (turn === undefined) return undefined;
+    const lookMs = clock.monotonic();
+    const elapsedMs = this.#lookedAtMs === undefined ? undefined : lookMs - this.#lookedAtMs;
+    const next = nextPurgeClock(readPurgeClock(turn.state), clock.now(), elapsedMs);
+    this.#lookedAtMs = lookMs;
+    await store.keepState(holder, JSON.stringify(next));
+    this.#tell(next, log);
+    return next.purgeMs;
+  }
+
+  #tell({ purgeMs, wallMs }: PurgeClock, log: Log): void {
+    const isBehind = purgeMs < wallMs;
+    if (isBehind && !this.#wasBehind) log.warn("retention.clock_jumped", { aheadMs: wallMs - purgeMs });
+    if (!isBehind && this.#wasBehind) log.info("retention.clock_believed");
+    this.#wasBehind = isBehind;
+  }
+
+  async #purge(kind: PurgedKind, retained: TenantRetention, nowMs: number): Promise<number> {
+    const { store } = this.#deps;
+    const keptMs = keptFor(kind, { ...this.#deps.retention, ...retained });
+    if (keptMs === undefined) return 0;
+    const { tenant } = retained;
+    let after = kind === "payloads" ? this.#payloadsFrom(retained) : undefined;
+    let purged = 0;
+    let more = true;
+    while (more && (await this.#mayStep())) {
+      const step = await this.#rested(() => {
+        const where = { tenant, kind, beforeMs: nowMs - keptMs, limit: STEP_ROWS, nowMs };
+        return store.purge(after === undefined ? where : { ...where, after });
+      });
+      purged += step.purged;
+      after = step.at ?? after;
+      more = step.more;
+      if (kind === "payloads") this.#notePayloads(retained, after);
+    }
+    return purged;
+  }
+
+  #payloadsFrom({ tenant }: TenantRetention): Cursor | undefined {
+    const nowMs = this.#deps.clock.monotonic();
+    const place = this.#payloads.get(tenantKey(tenant));
+    if (place !== undefined && nowMs - place.anewMs < PAYLOADS_ANEW_MS) return place.at;
+    this.#payloads.set(tenantKey(tenant), { at: undefined, anewMs: nowMs });
+    return undefined;
+  }
+
+  #notePayloads({ tenant }: TenantRetention, at: Cursor | undefined): void {
+    const place = this.#payloads.get(tenantKey(tenant));
+    if (place !== undefined) this.#payloads.set(tenantKey(tenant), { ...place, at });
+  }
+
+  /** Told first and ended then: a crash in between tells again, and the same event. */
+  async #expireHeld({ tenant }: TenantRetention, nowMs: number): Promise<number> {
+    const { store, deliveries, retention, expiring } = this.#deps;
+    const toMs = nowMs - retention.holdRetentionMs + 1;
+    let expired = 0;
+    let after: Cursor | undefined;
+    while (await this.#mayStep()) {
+      const request = { size: LIMITS.pageSize, ...(after !== undefined && { after }) };
+      const { items, next } = await deliveries.listDeliveries(tenant, { status: "held", toMs }, request);
+      if (items.length > 0) {
+        await expiring(items);
+        const ids = items.map(({ id }) => id);
+        expired += await this.#rested(() => store.expireHeld(tenant, ids, this.#deps.clock.now()));
+      }
+      if (next === undefined) break;
+      after = next;
+    }
+    return expired;
+  }
+
+  /** Waits while the store is busy; false where the process stops. */
+  async #mayStep(): Promise<boolean> {
+    const { clock, isBusy } = this.#deps;
+    const { signal } = this.#stopping;
+    const untilMs = clock.monotonic() + PATIENCE_MS;
+    while (!signal.aborted && isBusy() && clock.monotonic() < untilMs) await sleep(clock, LOOK_MS, signal);
+    return !signal.aborted;
+  }
+
+  async #rested<T>(step: () => Promise<T>): Promise<T> {
+    const { clock } = this.#deps;
+    const beganMs = clock.monotonic();
+    const result = await step();
+    const restMs = Math.max(MIN_REST_MS, REST * (clock.monotonic() - beganMs));
+    await sleep(clock, restMs, this.#stopping.signal);
+    return result;
+  }
+}
+
+/** Undefined: nothing of the kind goes by itself. */
+function keptFor(kind: PurgedKind, retention: UpkeepRetention): number | undefined {
+  switch (kind) {
+    case "deliveries":
+    case "replays":
+      return retention.deliveryRetentionMs;
+    case "events":
+      return retention.eventRetentionMs;
+    case "payloads": {
+      const { payloadRetentionMs, eventRetentionMs } = retention;
+      // A payload that is kept as long as its event goes with it.
+      return payloadRetentionMs !== undefined && payloadRetentionMs < eventRetentionMs ? payloadRetentionMs : undefined;
+    }
+    case "deadLetters":
+      return retention.deadLetterRetentionMs;
+  }
+}

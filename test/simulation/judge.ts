@@ -1,0 +1,177 @@
+/** The rules of the design's section 6, as far as they can be told from what was accepted, what left and what is stored. */
+import type { StatementSync } from "node:sqlite";
+import { deliveryId, isTerminal } from "../../src/domain/delivery.ts";
+import type { StoredEvent } from "../../src/domain/event.ts";
+import { deadLetterId } from "../../src/intake/dead-letters.ts";
+import type { LogRecord } from "../../src/intake/event-log.ts";
+import type { Customer, Customers, Due } from "./customers.ts";
+import { Ledger, type Sent } from "./ledger.ts";
+import { Rows, type SeenRow } from "./rows.ts";
+import type { SimulatedStore } from "./store.ts";
+import type { World } from "./world.ts";
+
+/** A record that the log took. */
+export interface Accepted {
+  readonly record: LogRecord;
+  readonly event: StoredEvent;
+}
+
+export class Judge {
+  readonly rows: Rows;
+  readonly ledger: Ledger;
+  readonly #world: World;
+  readonly #customers: Customers;
+  readonly #ownerOf: (partition: number) => string | undefined;
+  readonly #accepted: Accepted[] = [];
+  /** By event id, in the order of acceptance. */
+  readonly #byEvent = new Map<string, Accepted[]>();
+  readonly #hashOf: StatementSync;
+  readonly #dead: StatementSync;
+
+  constructor(
+    world: World,
+    store: SimulatedStore,
+    customers: Customers,
+    ownerOf: (partition: number) => string | undefined,
+  ) {
+    this.#world = world;
+    this.#ownerOf = ownerOf;
+    this.#customers = customers;
+    this.rows = new Rows(world, store.database, (row, by) => this.#inserted(row, by));
+    this.ledger = new Ledger(world, this.rows, (sent) => this.#judgeOrder(sent));
+    this.#hashOf = store.database.prepare("SELECT content_hash FROM events WHERE id = ?");
+    this.#dead = store.database.prepare("SELECT 1 FROM dead_letters WHERE id = ?");
+  }
+
+  get accepted(): readonly Accepted[] {
+    return this.#accepted;
+  }
+
+  accept(one: Accepted): void {
+    this.#accepted.push(one);
+    const same = this.#byEvent.get(one.event.id) ?? [];
+    same.push(one);
+    this.#byEvent.set(one.event.id, same);
+    if (new Set(same.map(({ record }) => record.partition)).size > 1) this.ledger.exempt(one.event);
+  }
+
+  /** Rule 2: a position passes a record only when all that it asks for is durable. */
+  committed(partition: number, from: number, to: number, by: string): void {
+    if (to < from) this.#world.violated("position", `${by} set partition ${partition} back from ${from} to ${to}`);
+    for (const one of this.#accepted) {
+      const { record } = one;
+      if (record.partition !== partition || record.offset < from || record.offset >= to) continue;
+      const missing = this.#missing(one);
+      if (missing === undefined) continue;
+      const place = `${partition}/${record.offset}`;
+      this.#world.violated("commit before durable", `${by} committed ${place} (${one.event.id}) without ${missing}`);
+    }
+  }
+
+  /** After everything has healed and come to rest. */
+  ended(): void {
+    for (const one of this.#accepted) {
+      const missing = this.#missing(one);
+      if (missing !== undefined)
+        this.#world.violated("lost", `${one.event.id} was accepted, and there is no ${missing}`);
+    }
+    for (const [eventId, accepted] of this.#byEvent) {
+      for (const customer of this.#customers.all.values()) this.#judgeUndue(eventId, accepted, customer);
+    }
+    for (const row of this.rows.all.values()) {
+      const { id, status } = row;
+      if (!isTerminal(status)) this.#world.violated("stuck", `${id} of ${row.subscriptionId} is still ${status}`);
+      if (status === "delivered" && !this.ledger.isAccepted(id))
+        this.#world.violated("invented", `${id} is stored as delivered, and its receiver took none`);
+      if (status === "failed") this.#judgeFailed(id, row.subscriptionId, row.runAttempts, row.attempts);
+    }
+    for (const sent of this.ledger.sent.values()) for (const one of sent) this.#judgeRecorded(one);
+  }
+
+  #inserted({ id, eventId, attemptCount }: SeenRow, by: string): void {
+    const [first] = this.#byEvent.get(eventId) ?? [];
+    if (attemptCount === 0 && first !== undefined && this.#ownerOf(first.record.partition) !== by)
+      this.ledger.spiltLate(id);
+  }
+
+  /** What isn't durable of a record; undefined where nothing is missing. */
+  #missing({ record, event }: Accepted): string | undefined {
+    const stored = this.#hashOf.get(event.id);
+    if (this.#dead.get(deadLetterId(record)) !== undefined) {
+      return stored !== undefined && stored.content_hash !== event.contentHash
+        ? undefined
+        : "reason to be a dead letter";
+    }
+    if (stored === undefined) return "event";
+    if (stored.content_hash !== event.contentHash) return "dead letter";
+    for (const customer of this.#customers.living) {
+      if (this.#due(event.id, customer) !== "yes") continue;
+      const id = deliveryId(event, customer.now.id);
+      if (!this.rows.all.has(id)) return `delivery ${id} to ${customer.now.id}`;
+    }
+    return undefined;
+  }
+
+  /** By all records of the event; which of them is known first decides where they differ. */
+  #due(eventId: string, customer: Customer): Due {
+    const verdicts = new Set(
+      (this.#byEvent.get(eventId) ?? []).map(({ event, record }) =>
+        this.#customers.due(customer, event.tenant.organisation, record.appendedAtMs),
+      ),
+    );
+    const [only = "maybe"] = verdicts;
+    return verdicts.size === 1 ? only : "maybe";
+  }
+
+  #judgeUndue(eventId: string, accepted: readonly Accepted[], customer: Customer): void {
+    const [first] = accepted;
+    if (first === undefined || this.#due(eventId, customer) !== "no") return;
+    const id = deliveryId(first.event, customer.now.id);
+    if (this.rows.all.has(id) || this.ledger.sent.has(id))
+      this.#world.violated("undue", `${eventId} went to ${customer.now.id}, which was not to get it`);
+  }
+
+  #judgeFailed(id: string, subscriptionId: string, runAttempts: number, attempts: string): void {
+    const policy = this.#customers.all.get(subscriptionId)?.now.policy;
+    const last = (JSON.parse(attempts) as readonly { readonly statusCode?: number }[]).at(-1);
+    const isSpent = policy !== undefined && runAttempts > policy.retryScheduleMs.length;
+    if (!isSpent && last?.statusCode !== 410 && !attempts.includes('"statusCode":410'))
+      this.#world.violated("given up", `${id} failed after ${runAttempts} attempts`);
+  }
+
+  /** Rule 6: the log has each attempt, unless its worker was killed before that was durable, or its event lost a conflict. */
+  #judgeRecorded(sent: Sent): void {
+    const row = this.rows.all.get(sent.deliveryId);
+    if (row === undefined || sent.outcome === undefined || sent.outcome === "cut" || this.ledger.isLost(sent)) return;
+    const rivals = new Set((this.#byEvent.get(row.eventId) ?? []).map(({ event }) => event.contentHash));
+    if (rivals.size > 1 || row.attemptCount > 20 || row.attempts.includes(sent.attemptId)) return;
+    this.#world.violated("unrecorded", `${sent.worker} sent ${sent.attemptId} of ${sent.deliveryId}; no row has it`);
+  }
+
+  /** An event of a pass leaves, at a subscription that asks for order, only after those before it are through. */
+  #judgeOrder(sent: Sent): void {
+    const customer = this.#customers.all.get(sent.subscriptionId);
+    if (customer?.now.policy.ordering !== "perPass" || sent.run !== 1) return;
+    const mine = this.#accepted.find(({ event }) => deliveryId(event, sent.subscriptionId) === sent.deliveryId);
+    if (mine === undefined || !this.#isPlain(mine)) return;
+    for (const one of this.#accepted) {
+      if (one.record.partition !== mine.record.partition || one.record.offset >= mine.record.offset) continue;
+      if (one.event.passId !== mine.event.passId || !this.#isPlain(one)) continue;
+      if (this.#due(one.event.id, customer) !== "yes") continue;
+      const id = deliveryId(one.event, sent.subscriptionId);
+      const row = this.rows.all.get(id);
+      const isThrough = row !== undefined && (isTerminal(row.status) || row.run > 1);
+      if (isThrough || this.ledger.isDelivered(id)) continue;
+      const state = row?.status ?? "not stored";
+      this.#world.violated(
+        "order",
+        `${sent.worker} sends ${mine.event.id} of ${mine.event.passId} to ${sent.subscriptionId} while ${one.event.id} before it is ${state}`,
+      );
+    }
+  }
+
+  /** The only record of its event. */
+  #isPlain({ event }: Accepted): boolean {
+    return this.#byEvent.get(event.id)?.length === 1;
+  }
+}

@@ -1,0 +1,30 @@
+/** The embedded store in this very thread, on a database in memory: the real one, for tests that hold the clock. */
+import { DatabaseSync } from "node:sqlite";
+import type { StoreCalls } from "../../src/adapters/sqlite/calls.ts";
+import { deliveryLog, deliveryStore } from "../../src/adapters/sqlite/client-deliveries.ts";
+import { replayStore } from "../../src/adapters/sqlite/client-replays.ts";
+import { subscriptionFeed, subscriptionStore } from "../../src/adapters/sqlite/client-subscriptions.ts";
+import { migrate } from "../../src/adapters/sqlite/schema.ts";
+import { storeService } from "../../src/adapters/sqlite/service.ts";
+import { type CallClient, Transferring } from "../../src/kernel/thread-call.ts";
+
+export function embeddedStore() {
+  const database = new DatabaseSync(":memory:");
+  migrate(database);
+  const { handlers } = storeService(database);
+  const calls: CallClient<StoreCalls> = {
+    async call(method, argument) {
+      // As the thread would see it: a copy.
+      const handle = handlers[method] as (given: unknown) => unknown;
+      const answer = await handle(structuredClone(argument));
+      return (answer instanceof Transferring ? answer.value : answer) as never;
+    },
+    close() {},
+  };
+  return {
+    deliveries: { ...deliveryStore(calls), ...deliveryLog(calls) },
+    replays: replayStore(calls),
+    subscriptions: subscriptionStore(calls),
+    feed: subscriptionFeed(calls),
+  };
+}
