@@ -1,27 +1,49 @@
 /**
  * Who calls: an `authorization` header becomes a principal, whose tenant every query is made under.
  *
- * Two sorts of keys. The bootstrap key comes from the configuration and is compared as it is. Stored keys carry their
- * id (see keys.ts), are looked up by it and compared by the hash of their whole text. Either comparison takes the same
- * time wherever the texts differ.
+ * The bootstrap key comes from the configuration and is compared as it is. Stored keys and the tokens of portal sessions
+ * carry their id (see keys.ts), are looked up by it and compared by the hash of their whole text. Either comparison takes
+ * the same time wherever the texts differ. What becomes of those who are refused is the door's business (door.ts).
  */
 import { hash, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { DEFAULT_ENVIRONMENT, type Tenant } from "../kernel/tenant.ts";
-import type { AccessStore, KeyRecord, Role } from "./access-store.ts";
-import { hashKey, idOfKey } from "./keys.ts";
+import type { Credential, Grant, KeyRecord, KeyStore, SessionRecord, SessionStore } from "./access-store.ts";
+import { hashKey, idOfKey, isSessionId } from "./keys.ts";
 
 /** Whom a call comes from. */
 export interface Principal {
   readonly tenant: Tenant;
-  readonly role: Role;
-  /** Of the key that spoke for them; `bootstrap` for the bootstrap key. */
+  readonly role: Grant;
+  /** Of the key or session that spoke for them; `bootstrap` for the bootstrap key. */
   readonly keyId: string;
+  /** The one entity that they may see; set for portal sessions, and for them alone. */
+  readonly entityId?: string;
 }
 
-/** Answers who calls, or throws `auth.missing`, `auth.invalid`, or what the store threw. */
-export type Authenticate = (authorization: string | null | undefined) => Promise<Principal>;
+/**
+ * Answers who calls, or throws `auth.missing`, `auth.invalid`, or what the store threw. `peer` is the address that the
+ * call came from, where one is known.
+ */
+export type Authenticate = (authorization: string | null | undefined, peer?: string) => Promise<Principal>;
+
+/** Whom a text that was refused belongs to, as far as it names a record that there is. */
+export interface Refused {
+  readonly code: "auth.missing" | "auth.invalid";
+  readonly message: string;
+  /** The id that the text names, whether there is such a record or not. */
+  readonly namedId?: string;
+  /** The record's, where there is one. */
+  readonly tenant?: Tenant;
+}
+
+export type Judgement =
+  | { readonly principal: Principal; readonly refused?: never }
+  | { readonly refused: Refused; readonly principal?: never };
+
+/** Throws what the store threw. */
+export type Judge = (authorization: string | null | undefined) => Promise<Judgement>;
 
 /** The key of the configuration: role admin, environment `production` (design, section 8). */
 export interface BootstrapKey {
@@ -30,10 +52,13 @@ export interface BootstrapKey {
 }
 
 export interface AuthenticatorDeps {
-  readonly store: Pick<AccessStore, "findKey">;
+  readonly store: Pick<KeyStore, "findKey"> & Pick<SessionStore, "findSession">;
   readonly clock: Clock;
   readonly bootstrap?: BootstrapKey | undefined;
-  /** How long an answer of the store is believed, found or not; 1 s at most, so that a revocation counts soon. */
+  /**
+   * How long an answer of the store is believed, found or not: 500 ms, if left out, and 500 ms at most, so that a
+   * revocation counts within a second, on streams too (src/api/streams.ts).
+   */
   readonly cacheMs?: number;
   /** Answers of the store kept; the oldest goes first. */
   readonly cacheSize?: number;
@@ -42,9 +67,10 @@ export interface AuthenticatorDeps {
 /** `Bearer <key>`, the scheme in any case (RFC 6750 §2.1, RFC 9110 §11.1). */
 const BEARER = /^bearer +([\x21-\x7e]+) *$/i;
 
-export function authenticator(deps: AuthenticatorDeps): Authenticate {
+/** Whether a header's text counts. */
+export function judge(deps: AuthenticatorDeps): Judge {
   const { clock, bootstrap } = deps;
-  const keys = new KeyCache(deps);
+  const records = new RecordCache(deps);
   const bootstrapHash = bootstrap === undefined ? undefined : hashKey(bootstrap.text);
   const bootstrapPrincipal: Principal = Object.freeze({
     tenant: Object.freeze({
@@ -55,27 +81,43 @@ export function authenticator(deps: AuthenticatorDeps): Authenticate {
     keyId: "bootstrap",
   });
   return async (authorization) => {
-    const text = keyOf(authorization);
-    const presented = hashKey(text);
-    if (bootstrapHash !== undefined && sameHash(presented, bootstrapHash)) return bootstrapPrincipal;
-    const id = idOfKey(text);
-    const record = id === undefined ? undefined : await keys.find(id);
-    if (record === undefined || !sameHash(presented, record.hash) || !isLive(record, clock.now())) {
-      throw new CodedError("auth.invalid", "authorization: the key is unknown, expired or revoked");
+    if (authorization === null || authorization === undefined || authorization === "") {
+      const message = "authorization: this call needs a key, sent as `Bearer <key>`";
+      return { refused: { code: "auth.missing", message } };
     }
-    return { tenant: record.tenant, role: record.role, keyId: record.id };
+    const text = BEARER.exec(authorization)?.[1];
+    if (text === undefined) {
+      return { refused: { code: "auth.invalid", message: "authorization: must be `Bearer <key>`" } };
+    }
+    const presented = hashKey(text);
+    if (bootstrapHash !== undefined && sameHash(presented, bootstrapHash)) return { principal: bootstrapPrincipal };
+    const id = idOfKey(text);
+    const record = id === undefined ? undefined : await records.find(id);
+    if (record !== undefined && sameHash(presented, record.hash) && isLive(record, clock.now())) {
+      return { principal: principalFor(record) };
+    }
+    const message = "authorization: the key is unknown, expired or revoked";
+    const named = { ...(id !== undefined && { namedId: id }), ...(record !== undefined && { tenant: record.tenant }) };
+    return { refused: { code: "auth.invalid", message, ...named } };
   };
 }
 
-function keyOf(authorization: string | null | undefined): string {
-  if (authorization === null || authorization === undefined || authorization === "") {
-    throw new CodedError("auth.missing", "authorization: this call needs a key, sent as `Bearer <key>`");
-  }
-  const text = BEARER.exec(authorization)?.[1];
-  if (text === undefined) {
-    throw new CodedError("auth.invalid", "authorization: must be `Bearer <key>`");
-  }
-  return text;
+/** The same, for those who keep no count of refusals. */
+export function authenticator(deps: AuthenticatorDeps): Authenticate {
+  const judged = judge(deps);
+  return async (authorization) => {
+    const { principal, refused } = await judged(authorization);
+    if (refused !== undefined) throw new CodedError(refused.code, refused.message);
+    return principal;
+  };
+}
+
+type FoundRecord = KeyRecord | SessionRecord;
+
+function principalFor(record: FoundRecord): Principal {
+  const { tenant, id } = record;
+  if ("role" in record) return { tenant, role: record.role, keyId: id };
+  return { tenant, role: "portal", keyId: id, entityId: record.entityId };
 }
 
 /** Both are hashed once more, so that the lengths are equal whatever a store hands out. */
@@ -83,46 +125,49 @@ function sameHash(left: string, right: string): boolean {
   return timingSafeEqual(hash("sha256", left, "buffer"), hash("sha256", right, "buffer"));
 }
 
-function isLive(record: KeyRecord, nowMs: number): boolean {
+function isLive(record: Credential, nowMs: number): boolean {
   if (record.revokedAtMs !== undefined && record.revokedAtMs <= nowMs) return false;
   return record.expiresAtMs === undefined || record.expiresAtMs > nowMs;
 }
 
-interface CachedKey {
+const BELIEVED_MS = 500;
+
+interface CachedRecord {
   readonly untilMs: number;
-  readonly record: Promise<KeyRecord | undefined>;
+  readonly record: Promise<FoundRecord | undefined>;
 }
 
 /**
  * The store's answers of the last moment. Calls that ask for one id at the same time share a look-up; an id that is
  * not there is remembered too, so that a wrong key in a loop does not reach the store each time.
  */
-class KeyCache {
+class RecordCache {
   readonly #deps: AuthenticatorDeps;
   readonly #keepMs: number;
   readonly #size: number;
-  readonly #keys = new Map<string, CachedKey>();
+  readonly #records = new Map<string, CachedRecord>();
 
   constructor(deps: AuthenticatorDeps) {
     this.#deps = deps;
-    this.#keepMs = Math.min(deps.cacheMs ?? 1_000, 1_000);
+    this.#keepMs = Math.min(deps.cacheMs ?? BELIEVED_MS, BELIEVED_MS);
     this.#size = deps.cacheSize ?? 10_000;
   }
 
-  find(id: string): Promise<KeyRecord | undefined> {
+  find(id: string): Promise<FoundRecord | undefined> {
     const nowMs = this.#deps.clock.monotonic();
-    const known = this.#keys.get(id);
+    const known = this.#records.get(id);
     if (known !== undefined && known.untilMs > nowMs) return known.record;
-    const record = this.#deps.store.findKey(id);
+    const { store } = this.#deps;
+    const record: Promise<FoundRecord | undefined> = isSessionId(id) ? store.findSession(id) : store.findKey(id);
     const entry = { untilMs: nowMs + this.#keepMs, record };
-    this.#keys.delete(id);
-    this.#keys.set(id, entry);
+    this.#records.delete(id);
+    this.#records.set(id, entry);
     // A store that failed is asked again by the next call. Whoever waits for `record` sees the failure there.
     record.catch(() => {
-      if (this.#keys.get(id) === entry) this.#keys.delete(id);
+      if (this.#records.get(id) === entry) this.#records.delete(id);
     });
-    const [oldest] = this.#keys.keys();
-    if (this.#keys.size > this.#size && oldest !== undefined) this.#keys.delete(oldest);
+    const [oldest] = this.#records.keys();
+    if (this.#records.size > this.#size && oldest !== undefined) this.#records.delete(oldest);
     return record;
   }
 }

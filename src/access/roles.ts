@@ -1,8 +1,8 @@
 /**
  * Who may call what: one row for each method that can be reached at all. A method without a row is closed to everyone,
- * whatever their role.
+ * whatever their role; one without `portal` to every portal session. test/walk.test.ts calls each of them as everybody.
  */
-import type { Role } from "./access-store.ts";
+import type { Grant, Role } from "./access-store.ts";
 
 /** Every role, the strongest first. */
 export const ROLES = ["admin", "operator", "publisher", "subscriber", "viewer"] as const satisfies readonly Role[];
@@ -10,95 +10,118 @@ export const ROLES = ["admin", "operator", "publisher", "subscriber", "viewer"] 
 /** `anyone` needs no key. */
 export type Access = "anyone" | readonly Role[];
 
-const KEYS = ["admin"] as const;
+/**
+ * What a row says besides. `portal`: portal sessions may call it, each for its own entity (src/api/access-portal.ts has
+ * a rule for every such method). `audited`: it changes something, or shows a secret, and so leaves an audit record.
+ */
+export type Column = "portal" | "audited";
+
+type MethodRow = readonly [method: string, roles: Access, ...columns: Column[]];
+
+const ADMIN = ["admin"] as const;
 const OPERATE = ["admin", "operator"] as const;
 const PUBLISH = ["admin", "operator", "publisher"] as const;
 const SUBSCRIBE = ["admin", "operator", "subscriber"] as const;
 const READ = ["admin", "operator", "subscriber", "viewer"] as const;
 const READ_EVENT = ["admin", "operator", "publisher", "subscriber", "viewer"] as const;
 
-export const METHOD_ACCESS: ReadonlyMap<string, Access> = new Map<string, Access>([
+const ROWS: readonly MethodRow[] = [
   ["grpc.health.v1.Health/Check", "anyone"],
   ["grpc.health.v1.Health/List", "anyone"],
   ["grpc.health.v1.Health/Watch", "anyone"],
   ["grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "anyone"],
 
-  ["passbus.v1.SubscriptionService/CreateSubscription", SUBSCRIBE],
-  ["passbus.v1.SubscriptionService/GetSubscription", READ],
-  ["passbus.v1.SubscriptionService/ListSubscriptions", READ],
-  ["passbus.v1.SubscriptionService/UpdateSubscription", SUBSCRIBE],
-  ["passbus.v1.SubscriptionService/DeleteSubscription", SUBSCRIBE],
-  ["passbus.v1.SubscriptionService/RotateSecret", SUBSCRIBE],
-  ["passbus.v1.SubscriptionService/TestSubscription", SUBSCRIBE],
+  ["passbus.v1.SubscriptionService/CreateSubscription", SUBSCRIBE, "portal", "audited"],
+  ["passbus.v1.SubscriptionService/GetSubscription", READ, "portal"],
+  ["passbus.v1.SubscriptionService/ListSubscriptions", READ, "portal"],
+  ["passbus.v1.SubscriptionService/UpdateSubscription", SUBSCRIBE, "portal", "audited"],
+  ["passbus.v1.SubscriptionService/DeleteSubscription", SUBSCRIBE, "portal", "audited"],
+  ["passbus.v1.SubscriptionService/RotateSecret", SUBSCRIBE, "portal", "audited"],
+  ["passbus.v1.SubscriptionService/TestSubscription", SUBSCRIBE, "portal", "audited"],
   // It shows a signed request, so it is more than reading.
-  ["passbus.v1.SubscriptionService/PreviewPayload", SUBSCRIBE],
+  ["passbus.v1.SubscriptionService/PreviewPayload", SUBSCRIBE, "portal"],
 
   ["passbus.v1.EventService/PublishEvents", PUBLISH],
   ["passbus.v1.EventService/PublishEventStream", PUBLISH],
-  ["passbus.v1.EventService/GetEvent", READ_EVENT],
-  ["passbus.v1.EventService/ListEvents", READ],
-  ["passbus.v1.EventService/TailEvents", READ],
-  ["passbus.v1.EventService/ExplainEvent", READ],
+  ["passbus.v1.EventService/GetEvent", READ_EVENT, "portal"],
+  ["passbus.v1.EventService/ListEvents", READ, "portal"],
+  ["passbus.v1.EventService/TailEvents", READ, "portal"],
+  ["passbus.v1.EventService/ExplainEvent", READ, "portal"],
   ["passbus.v1.EventService/ListDeadLetters", OPERATE],
-  ["passbus.v1.EventService/RedriveDeadLetters", OPERATE],
+  ["passbus.v1.EventService/RedriveDeadLetters", OPERATE, "audited"],
 
-  ["passbus.v1.DeliveryService/GetDelivery", READ],
-  ["passbus.v1.DeliveryService/ListDeliveries", READ],
-  ["passbus.v1.DeliveryService/RetryDelivery", SUBSCRIBE],
-  ["passbus.v1.DeliveryService/CancelDelivery", SUBSCRIBE],
-  ["passbus.v1.DeliveryService/CreateReplay", SUBSCRIBE],
+  ["passbus.v1.DeliveryService/GetDelivery", READ, "portal"],
+  ["passbus.v1.DeliveryService/ListDeliveries", READ, "portal"],
+  ["passbus.v1.DeliveryService/RetryDelivery", SUBSCRIBE, "portal", "audited"],
+  ["passbus.v1.DeliveryService/CancelDelivery", SUBSCRIBE, "portal", "audited"],
+  ["passbus.v1.DeliveryService/CreateReplay", SUBSCRIBE, "audited"],
   ["passbus.v1.DeliveryService/GetReplay", READ],
   ["passbus.v1.DeliveryService/ListReplays", READ],
-  ["passbus.v1.DeliveryService/PauseReplay", SUBSCRIBE],
-  ["passbus.v1.DeliveryService/ResumeReplay", SUBSCRIBE],
-  ["passbus.v1.DeliveryService/CancelReplay", SUBSCRIBE],
+  ["passbus.v1.DeliveryService/PauseReplay", SUBSCRIBE, "audited"],
+  ["passbus.v1.DeliveryService/ResumeReplay", SUBSCRIBE, "audited"],
+  ["passbus.v1.DeliveryService/CancelReplay", SUBSCRIBE, "audited"],
   ["passbus.v1.DeliveryService/WatchReplay", READ],
-  ["passbus.v1.DeliveryService/WatchDeliveries", READ],
+  ["passbus.v1.DeliveryService/WatchDeliveries", READ, "portal"],
   ["passbus.v1.DeliveryService/GetDeliveryStats", READ],
 
-  ["passbus.v1.InspectorService/CreateBin", SUBSCRIBE],
+  ["passbus.v1.InspectorService/CreateBin", SUBSCRIBE, "audited"],
   ["passbus.v1.InspectorService/ListBinRequests", READ],
   ["passbus.v1.InspectorService/WatchBin", READ],
 
-  ["io.Integrations/createSinkSubscription", SUBSCRIBE],
-  // Without the signing secret for those who may not update.
-  ["io.Integrations/getSinkSubscription", READ],
+  ["io.Integrations/createSinkSubscription", SUBSCRIBE, "audited"],
+  // Without the signing secret for those who may not update; with it, it is audited.
+  ["io.Integrations/getSinkSubscription", READ, "audited"],
   ["io.Integrations/listSinkSubscriptions", READ],
   ["io.Integrations/listSinkSubscriptionsDeprecated", READ],
-  ["io.Integrations/updateSinkSubscription", SUBSCRIBE],
-  ["io.Integrations/deleteSinkSubscription", SUBSCRIBE],
+  ["io.Integrations/updateSinkSubscription", SUBSCRIBE, "audited"],
+  ["io.Integrations/deleteSinkSubscription", SUBSCRIBE, "audited"],
   ["io.Integrations/getSampleSubscriptionEvent", READ],
   // Answered with what to use instead.
-  ["io.Integrations/createIntegrations", SUBSCRIBE],
+  ["io.Integrations/createIntegrations", SUBSCRIBE, "audited"],
   ["io.Integrations/getIntegrations", READ],
-  ["io.Integrations/updateIntegrations", SUBSCRIBE],
-  ["io.Integrations/deleteIntegrations", SUBSCRIBE],
-  ["io.Integrations/callDynamicApi", SUBSCRIBE],
+  ["io.Integrations/updateIntegrations", SUBSCRIBE, "audited"],
+  ["io.Integrations/deleteIntegrations", SUBSCRIBE, "audited"],
+  ["io.Integrations/callDynamicApi", SUBSCRIBE, "audited"],
 
-  ["passbus.v1.AccessService/CreateKey", KEYS],
-  ["passbus.v1.AccessService/ListKeys", KEYS],
-  ["passbus.v1.AccessService/RevokeKey", KEYS],
-  ["passbus.v1.AccessService/CreatePortalSession", OPERATE],
+  ["passbus.v1.AccessService/CreateKey", ADMIN, "audited"],
+  ["passbus.v1.AccessService/ListKeys", ADMIN],
+  ["passbus.v1.AccessService/RevokeKey", ADMIN, "audited"],
+  ["passbus.v1.AccessService/CreatePortalSession", OPERATE, "audited"],
   ["passbus.v1.AccessService/ListPortalSessions", OPERATE],
-  ["passbus.v1.AccessService/RevokePortalSession", OPERATE],
-  ["passbus.v1.AccessService/SetLimits", OPERATE],
+  ["passbus.v1.AccessService/RevokePortalSession", OPERATE, "audited"],
+  ["passbus.v1.AccessService/SetLimits", OPERATE, "audited"],
   ["passbus.v1.AccessService/GetLimits", READ],
   // Of the service: an admin of its own organisation alone (src/api/switch-calls.ts).
-  ["passbus.v1.AccessService/SetDeliverySwitch", OPERATE],
+  ["passbus.v1.AccessService/SetDeliverySwitch", OPERATE, "audited"],
   ["passbus.v1.AccessService/GetDeliverySwitch", READ],
-  ["passbus.v1.AccessService/ListAuditRecords", OPERATE],
-]);
+  ["passbus.v1.AccessService/ListAuditRecords", ADMIN],
+];
+
+interface MethodAccess {
+  readonly roles: Access;
+  readonly columns: ReadonlySet<Column>;
+}
+
+export const METHOD_ACCESS: ReadonlyMap<string, MethodAccess> = new Map(
+  ROWS.map(([method, roles, ...columns]) => [method, { roles, columns: new Set(columns) }]),
+);
 
 /** Whether the method, named as `<service's full name>/<method>`, can be called without a key. */
 export function isOpenToAnyone(method: string): boolean {
-  return METHOD_ACCESS.get(method) === "anyone";
+  return METHOD_ACCESS.get(method)?.roles === "anyone";
 }
 
-/** Whether the role may call the method, named as `<service's full name>/<method>`. */
-export function mayCall(role: Role, method: string): boolean {
-  const access = METHOD_ACCESS.get(method);
-  if (access === undefined) return false;
-  return access === "anyone" || access.includes(role);
+/** Whether who was granted this may call the method, named as `<service's full name>/<method>`. */
+export function mayCall(grant: Grant, method: string): boolean {
+  const row = METHOD_ACCESS.get(method);
+  if (row === undefined) return false;
+  if (row.roles === "anyone") return true;
+  return grant === "portal" ? row.columns.has("portal") : row.roles.includes(grant);
+}
+
+/** Whether a call of the method leaves an audit record when it has done what it was asked. */
+export function isAudited(method: string): boolean {
+  return METHOD_ACCESS.get(method)?.columns.has("audited") ?? false;
 }
 
 export function isRole(name: string): name is Role {

@@ -1,25 +1,25 @@
-/** passbus.v1.AccessService, as far as it is there: what an organisation may have. */
+/** passbus.v1.AccessService: keys, portal sessions, the audit log, the kill switch, what an organisation may have. */
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AccessService } from "../../gen/passbus/v1/access_service_pb.js";
 import type { ServiceRetention } from "../domain/retention.ts";
 import { CodedError } from "../kernel/errors.ts";
 import type { LimitStore } from "../subscriptions/limit-store.ts";
 import { changedLimits, limitsMessage, readLimits } from "../subscriptions/limits.ts";
+import { type KeyCallsDeps, keyCalls } from "./access-keys.ts";
 import { principalOf } from "./gate.ts";
 import { type SwitchCallsDeps, switchCalls } from "./switch-calls.ts";
 
-export interface AccessServiceDeps extends SwitchCallsDeps {
+export interface AccessServiceDeps extends SwitchCallsDeps, KeyCallsDeps {
   readonly limits: LimitStore;
   /** How long things are kept of an organisation that was given nothing else. */
   readonly retention: ServiceRetention;
 }
 
-type Served = "setLimits" | "getLimits" | "setDeliverySwitch" | "getDeliverySwitch";
-
-export function accessService(deps: AccessServiceDeps): Pick<ServiceImpl<typeof AccessService>, Served> {
+export function accessService(deps: AccessServiceDeps): ServiceImpl<typeof AccessService> {
   const { limits, retention } = deps;
   return {
     ...switchCalls(deps),
+    ...keyCalls(deps),
 
     async setLimits(request, context) {
       const { organisation } = principalOf(context).tenant;

@@ -14,6 +14,7 @@ import { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { InspectorService } from "../../gen/passbus/v1/inspector_service_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
+import type { AuditLog } from "../access/audit.ts";
 import type { Authenticate } from "../access/authenticate.ts";
 import type { ChangeFeed } from "../delivery/change-feed.ts";
 import type { DeliveryLog } from "../delivery/delivery-store.ts";
@@ -33,6 +34,8 @@ import type { SubscriptionFeed } from "../matching/subscription-feed.ts";
 import type { EndpointChallenge } from "../subscriptions/endpoint-challenge.ts";
 import type { LimitStore } from "../subscriptions/limit-store.ts";
 import type { SubscriptionService as Subscriptions } from "../subscriptions/subscription-service.ts";
+import { accessRules } from "./access-interceptor.ts";
+import type { KeyCallsDeps } from "./access-keys.ts";
 import { accessService } from "./access-service.ts";
 import { serveCalls } from "./calls.ts";
 import { crossOrigin } from "./cors.ts";
@@ -63,8 +66,9 @@ export interface PortDeps {
 }
 
 /** What the API needs of the rooms. */
-export interface ApiDeps extends PortDeps {
+export interface ApiDeps extends PortDeps, KeyCallsDeps {
   readonly authenticate: Authenticate;
+  readonly audit: Pick<AuditLog, "changed" | "refused">;
   readonly subscriptions: Pick<Subscriptions, SubscriptionCalls | IntegrationCalls>;
   readonly publisher: Publisher;
   readonly publishStream: PublishStream;
@@ -164,7 +168,7 @@ function apiRouter(deps: ApiDeps, readiness: ReadReadiness, stopping: AbortSigna
       jsonOptions: { ignoreUnknownFields: false, recursionLimit: LIMITS.messageDepth },
       binaryOptions: { recursionLimit: LIMITS.wireDepth },
       requestGate: requestGate(deps),
-      interceptors: [forgetJson, codedErrors(log), deadlines(clock)],
+      interceptors: [forgetJson, codedErrors(log), deadlines(clock), accessRules(deps)],
     })
       .service(SubscriptionService, subscriptionService(deps))
       .service(EventService, eventService(streamed))

@@ -5,6 +5,7 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 import type { Clock } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import type { Log } from "../kernel/log.ts";
+import { rememberPeer } from "./access-peer.ts";
 import { rememberJson } from "./json-body.ts";
 import type { HttpRequest, HttpResponse } from "./port.ts";
 
@@ -71,6 +72,7 @@ function spellMessage(trailer: Headers): void {
 function universalRequest(request: HttpRequest, response: HttpResponse) {
   try {
     const values = createContextValues();
+    rememberPeer(request, values);
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     // A handler that stops reading early must not take the connection with it: the answer would be lost.
     const body = request.iterator({ destroyOnReturn: false });

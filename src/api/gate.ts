@@ -3,10 +3,12 @@
  * a row in access/roles.ts is reached by nobody.
  */
 import { ConnectError, type ContextValues, createContextKey, type HandlerContext } from "@connectrpc/connect";
+import type { AuditLog } from "../access/audit.ts";
 import type { Authenticate, Principal } from "../access/authenticate.ts";
 import { isOpenToAnyone, METHOD_ACCESS, mayCall } from "../access/roles.ts";
 import { CodedError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
+import { peerOf } from "./access-peer.ts";
 import { outgoingError, refineProtocolError } from "./errors.ts";
 import { bodyText, unreadableField } from "./json-body.ts";
 
@@ -21,6 +23,7 @@ export function principalOf(context: { readonly values: ContextValues }): Princi
 
 export interface GateDeps {
   readonly authenticate: Authenticate;
+  readonly audit: Pick<AuditLog, "refused">;
   readonly log: Log;
 }
 
@@ -30,12 +33,15 @@ export function requestGate(deps: GateDeps): (context: HandlerContext) => Promis
     const method = `${context.service.typeName}/${context.method.name}`;
     if (isOpenToAnyone(method)) return;
     try {
-      const principal = await deps.authenticate(context.requestHeader.get("authorization"));
+      const principal = await deps.authenticate(context.requestHeader.get("authorization"), peerOf(context));
       if (!METHOD_ACCESS.has(method)) {
         throw new CodedError("feature.unavailable", `this version of passbus does not serve ${method}`);
       }
       if (!mayCall(principal.role, method)) {
-        throw new CodedError("role.insufficient", `a key of the role ${principal.role} may not call ${method}`);
+        const { tenant, keyId: actor, role } = principal;
+        deps.audit.refused({ tenant, actor, action: method, peer: peerOf(context), code: "role.insufficient" });
+        const who = role === "portal" ? "a portal session" : `a key of the role ${role}`;
+        throw new CodedError("role.insufficient", `${who} may not call ${method}`);
       }
       context.values.set(principalKey, principal);
     } catch (reason) {

@@ -85,6 +85,7 @@ describe("replays over the API", () => {
     });
     const endMs = replay?.filter?.endTime === undefined ? 0 : timestampMs(replay.filter.endTime);
     expect(endMs).toBeGreaterThanOrEqual(beforeMs);
+    expect(endMs).toBeLessThanOrEqual(Date.now());
     expect(wakes()).toBe(1);
     expect(await deliveries.getReplay({ id: replay?.id ?? "" })).toMatchObject({ replay });
     const { replay: second } = await deliveries.createReplay({ replay: {} });
@@ -92,6 +93,16 @@ describe("replays over the API", () => {
     const { replays } = await deliveries.listReplays({});
     expect(replays.map(({ id }) => id)).toEqual([second?.id, replay?.id]);
   });
+
+  it.each([1_700_000_000_500, 4_000_000_000_000])(
+    "end at the time that is asked for, and now at the latest: %d",
+    async (toMs) => {
+      const { deliveries } = await calls();
+      const { replay } = await deliveries.createReplay({ replay: { filter: { endTime: timestampFromMs(toMs) } } });
+      const endMs = replay?.filter?.endTime === undefined ? 0 : timestampMs(replay.filter.endTime);
+      expect(endMs).toBe(Math.min(toMs, replay?.createdAt === undefined ? 0 : timestampMs(replay.createdAt)));
+    },
+  );
 
   it("can be counted without being made", async () => {
     const { deliveries, keep, wakes } = await calls();

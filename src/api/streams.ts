@@ -1,13 +1,15 @@
 /** What calls that stream have in common: how many may be open, when they end, and that their key still counts. */
 import { ConnectError, type HandlerContext } from "@connectrpc/connect";
 import type { Authenticate } from "../access/authenticate.ts";
-import type { Clock } from "../kernel/clock.ts";
+import { type Clock, sleep } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { principalOf } from "./gate.ts";
 
 /** Between two looks whether a stream's key still counts: one that was revoked or has expired ends it. */
-const CHECK_KEY_MS = 30_000;
+const CHECK_KEY_MS = 400;
+/** For so long a stream goes on though nobody can say whether its key counts. */
+const UNKNOWN_MS = 30_000;
 
 export interface StreamsDeps {
   readonly authenticate: Authenticate;
@@ -28,28 +30,49 @@ export class Streams {
 
   /**
    * Yields what `open` yields, until the caller goes, the deadline passes, the server stops (`server.stopping`) or the
-   * key no longer counts; `open`'s signal tells of the first three.
+   * key no longer counts; `open`'s signal tells of all four.
    *
    * @throws CodedError `limit.streams` where the key has as many open as it may.
    */
   async *run<T>(context: HandlerContext, open: (signal: AbortSignal) => AsyncIterable<T>): AsyncIterable<T> {
-    const { clock, stopping } = this.#deps;
+    const { stopping } = this.#deps;
     const { keyId } = principalOf(context);
     this.#take(keyId);
+    const refused = new AbortController();
+    const watched = AbortSignal.any([context.signal, stopping, refused.signal]);
+    const ended = new AbortController();
+    void this.#watchKey(context, refused, AbortSignal.any([watched, ended.signal]));
     try {
-      let checkedAtMs = clock.monotonic();
-      for await (const item of open(AbortSignal.any([context.signal, stopping]))) {
-        if (clock.monotonic() - checkedAtMs >= CHECK_KEY_MS) {
-          await this.#deps.authenticate(context.requestHeader.get("authorization"));
-          checkedAtMs = clock.monotonic();
-        }
+      for await (const item of open(watched)) {
+        if (refused.signal.aborted) break;
         yield item;
       }
+      if (refused.signal.aborted) throw refused.signal.reason;
       // A deadline's error is the caller's to see; one who went away sees nothing.
       if (context.signal.reason instanceof ConnectError) throw context.signal.reason;
       if (stopping.aborted) throw new CodedError("server.stopping", "passbus is stopping");
     } finally {
+      ended.abort();
       this.#release(keyId);
+    }
+  }
+
+  /** Whether anything is told meanwhile or not. Aborts `refused` with what the key was refused for. */
+  async #watchKey(context: HandlerContext, refused: AbortController, signal: AbortSignal): Promise<void> {
+    const { clock, authenticate } = this.#deps;
+    let knownAtMs = clock.monotonic();
+    for (;;) {
+      await sleep(clock, CHECK_KEY_MS, signal);
+      if (signal.aborted) return;
+      try {
+        await authenticate(context.requestHeader.get("authorization"));
+        knownAtMs = clock.monotonic();
+      } catch (error) {
+        const isUnknown = !(error instanceof CodedError && error.kind === "unauthenticated");
+        if (isUnknown && clock.monotonic() - knownAtMs < UNKNOWN_MS) continue;
+        refused.abort(error);
+        return;
+      }
     }
   }
 

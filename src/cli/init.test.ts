@@ -1,16 +1,15 @@
 import { expect, test } from "vitest";
 import { testTerminal } from "../../test/support/terminal.ts";
-import type { AccessStore, KeyRecord } from "../access/access-store.ts";
+import type { KeyRecord } from "../access/access-store.ts";
 import type { PreparationStep } from "../kernel/preparation.ts";
 import { EXIT, runCli } from "./cli.ts";
-import { initCommand } from "./init.ts";
+import { type FirstKeyStore, initCommand } from "./init.ts";
 
 function setUp(steps: readonly PreparationStep[], environment: Record<string, string> = {}) {
   const keys: KeyRecord[] = [];
   const open = { preparation: 0, store: 0 };
-  const access: AccessStore = {
-    findKey: async () => undefined,
-    insertKey: async (record) => void keys.push(record),
+  const access: FirstKeyStore = {
+    insertKey: async (record: KeyRecord) => void keys.push(record),
     hasKeys: async () => keys.length > 0,
   };
   const command = initCommand({

@@ -1,15 +1,18 @@
 /** `passbus init`: makes what must be there before `serve`: topics, indexes, the first key. Safe to repeat. */
-import type { AccessStore } from "../access/access-store.ts";
+import type { KeyStore } from "../access/access-store.ts";
 import type { Config } from "../config/config.ts";
 import type { Preparation, PreparationStep } from "../kernel/preparation.ts";
 import { type AddCommand, CommandFailed, type Terminal } from "./cli.ts";
 
+/** What the first key needs of the store. */
+export type FirstKeyStore = Pick<KeyStore, "hasKeys" | "insertKey">;
+
 /** What the command works on, as compose.ts gives it. */
 export interface InitDeps {
   readonly preparation: (config: Config) => Preparation & { close(): Promise<void> };
-  readonly openStore: (config: Config) => Promise<{ readonly access: AccessStore; close(): Promise<void> }>;
+  readonly openStore: (config: Config) => Promise<{ readonly access: FirstKeyStore; close(): Promise<void> }>;
   /** Makes the first key where nobody could call without it; false where it wasn't needed. */
-  readonly makeFirstKey: (config: Config, access: AccessStore, show: (key: string) => void) => Promise<boolean>;
+  readonly makeFirstKey: (config: Config, access: FirstKeyStore, show: (key: string) => void) => Promise<boolean>;
 }
 
 export function initCommand(deps: InitDeps): AddCommand {

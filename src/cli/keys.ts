@@ -1,6 +1,6 @@
 /** `passbus keys create`: a new API key, straight into the store, also while a server runs. */
 import { Option } from "commander";
-import type { AccessStore, Role } from "../access/access-store.ts";
+import type { KeyStore, Role } from "../access/access-store.ts";
 import { makeKey } from "../access/keys.ts";
 import { ROLES } from "../access/roles.ts";
 import type { Config } from "../config/config.ts";
@@ -12,7 +12,7 @@ import type { AddCommand, Terminal } from "./cli.ts";
 
 /** The part of the store that commands may use beside a server, as compose.ts opens it. */
 export interface AdminStore {
-  readonly access: Pick<AccessStore, "insertKey">;
+  readonly access: Pick<KeyStore, "insertKey">;
   close(): Promise<void>;
 }
 

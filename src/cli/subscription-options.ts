@@ -28,6 +28,8 @@ export interface SettingOptions {
   readonly label?: readonly string[];
   readonly header?: readonly string[];
   readonly maxInFlight?: number;
+  readonly rate?: number;
+  readonly burst?: number;
   readonly whileDisabled?: string;
   readonly ordering?: string;
   readonly conflate?: string;
@@ -55,6 +57,8 @@ export function addSettingOptions(command: Command): Command {
     .option("--label <name=value...>", "for finding it", pair)
     .option("--header <name=value...>", "sent with every webhook", pair)
     .option("--max-in-flight <n>", "requests at the same time", count)
+    .option("--rate <n>", "requests a second, fractions too; 0: no limit", rate)
+    .option("--burst <n>", "requests at once after a rest", count)
     .addOption(new Option("--while-disabled <what>", "becomes of its events").choices(wordsOf(WhileDisabled)))
     .addOption(new Option("--ordering <ordering>", "per_pass: events of a pass in order").choices(wordsOf(Ordering)))
     .addOption(
@@ -67,6 +71,12 @@ export function addSettingOptions(command: Command): Command {
 function pair(text: string, before: readonly string[] = []): readonly string[] {
   if (text.indexOf("=") < 1) throw new InvalidArgumentError("It must be name=value.");
   return [...before, text];
+}
+
+function rate(text: string): number {
+  const number = Number(text);
+  if (text.trim() !== "" && Number.isFinite(number) && number >= 0) return number;
+  throw new InvalidArgumentError("It must be a number from 0 on.");
 }
 
 export interface Settings {
@@ -126,6 +136,16 @@ function settingsOf(options: SettingOptions): readonly Setting[] {
       path: "policy.max_in_flight",
       value: options.maxInFlight,
       set: (to) => Object.assign(policy(to), { maxInFlight: options.maxInFlight }),
+    },
+    {
+      path: "policy.rate_per_second",
+      value: options.rate,
+      set: (to) => Object.assign(policy(to), { ratePerSecond: options.rate }),
+    },
+    {
+      path: "policy.burst",
+      value: options.burst,
+      set: (to) => Object.assign(policy(to), { burst: options.burst }),
     },
     {
       path: "policy.while_disabled",

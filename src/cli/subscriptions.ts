@@ -5,7 +5,10 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { InvalidArgumentError, Option } from "commander";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import {
+  type DeliveryPolicy,
   DisabledReason,
+  EndpointCondition,
+  type EndpointHealth,
   Format,
   Ordering,
   State,
@@ -50,6 +53,7 @@ interface ListOptions extends OutputOptions {
   readonly entity?: string;
   readonly state?: string;
   readonly format?: string;
+  readonly health?: string;
   readonly limit: number;
 }
 
@@ -67,7 +71,10 @@ export function subscriptionsCommand(): AddCommand {
       .description("show them, newest first")
       .option("--entity <id>", "only this entity's")
       .addOption(new Option("--state <state>", "only in this state").choices(wordsOf(State)))
-      .addOption(new Option("--format <format>", "only of this format").choices(wordsOf(Format)));
+      .addOption(new Option("--format <format>", "only of this format").choices(wordsOf(Format)))
+      .addOption(
+        new Option("--health <condition>", "only those whose endpoint is so").choices(wordsOf(EndpointCondition)),
+      );
     addOutputOptions(list)
       .option("--limit <n>", "no more than so many", count, 50)
       .action((options: ListOptions) => listSubscriptions(options, terminal));
@@ -131,6 +138,7 @@ async function listSubscriptions(options: ListOptions, terminal: Terminal): Prom
     entityId: options.entity ?? "",
     state: numberOf(State, options.state),
     format: numberOf(Format, options.format),
+    health: numberOf(EndpointCondition, options.health),
   };
   const found = await withClient(options, terminal, (subscriptions) =>
     listed(options.limit, async (page) => {
@@ -177,6 +185,20 @@ function typesOf({ eventTypes, operationalEvents, membershipEvents, couponEvents
   return membershipEvents.length + couponEvents.length > 0 ? "of the protocol" : "all";
 }
 
+function rateOf(policy: DeliveryPolicy | undefined): string {
+  if (policy === undefined || policy.ratePerSecond === 0) return "";
+  return `${policy.ratePerSecond} a second${policy.burst === 0 ? "" : `, ${policy.burst} at once after a rest`}`;
+}
+
+function healthOf(health: EndpointHealth | undefined): string {
+  if (health === undefined) return "";
+  const { condition, failingSince, consecutiveFailures, lastError, nextProbeAt } = health;
+  const word = wordOf(EndpointCondition, condition);
+  if (failingSince === undefined) return word;
+  const next = nextProbeAt === undefined ? "" : `; tried again at ${momentOf(nextProbeAt)}`;
+  return `${word} since ${momentOf(failingSince)}, failures: ${consecutiveFailures}, the last: ${lastError}${next}`;
+}
+
 async function getSubscription(id: string, options: OutputOptions, terminal: Terminal): Promise<void> {
   const { subscription } = await withClient(options, terminal, (subscriptions) =>
     subscriptions.getSubscription({ id }),
@@ -208,6 +230,8 @@ function detailsOf(subscription: Subscription): readonly (readonly [string, stri
     ["ordering", policy === undefined ? "" : wordOf(Ordering, policy.ordering)],
     ["conflate", policy?.conflate === true ? "yes" : "no"],
     ["max in flight", policy === undefined ? "" : String(policy.maxInFlight)],
+    ["rate", rateOf(policy)],
+    ["health", healthOf(subscription.health)],
     ["created", momentOf(subscription.createdAt)],
     ["updated", momentOf(subscription.updatedAt)],
     ["version", String(subscription.version)],

@@ -1,6 +1,5 @@
 /** The API, in a thread of its own: it meets the engine only through the store and the log. */
 import type { MessagePort } from "node:worker_threads";
-import { authenticator } from "../access/authenticate.ts";
 import { directSender } from "../adapters/http/direct-sender.ts";
 import { type Api, startApi, startProbes } from "../api/api.ts";
 import type { Readiness } from "../api/readiness.ts";
@@ -16,6 +15,7 @@ import type { ThreadService } from "../kernel/thread-call.ts";
 import { VERSION } from "../kernel/version.ts";
 import { endpointChallenge } from "../subscriptions/endpoint-challenge.ts";
 import { jsonLog } from "../telemetry/log.ts";
+import { composeAccess } from "./access.ts";
 import { openDistributedApiEnds } from "./distributed.ts";
 import { openEmbeddedApiEnds } from "./embedded.ts";
 import { outbound } from "./guard.ts";
@@ -92,10 +92,6 @@ async function composeApi(
   const port = { listen: config.listen, ...(tls !== undefined && { tls }), corsOrigins: config.corsOrigins };
   // A worker answers the probes of whoever watches over it, and nothing else.
   if (ends === undefined) return startProbes({ ...port, readiness, clock, log });
-  const bootstrap =
-    config.bootstrapKey === undefined
-      ? undefined
-      : { text: config.bootstrapKey, organisation: config.bootstrapOrganisation };
   const { stores, writer, tenants } = ends;
   const mayPublish = (tenant: Tenant) => tenants.allows(config.kafkaTopic, tenant);
   const keys = signingKeys(start);
@@ -103,9 +99,10 @@ async function composeApi(
   // Without a cache: previews sign for subscriptions that were never stored, or not so.
   const webhooks = { sender, signer: keys.signer({ cacheSize: 0 }), clock, ids, userAgent: `passbus/${VERSION}` };
   const wakeWorkers = () => wake.postMessage("due");
+  const access = composeAccess(config, stores.access, log);
   const api = await startApi({
     ...port,
-    authenticate: authenticator({ store: stores.access, clock, bootstrap }),
+    ...access,
     subscriptions: subscriptionRules(config, keys, stores),
     publisher: publisher({ log: writer, ids, mayPublish }),
     publishStream: publishStream({ log: writer, ids, mayPublish }),
@@ -134,6 +131,7 @@ async function composeApi(
     ...api,
     async stop(graceMs) {
       await api.stop(graceMs);
+      await access.stop();
       sender.close();
     },
   };

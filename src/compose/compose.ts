@@ -6,7 +6,7 @@
  *   distributed   distributed.ts: MongoDB and Kafka, each thread with connections of its own; any number of processes
  */
 import { MessageChannel } from "node:worker_threads";
-import type { AccessStore } from "../access/access-store.ts";
+import type { AccessStore, KeyStore } from "../access/access-store.ts";
 import { makeKey } from "../access/keys.ts";
 import type { Readiness } from "../api/readiness.ts";
 import type { Config } from "../config/config.ts";
@@ -169,7 +169,11 @@ export function preparationOf(config: Config): Preparation & { close(): Promise<
  * is stored. A process that dies in between has shown a key that isn't valid, and the next one makes another; the other
  * way round, the only key would be one that nobody has seen.
  */
-export async function makeFirstKey(config: Config, access: AccessStore, show: (key: string) => void): Promise<boolean> {
+export async function makeFirstKey(
+  config: Config,
+  access: Pick<KeyStore, "hasKeys" | "insertKey">,
+  show: (key: string) => void,
+): Promise<boolean> {
   if (config.bootstrapKey !== undefined || (await access.hasKeys())) return false;
   const tenant = { organisation: config.bootstrapOrganisation, environment: DEFAULT_ENVIRONMENT };
   const { record, text } = makeKey(tenant, "admin", { clock, ids, random });

@@ -10,6 +10,6 @@ export function serviceRetention(config: Config): ServiceRetention {
 }
 
 export function upkeepRetention(config: Config): UpkeepRetention {
-  const { deadLetterRetentionMs, holdRetentionMs } = config;
-  return { ...serviceRetention(config), deadLetterRetentionMs, holdRetentionMs };
+  const { deadLetterRetentionMs, holdRetentionMs, auditRetentionMs } = config;
+  return { ...serviceRetention(config), deadLetterRetentionMs, holdRetentionMs, auditRetentionMs };
 }

@@ -8,6 +8,7 @@ import { Upkeep } from "../delivery/upkeep.ts";
 import { formatOf } from "../formats/registry.ts";
 import { Intake } from "../intake/consume.ts";
 import { recordDecoder } from "../intake/decode.ts";
+import type { LogReader } from "../intake/event-log.ts";
 import { eventLoopLoad } from "../kernel/load.ts";
 import type { Log } from "../kernel/log.ts";
 import { VERSION } from "../kernel/version.ts";
@@ -35,6 +36,14 @@ export interface Worker {
   notes(): readonly string[];
   readonly failed: Promise<Error>;
   stop(): Promise<void>;
+}
+
+function problemsOf(engine: Engine, reader: LogReader): readonly string[] {
+  const reading = reader.problem();
+  return [
+    ...(engine.state.stalled ? ["the store does not answer, or takes no writes"] : []),
+    ...(reading === undefined ? [] : [reading]),
+  ];
 }
 
 /** Anybody may read it: no names, and no reasons. */
@@ -79,17 +88,7 @@ export function makeWorker(config: Config, keyTexts: KeyTexts, ends: WorkerEnds,
     log,
   });
   const replays = replayRunner(stores, index, killSwitch, engine, log);
-  const upkeep = new Upkeep({
-    store: stores.retention,
-    deliveries: stores.deliveries,
-    retention: upkeepRetention(config),
-    expiring: (deliveries) => engine.operational.expired(deliveries),
-    isBusy: () => engine.storeIsBusy,
-    // One process at a time has a data directory: what its predecessor had is its own.
-    holder: ends.isOwnLog ? "embedded" : ids.next("upk"),
-    clock,
-    log,
-  });
+  const upkeep = upkeepOf(config, ends, engine, log);
   const intake = new Intake({
     reader,
     decode: recordDecoder(ends.tenants, { isOwnLog: ends.isOwnLog }),
@@ -113,22 +112,29 @@ export function makeWorker(config: Config, keyTexts: KeyTexts, ends: WorkerEnds,
       replays.wake();
     },
     state: () => ({ ...engine.state, openRecords: intake.openRecords }),
-    problems() {
-      const reading = reader.problem();
-      return [
-        ...(engine.state.stalled ? ["the store does not answer, or takes no writes"] : []),
-        ...(reading === undefined ? [] : [reading]),
-      ];
-    },
+    problems: () => problemsOf(engine, reader),
     notes: () => notesOn(killSwitch),
     failed: reader.failed,
     async stop() {
       intake.pause();
-      await replays.stop();
-      await Promise.all([killSwitch.stop(), upkeep.stop()]);
+      await Promise.all([replays.stop(), killSwitch.stop(), upkeep.stop()]);
       await engine.stop(config.drainTimeoutMs, () => intake.finish());
     },
   };
+}
+
+function upkeepOf(config: Config, { stores, isOwnLog }: WorkerEnds, engine: Engine, log: Log): Upkeep {
+  return new Upkeep({
+    store: stores.retention,
+    deliveries: stores.deliveries,
+    retention: upkeepRetention(config),
+    expiring: (deliveries) => engine.operational.expired(deliveries),
+    isBusy: () => engine.storeIsBusy,
+    // One process at a time has a data directory: what its predecessor had is its own.
+    holder: isOwnLog ? "embedded" : ids.next("upk"),
+    clock,
+    log,
+  });
 }
 
 function replayRunner(stores: Stores, index: SubscriptionIndex, stopped: KillSwitch, engine: Engine, log: Log) {

@@ -287,6 +287,12 @@ export const SETTINGS = {
     fallback: "30d",
     about: "How long a dead letter is kept.",
   }),
+  auditRetentionMs: setting({
+    variable: "PASSBUS_AUDIT_RETENTION",
+    shape: retentionMs,
+    fallback: "365d",
+    about: "How long it is kept who changed what, and who was refused.",
+  }),
   holdRetentionMs: setting({
     variable: "PASSBUS_HOLD_RETENTION",
     shape: retentionMs,

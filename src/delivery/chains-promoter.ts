@@ -31,9 +31,7 @@ export class Promoter {
   note(work: Work): void {
     const { tenant, passId } = work.event.stored;
     this.#noted.set(chainOf(work), { tenant, subscriptionId: work.subscriptionId, passId });
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
   }
 
   /** Resolves when nothing is under way. */
@@ -50,6 +48,8 @@ export class Promoter {
       const chains = batch.map(([, chain]) => chain).filter((chain) => this.#mayGo(chain));
       if (chains.length > 0) await this.#promote(chains);
     }
+    // In the same turn as the last look: whoever notes one after it starts anew.
+    this.#running = undefined;
   }
 
   /** A disabled subscription's head stays held, or it would be claimed only to be held again. */

@@ -29,7 +29,12 @@ function work(sequence: number, passId = "pass-1", over: Partial<Work> = {}): Wo
 function setup() {
   const did: string[] = [];
   const say = (what: string) => (one: Work) => void did.push(`${what} ${one.sequence}`);
-  const chains = new Chains({ go: say("go"), hold: say("hold"), giveUp: say("giveUp"), promote: say("promote") });
+  const chains = new Chains({
+    go: say("go"),
+    hold: say("hold"),
+    giveUp: say("giveUp"),
+    ...{ follow: say("follow"), promote: say("promote") },
+  });
   const add = (one: Work, openFrom = NONE_OPEN) => chains.add(one, { nowMs: 0, openFrom });
   const said = () => did.splice(0);
   return { chains, add, said };
@@ -108,6 +113,7 @@ describe("one chain", () => {
     chains.written(claimed, "waiting", "applied");
     expect(said()).toEqual([]);
     chains.writing(claimed, "delivered");
+    expect(said()).toEqual(["follow 1"]);
     chains.written(claimed, "delivered", "applied");
     expect(said()).toEqual(["promote 1"]);
   });
@@ -195,6 +201,7 @@ class World {
       go: (one) => this.#fly(one),
       hold: (one) => this.#write(one, "held"),
       giveUp: () => {},
+      follow: () => {},
       promote: (one) => void this.#promotions.add(one.event.stored.passId),
     });
   }

@@ -22,6 +22,8 @@ export interface ChainsDeps {
   readonly hold: (work: Work) => void;
   /** Those behind one that was dropped: they are another worker's too. */
   readonly giveUp: (work: Work) => void;
+  /** It was taken, and those behind it are in the store. */
+  readonly follow: (work: Work) => void;
   /** The head of its chain in the store may be another one now. */
   readonly promote: (work: Work) => void;
 }
@@ -92,6 +94,7 @@ export class Chains {
 
   /** A state was decided, and is on its way to the store. */
   writing(work: Work, status: DeliveryStatus): void {
+    if (status === "delivered" && work.ordered === true && hasRow(work)) this.#deps.follow(work);
     const found = this.#find(work);
     if (found === undefined) return;
     const { chain, entry } = found;
@@ -109,8 +112,8 @@ export class Chains {
   /** What was on its way is durable; or void, because its event was not what it seemed. */
   written(work: Work, status: DeliveryStatus, result: WriteResult): void {
     if (work.ordered !== true) return;
-    const hadRow = work.claim !== undefined || work.row !== "none" || result === "refused";
-    if (status === "held" || (isTerminal(status) && hadRow)) this.#deps.promote(work);
+    const mayBeMoved = hasRow(work) || result === "refused";
+    if (status === "held" || (isTerminal(status) && mayBeMoved)) this.#deps.promote(work);
     const found = this.#find(work);
     if (found === undefined) return;
     const { chain, entry } = found;
@@ -219,6 +222,11 @@ export class Chains {
     const entry = chain?.entries.find((one) => one.work === work);
     return chain === undefined || entry === undefined ? undefined : { chain, entry };
   }
+}
+
+/** Then those behind it are in the store, and not here. */
+function hasRow({ claim, row }: Work): boolean {
+  return claim !== undefined || row !== "none";
 }
 
 /** The first behind those that leave; undefined where one has its turn, or its end is not durable. */

@@ -203,6 +203,7 @@ describe("a rate", () => {
   test("holds, and what is beyond it waits in the store, not in memory and not in the log", async () => {
     const setup = await rated(20, 20, 500);
     const { sender, pass, done, engine } = setup;
+    expect(engine.state.pending).toBeLessThanOrEqual(45);
     await pass(1_500);
     expect(done).toHaveLength(500);
     expect(engine.state.pending).toBeLessThanOrEqual(45);

@@ -14,7 +14,7 @@ import { LIMITS } from "../kernel/limits.ts";
 import type { Load } from "../kernel/load.ts";
 import type { Match } from "../matching/subscription-index.ts";
 import { ANY_OPEN, Chains } from "./chains.ts";
-import { Promoter } from "./chains-promoter.ts";
+import { type StoredChains, type StoredChainsDeps, storedChains } from "./chains-stored.ts";
 import type { DeliveryStore } from "./delivery-store.ts";
 import { EndpointHealth } from "./endpoint-health.ts";
 import type { EndpointHealthDeps } from "./endpoint-health-writer.ts";
@@ -64,7 +64,7 @@ export class Engine {
   readonly #recorder: Recorder;
   readonly #outcomes: Outcomes;
   readonly #chains: Chains;
-  readonly #promoter: Promoter;
+  readonly #stored: StoredChains;
   readonly #heirs: Heirs;
   readonly #plans: PlanQueue;
   readonly #lanes: Lanes;
@@ -73,7 +73,6 @@ export class Engine {
   readonly #scheduler: RetryScheduler;
   readonly #sweeper: Sweeper;
   readonly #stopping = new AbortController();
-  readonly #logFree = Promise.withResolvers<void>();
   #saidFull = false;
   #cancelTick: (() => void) | undefined;
   #roomListener: () => void = () => {};
@@ -85,16 +84,15 @@ export class Engine {
     this.#recorder = new Recorder({ store, clock, log, onFlushed: () => this.#onRoom() });
     const onDue = () => this.#scheduler.wake();
     const mayStart = () => !this.#stopping.signal.aborted && this.#recorder.takesMore;
-    this.#promoter = new Promoter({ store, index, clock, log, onDue });
+    const takeOn: StoredChainsDeps["takeOn"] = (claimed) => this.#scheduler.takeOn(claimed);
+    this.#stored = storedChains({ store, index, clock, log, onDue, mayStart, takeOn });
     this.#chains = new Chains({
+      ...this.#stored,
       go: (work) => this.#admit(work),
       hold: (work) => this.#hold(work),
       giveUp: (work) => this.#giveUp(work),
-      promote: (work) => this.#promoter.note(work),
     });
-    const recorder = this.#recorder;
-    const inHand = this.#inHand;
-    const chains = this.#chains;
+    const [recorder, inHand, chains] = [this.#recorder, this.#inHand, this.#chains];
     this.#outcomes = new Outcomes({ recorder, inHand, chains, clock, onDue });
     this.#heirs = new Heirs({
       ...{ store, inHand, chains, clock, log, isFresh: deps.isFresh, stopping: this.#stopping.signal },
@@ -185,6 +183,10 @@ export class Engine {
     }
   }
 
+  settled(): Promise<void> {
+    return this.#inHand.emptied();
+  }
+
   /** Due work may have been made by somebody else, or a subscription changed. */
   wake(): void {
     this.#scheduler.wake();
@@ -210,14 +212,14 @@ export class Engine {
    */
   async stop(drainMs: number, leaveLog: () => Promise<void> = async () => {}): Promise<void> {
     this.#stopping.abort();
-    const left = this.#logFree.promise.then(leaveLog);
+    const left = this.#inHand.emptied().then(leaveLog);
     left.catch(() => {});
-    await Promise.all([this.#scheduler.stop(), this.#sweeper.stop(), this.#plans.settled()]);
+    await Promise.all([this.#scheduler.stop(), this.#sweeper.stop(), this.#plans.settled(), this.#stored.claimed()]);
     for (const work of this.#chains.take(() => true)) this.#putBack(work);
     for (const lane of [...this.#lanes.all()]) {
       for (const work of this.#lanes.take(lane, () => true)) this.#putBack(work);
     }
-    this.#noteLogFree();
+    this.#inHand.look();
     const drained = await this.#idleWithin(drainMs);
     if (!drained) this.#deps.log.warn("delivery.drain_cut", { inFlight: this.#lanes.inFlight });
     await this.#deps.sender.close();
@@ -225,15 +227,16 @@ export class Engine {
     this.#cancelTick?.();
     this.#rated.stop();
     await this.#endpoints.stop();
-    const durable = this.#recorder.drain().then(() => this.#promoter.settled());
+    const durable = this.#recorder.drain().then(() => this.#stored.promoted());
     await waitAtMost(this.#clock, Math.max(drainMs, FLUSH_GRACE_MS), durable);
     this.#recorder.abandon();
-    this.#logFree.resolve();
+    this.#inHand.letGoOf();
     await left;
   }
 
   /** What waits may start, be planned, or be read. */
   #onRoom(): void {
+    this.#inHand.look();
     this.#lanes.pump();
     this.#noteRoom();
   }
@@ -339,7 +342,6 @@ export class Engine {
     for (const lane of [...this.#lanes.all()]) this.#relieve(lane, nowMs);
     for (const head of this.#chains.overdue(nowMs - this.#lanes.patienceMs)) this.#makeWay(head);
     this.#onRoom();
-    this.#noteLogFree();
     this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick());
   }
 
@@ -386,10 +388,6 @@ export class Engine {
   #giveUp(work: Work): void {
     this.#outcomes.drop(work);
     this.#heirs.inherit(work);
-  }
-
-  #noteLogFree(): void {
-    if (this.#stopping.signal.aborted && this.#inHand.isEmpty) this.#logFree.resolve();
   }
 
   /** False where something is still in flight after `limitMs`. */

@@ -75,3 +75,16 @@ describe("an explanation", () => {
     }
   });
 });
+
+test("of an event without its payload it says why there are deliveries, and not why there are none", () => {
+  const stored = { ...event.stored, value: new Uint8Array(), payloadDroppedAtMs: LOGGED + 1_000 };
+  const evidence = {
+    event: { ...event, stored },
+    deliveries: [finished("d", "delivered", "a1", { subscriptionId: "sub_1" })],
+    subscriptions: [sampleSubscription({ id: "sub_1" }), sampleSubscription({ id: "sub_2" })],
+  };
+  expect(explainEvent(evidence, refuses).map(({ subscriptionId, reason }) => [subscriptionId, reason])).toEqual([
+    ["sub_1", "delivery.delivered"],
+    ["sub_2", "event.payload_dropped"],
+  ]);
+});

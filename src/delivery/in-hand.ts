@@ -68,6 +68,7 @@ export class InHand {
   readonly works = new Map<string, Work>();
   #bytes = 0;
   #slowBytes = 0;
+  #emptied: PromiseWithResolvers<void> | undefined;
 
   /** Bytes of the events that deliveries in memory hold, less those of slow requests; an event of several counts for each. */
   get eventBytes(): number {
@@ -82,6 +83,23 @@ export class InHand {
   /** Nothing of the log is open: every row that its records asked for is durable. */
   get isEmpty(): boolean {
     return this.events.size === 0 && this.works.size === 0;
+  }
+
+  /** Resolves when that was so at a look, from now on. */
+  emptied(): Promise<void> {
+    this.#emptied ??= Promise.withResolvers();
+    return this.#emptied.promise;
+  }
+
+  /** A look whether it is empty. */
+  look(): void {
+    if (this.isEmpty) this.letGoOf();
+  }
+
+  /** Whoever waits for it to be empty waits no longer. */
+  letGoOf(): void {
+    this.#emptied?.resolve();
+    this.#emptied = undefined;
   }
 
   grip(work: Work): void {

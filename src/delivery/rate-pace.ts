@@ -52,7 +52,7 @@ export class Pace {
     this.#dropStale(nowMs);
     const turns = this.#turns.find((each) => readyOf(each, nowMs) > 0);
     if (turns === undefined) return false;
-    useOne(turns);
+    spendOne(turns);
     return true;
   }
 
@@ -81,13 +81,13 @@ export class Pace {
 
   #dropStale(nowMs: number): void {
     for (const turns of this.#turns) {
-      while (turns.left > 0 && nowMs - turns.atMs > STALE_MS) useOne(turns);
+      while (turns.left > 0 && nowMs - turns.atMs > STALE_MS) spendOne(turns);
     }
     if (this.#turns.some(({ left }) => left === 0)) this.#turns = this.#turns.filter(({ left }) => left > 0);
   }
 }
 
-function useOne(turns: Turns): void {
+function spendOne(turns: Turns): void {
   turns.left -= 1;
   turns.atMs += turns.intervalMs;
 }

@@ -25,7 +25,7 @@ export interface ReplayRunnerDeps {
 }
 
 /** How long a job rests when the worker that runs it dies. */
-export const REPLAY_LEASE_MS = 10_000;
+const REPLAY_LEASE_MS = 10_000;
 const STEP_EVERY_MS = 100;
 /** Between two looks for jobs that nobody runs. */
 const TAKE_EVERY_MS = 1_000;

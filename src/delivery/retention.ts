@@ -1,6 +1,6 @@
 /**
  * What is past its time goes, in small steps: finished deliveries, events none of whose deliveries is open, their
- * payloads, dead letters, replays that have ended. Nothing that waits, is attempted or is held goes with age. upkeep.ts takes the steps.
+ * payloads, dead letters, replays and portal sessions that have ended, audit records. Nothing that waits, is attempted or is held goes with age. upkeep.ts takes the steps.
  */
 import type { OrganisationRetention } from "../domain/retention.ts";
 import type { Cursor } from "../kernel/page.ts";
@@ -12,7 +12,15 @@ export interface TenantRetention extends OrganisationRetention {
 }
 
 /** In the order in which a round goes through them: an event goes after its deliveries. */
-export const PURGED = ["deliveries", "events", "payloads", "deadLetters", "replays"] as const;
+export const PURGED = [
+  "deliveries",
+  "events",
+  "payloads",
+  "deadLetters",
+  "replays",
+  "portalSessions",
+  "auditRecords",
+] as const;
 export type PurgedKind = (typeof PURGED)[number];
 
 /** One step: what is looked at in one short transaction. */

@@ -131,7 +131,7 @@ export class RetryScheduler {
         stopped: leftOut,
       });
       this.#costMs = clock.monotonic() - nowMs;
-      if (result.claimed.length > 0) await this.#takeOn(result.claimed);
+      if (result.claimed.length > 0) await this.takeOn(result.claimed);
       this.#noteWhatIsLeft({ slots, limit, leftOut }, result);
       const nextDueAtMs = Math.min(result.nextDueAtMs ?? Number.POSITIVE_INFINITY, endpoints.nextProbeAtMs());
       return { claimed: result.claimed.length > 0, nextDueAtMs };
@@ -141,7 +141,8 @@ export class RetryScheduler {
     }
   }
 
-  async #takeOn(claimed: readonly ClaimedDelivery[]): Promise<void> {
+  /** Puts claimed deliveries into their lanes. */
+  async takeOn(claimed: readonly ClaimedDelivery[]): Promise<void> {
     const tenants = new Map<string, Tenant>();
     for (const { delivery } of claimed) tenants.set(tenantKey(delivery.tenant), delivery.tenant);
     // What an attempt uses is as new as its claim: a rotation or a corrected URL reaches waiting work.

@@ -15,6 +15,7 @@ import { PURGED, type PurgedKind, type RetentionStore, type TenantRetention } fr
 
 export interface UpkeepRetention extends ServiceRetention {
   readonly deadLetterRetentionMs: number;
+  readonly auditRetentionMs: number;
   /** Of a held delivery, from its creation. */
   readonly holdRetentionMs: number;
 }
@@ -43,6 +44,8 @@ const MIN_REST_MS = 20;
 /** How long a busy store is waited for. Then a step is made all the same, or a store that is always busy would grow. */
 const PATIENCE_MS = 30_000;
 const LOOK_MS = 500;
+/** How long a portal session is kept after its end: it is listed for those who wonder. */
+const SESSION_KEPT_MS = 7 * 24 * 3_600_000;
 /**
  * Payloads that were kept for an open delivery are looked at again after so long. In between a round goes on where the
  * last one ended, and not over all that was dropped.
@@ -50,6 +53,16 @@ const LOOK_MS = 500;
 const PAYLOADS_ANEW_MS = 24 * 3_600_000;
 
 type Counts = Record<PurgedKind | "expired", number>;
+
+const NOTHING: Readonly<Record<PurgedKind, number>> = {
+  deliveries: 0,
+  events: 0,
+  payloads: 0,
+  deadLetters: 0,
+  replays: 0,
+  portalSessions: 0,
+  auditRecords: 0,
+};
 
 interface Place {
   readonly at: Cursor | undefined;
@@ -96,7 +109,7 @@ export class Upkeep {
       this.#lookedAtMs = undefined;
       return;
     }
-    const counts: Counts = { expired: 0, deliveries: 0, events: 0, payloads: 0, deadLetters: 0, replays: 0 };
+    const counts: Counts = { expired: 0, ...NOTHING };
     for (const tenant of await store.tenants()) {
       counts.expired += await this.#expireHeld(tenant, nowMs);
       for (const kind of PURGED) counts[kind] += await this.#purge(kind, tenant, nowMs);
@@ -215,5 +228,9 @@ function keptFor(kind: PurgedKind, retention: UpkeepRetention): number | undefin
     }
     case "deadLetters":
       return retention.deadLetterRetentionMs;
+    case "portalSessions":
+      return SESSION_KEPT_MS;
+    case "auditRecords":
+      return retention.auditRetentionMs;
   }
 }

@@ -53,6 +53,7 @@ function setup() {
         full.onRoom = listener;
       },
       drop: (assignments) => dropped.push(...assignments),
+      settled: async () => {},
     },
   });
   const read = async (assignment: Assignment, ...records: LogRecord[]) => {

@@ -86,6 +86,10 @@ export class Intake implements RecordSink {
     this.#deps.taker.drop(assignments);
   }
 
+  settled(): Promise<void> {
+    return this.#deps.taker.settled();
+  }
+
   records(assignment: Assignment, records: readonly LogRecord[]): void {
     const window = this.#windows.get(windowKey(assignment));
     if (window === undefined || this.#stopping.signal.aborted) return;

@@ -55,6 +55,8 @@ export interface Position extends Assignment {
 export interface RecordSink {
   assigned(assignments: readonly Assignment[]): void;
   revoked(assignments: readonly Assignment[]): void;
+  /** Resolves when nothing of what was revoked is in flight or unflushed. Left out: there is nothing to wait for. */
+  settled?(): Promise<void>;
   /** Records of one partition, in the order of their offsets. Work is handed off: this returns at once. */
   records(assignment: Assignment, records: readonly LogRecord[]): void;
 }

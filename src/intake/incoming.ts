@@ -22,4 +22,6 @@ export interface EventTaker {
   onRoom(listener: () => void): void;
   /** Work of these assignments that has not been sent is dropped (protocol, rule 2). */
   drop(assignments: readonly Assignment[]): void;
+  /** Resolves when nothing that came from the log is in flight or unflushed. */
+  settled(): Promise<void>;
 }

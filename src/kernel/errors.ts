@@ -20,7 +20,12 @@ interface ErrorRow {
 export const ERRORS = {
   "auth.missing": { kind: "unauthenticated", meaning: "The call carries no key." },
   "auth.invalid": { kind: "unauthenticated", meaning: "The key is unknown, expired or revoked." },
+  "limit.authentication": {
+    kind: "exhausted",
+    meaning: "Too many calls came from this address, or for this key, with keys that don't count; one that counts is taken.",
+  },
   "role.insufficient": { kind: "forbidden", meaning: "The key's role may not do this." },
+  "portal.entity": { kind: "forbidden", meaning: "A portal session is limited to its own entity." },
   "tenant.forbidden": {
     kind: "forbidden",
     meaning: "The event names an organisation or environment that its sender may not speak for.",
@@ -42,6 +47,8 @@ export const ERRORS = {
   "limit.request_bytes": { kind: "exhausted", meaning: "The request is too large." },
   "limit.event_bytes": { kind: "exhausted", meaning: "The event is too large." },
   "limit.streams": { kind: "exhausted", meaning: "The key has as many streams open as it may, or passbus has." },
+  "limit.keys": { kind: "exhausted", meaning: "There are as many keys as may be." },
+  "limit.portal_sessions": { kind: "exhausted", meaning: "There are as many portal sessions as may be." },
   "limit.replays": { kind: "exhausted", meaning: "As many replays are running or paused as may be." },
   "limit.backlog": { kind: "exhausted", meaning: "The log takes no more for now; try again later." },
   "request.invalid": { kind: "invalid", meaning: "A field of the request is wrong; the answer names it." },

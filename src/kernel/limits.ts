@@ -54,6 +54,10 @@ export const LIMITS = {
   customHeaderBytes: 4 * KIB,
   /** Of the static Authorization header that a subscription may store. */
   authorizationCharacters: 2_048,
+  /** Keys of one environment that are neither revoked nor expired. */
+  keys: 1_000,
+  /** The same of portal sessions. */
+  portalSessions: 10_000,
   organisationSubscriptions: 10,
   entitySubscriptions: 10,
   /** What an organisation may be given of either. */

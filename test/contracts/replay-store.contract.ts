@@ -262,14 +262,15 @@ function replayCandidates(name: string, the: () => StoreUnderTest): void {
     test("more rows than one look takes in are all come by", async () => {
       const many = Array.from({ length: 450 }, (_, at) =>
         finished(`d${String(at).padStart(4, "0")}`, "delivered", `a${at}`, {
-          // Half of them in one millisecond, which is more than a look of one row takes in.
-          createdAtMs: at < 225 ? T0 : T0 + at,
+          // Half of them in one millisecond, which is more than a look takes in, and against the order of their ids.
+          ...(at < 225 ? { createdAtMs: T0, sequence: 225 - at } : { createdAtMs: T0 + at }),
           eventType: at % 50 === 49 ? SCANNED : PassEventType.CREATED,
         }),
       );
       await put(the(), ...many);
-      expect(await walked(the(), {}, 20)).toEqual(many.map(({ id }) => id));
-      const scanned = many.filter(({ eventType }) => eventType === SCANNED).map(({ id }) => id);
+      const inOrder = [...many.slice(0, 225).toReversed(), ...many.slice(225)];
+      expect(await walked(the(), {}, 20)).toEqual(inOrder.map(({ id }) => id));
+      const scanned = inOrder.filter(({ eventType }) => eventType === SCANNED).map(({ id }) => id);
       expect(await walked(the(), { eventTypes: [SCANNED] }, 1)).toEqual(scanned);
     });
 

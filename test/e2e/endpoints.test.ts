@@ -26,8 +26,7 @@ describe("rates, breakers and health of endpoints", () => {
   let sink: Sink;
   let api: Clients;
   beforeAll(async () => {
-    // Long enough for the other tests of this file, whose endpoints fail for some seconds.
-    embedded = await startEmbedded({ PASSBUS_DISABLE_AFTER: "30s" });
+    embedded = await startEmbedded({ PASSBUS_DISABLE_AFTER: "5s" });
     sink = embedded.sink;
     api = embedded.passbus.api;
   }, 30_000);
@@ -73,7 +72,11 @@ describe("rates, breakers and health of endpoints", () => {
     await sink.answer("/failing", { status: 503 });
     await publish("failing", ...range(10));
     const open = await healthUntil(id, "an open breaker", ({ breaker }) => breaker === BreakerState.OPEN);
-    expect(open).toMatchObject({ condition: EndpointCondition.OPEN, consecutiveFailures: 10, lastError: "http.status" });
+    expect(open).toMatchObject({
+      condition: EndpointCondition.OPEN,
+      consecutiveFailures: 10,
+      lastError: "http.status",
+    });
     expect(open.failingSince).toBeDefined();
     expect(open.nextProbeAt).toBeDefined();
     const listed = await api.subscriptions.listSubscriptions({ health: EndpointCondition.OPEN });

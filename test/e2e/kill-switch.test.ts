@@ -16,6 +16,9 @@ import { Sink } from "../support/sink.ts";
 import { statusCounts } from "../support/store-files.ts";
 import { eventually } from "../support/within.ts";
 
+/** Two servers and four commands, each a process. */
+const SLOW = { timeout: 60_000 };
+
 const MAIN = join(import.meta.dirname, "..", "..", "src", "main.ts");
 
 /** A command as a person gives it; what it prints. */
@@ -35,7 +38,7 @@ const readiness = async (passbus: RunningPassbus) => {
   return { status: response.status, ...((await response.json()) as { notes?: readonly string[] }) };
 };
 
-test("while deliveries are stopped events are taken and nothing leaves, over a kill -9; started, all of it goes", async () => {
+test("while deliveries are stopped events are taken and nothing leaves, over a kill -9; started, all of it goes", SLOW, async () => {
   using directory = new DataDirectory();
   await using sink = await Sink.start();
   const events = numberedEvents(500);
@@ -77,7 +80,7 @@ test("while deliveries are stopped events are taken and nothing leaves, over a k
   expect(second.logged("delivery.started")).toHaveLength(1);
 });
 
-test("the service's switch stops every organisation, within a second, and what is in flight ends", async () => {
+test("the service's switch stops every organisation, within a second, and what is in flight ends", SLOW, async () => {
   using directory = new DataDirectory();
   await using sink = await Sink.start();
   await using passbus = await RunningPassbus.start(directory.path);

@@ -4,11 +4,12 @@
  * what it came to. The long form (PASSBUS_TEST_LONG=true) adds what takes minutes: an outage of the log that producers
  * are told of, and a worker that stands still past its session and its leases.
  */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, type TaskMeta, test } from "vitest";
 import { DEFAULT_POLICY } from "../../src/domain/subscription.ts";
 import { LIMITS } from "../../src/kernel/limits.ts";
 import { eventIds } from "../support/api-log.ts";
 import { type Account, DistributedRun, type Fault, HEALTHY, PARTITIONS } from "../support/distributed-run.ts";
+import { recordFault } from "../support/fault-table.ts";
 import { printTable } from "../support/figures.ts";
 import type { PacedPublisher } from "../support/paced-publisher.ts";
 import type { RunningPassbus } from "../support/passbus.ts";
@@ -155,9 +156,18 @@ async function freezeWorker(publisher: PacedPublisher): Promise<Fault> {
   }
 }
 
-/** What holds after every fault. */
-function holds(account: Account): void {
+/** What holds after every fault, which is a row of the table. */
+function holds(account: Account, task: { readonly meta: TaskMeta }): void {
   accounts.push(account);
+  recordFault(task, {
+    row: account.name,
+    accepted: account.accepted,
+    delivered: account.delivered,
+    lost: account.missing.length,
+    repeated: account.repeats.length,
+    repeatBound: account.unrecorded,
+    recoveredMs: Math.round(account.recoveredMs - account.awayMs),
+  });
   const { missing, unexpected, forged, unexplained, invented, events } = account;
   expect({ missing, unexpected, forged }).toEqual({ missing: [], unexpected: [], forged: [] });
   expect(unexplained).toEqual([]);
@@ -210,29 +220,34 @@ describe.skipIf(!needed.present)(
       if (isStarted) await run[Symbol.asyncDispose]();
     }, 60_000);
 
-    test.each([1, 2, 3])("kill -9 of a worker (%i): the other takes over, and the next one joins it", async (at) => {
-      const account = await run.through(`kill -9 of a worker (${at})`, killWorker);
-      holds(account);
-      expect(account.recoveredMs).toBeLessThan(TAKE_OVER_LIMIT_MS);
-    });
+    test.for([1, 2, 3])(
+      "kill -9 of a worker (%i): the other takes over, and the next one joins it",
+      async (at, { task }) => {
+        const account = await run.through(`kill -9 of a worker (${at})`, killWorker);
+        holds(account, task);
+        expect(account.recoveredMs).toBeLessThan(TAKE_OVER_LIMIT_MS);
+      },
+    );
 
-    test("kill -9 of the broker: workers say so, stay, and come back by themselves", async () => {
+    test("kill -9 of the broker: workers say so, stay, and come back by themselves", async ({ task }) => {
       const before = run.workers;
       const account = await run.through("kill -9 of the broker", (publisher) => killBroker(publisher, IS_LONG));
-      holds(account);
+      holds(account, task);
       expect(run.workers).toBe(before);
       expect(account.refused > 0).toBe(IS_LONG);
       expect(account.recoveredMs - account.awayMs).toBeLessThan(RETURN_LIMIT_MS);
     });
 
-    test("kill -9 of the store: nothing new is sent, what was accepted waits, and nothing was sent twice", async () => {
+    test("kill -9 of the store: nothing new is sent, what was accepted waits, and nothing was sent twice", async ({
+      task,
+    }) => {
       let quietMs: readonly [number, number] = [0, 0];
       const account = await run.through("kill -9 of the store", async (publisher) => {
         const fault = await killStore(publisher);
         quietMs = fault.quietMs;
         return fault;
       });
-      holds(account);
+      holds(account, task);
       const [fromMs, toMs] = quietMs;
       expect(toMs).toBeGreaterThan(fromMs);
       expect(run.watch.receipts.filter(({ atMs }) => atMs > fromMs && atMs < toMs)).toEqual([]);
@@ -240,17 +255,17 @@ describe.skipIf(!needed.present)(
     });
 
     if (IS_LONG) {
-      test("SIGSTOP of a worker past its session and its leases: its late outcomes are refused", async () => {
+      test("SIGSTOP of a worker past its session and its leases: its late outcomes are refused", async ({ task }) => {
         const account = await run.through("SIGSTOP of a worker", freezeWorker);
-        holds(account);
+        holds(account, task);
         expect(account.repeats.length).toBeGreaterThan(0);
         expect(account.recoveredMs).toBeLessThan(TAKE_OVER_LIMIT_MS);
       });
     }
 
-    test("SIGTERM of a worker: it leaves at once, and nothing is repeated", async () => {
+    test("SIGTERM of a worker: it leaves at once, and nothing is repeated", async ({ task }) => {
       const account = await run.through("SIGTERM of a worker", endWorker);
-      holds(account);
+      holds(account, task);
       expect(account.repeats).toEqual([]);
       expect(account.recoveredMs).toBeLessThan(LEAVE_LIMIT_MS);
     });

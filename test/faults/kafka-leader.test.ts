@@ -9,9 +9,12 @@ import { kafkaLogWriter } from "../../src/adapters/kafka/log-writer.ts";
 import { withAdmin } from "../../src/adapters/kafka/topic-configs.ts";
 import { silentLog } from "../../src/kernel/log.ts";
 import { Received, record } from "../contracts/received.ts";
+import { FaultBed, SHORT_SESSIONS } from "../support/fault-bed.ts";
+import { recordFault } from "../support/fault-table.ts";
 import { ownTopic, plainKafka, testConnection } from "../support/kafka-topic.ts";
 import type { KafkaCluster } from "../support/services/servers.ts";
-import { ownKafka, startKafkaCluster } from "../support/services/services.ts";
+import { ownKafka, ownMongodb, startKafkaCluster, startMongodb } from "../support/services/services.ts";
+import { PLENTY, STEADY, settled } from "../support/trial.ts";
 import { eventually, within } from "../support/within.ts";
 
 const NODES = [1, 2, 3] as const;
@@ -93,7 +96,7 @@ const pass = (text: string) => `pass-${text.split(".").at(-1)}`;
 
 describe.skipIf(!ownKafka.present)(ownKafka.title("a partition's leader is killed"), () => {
   beforeAll(async () => {
-    cluster = await startKafkaCluster({ nodes: 3 });
+    cluster = await startKafkaCluster({ nodes: 3, overrides: SHORT_SESSIONS });
   }, 60_000);
   afterAll(() => cluster.stop());
 
@@ -147,6 +150,37 @@ describe.skipIf(!ownKafka.present)(ownKafka.title("a partition's leader is kille
     await producer.disconnect();
     expect(gone.length).toBeGreaterThan(0);
   }, 180_000);
+
+  test.skipIf(!ownMongodb.present)(
+    ownMongodb.title("a whole passbus goes on with the two that are left"),
+    async ({ task }) => {
+      await using mongodb = await startMongodb();
+      await using bed = await FaultBed.start({ kafka: cluster, mongodb, workers: 2 });
+      await using trial = await bed.trial();
+      const publisher = trial.publish(PLENTY, STEADY);
+      publisher.expectRefusals();
+      await trial.until(publisher.whenAccepted(40));
+      publisher.hurry(20);
+      await trial.until(publisher.whenAccepted(publisher.accepted.size + 20));
+      const node = await leaderOf(bed.deployment.topic);
+      await cluster.kill(node);
+      const atMs = Date.now();
+      await trial.until(publisher.whenAccepted(publisher.accepted.size + 100));
+      await cluster.restart(node);
+      await whole(bed.deployment.topic);
+      publisher.enough();
+      const verdict = await settled(trial);
+      const asked = [...publisher.accepted.values()].filter(({ askedAtMs }) => askedAtMs <= atMs);
+      const row = verdict.row(
+        "kill -9 of one broker of three",
+        atMs,
+        asked.map(({ eventId }) => eventId),
+      );
+      expect(row.recoveredMs).toBeLessThan(30_000);
+      recordFault(task, row);
+    },
+    120_000,
+  );
 
   test("with every broker gone a reader says so, and ends the process or waits, as it was told", async () => {
     const topic = await newTopic();

@@ -60,7 +60,7 @@ export class Customers {
 
   /** Protocol, rules 9 and 10, for a record that the log took at `loggedAtMs`. */
   due({ now }: Customer, organisation: string, loggedAtMs: number): Due {
-    if (now.tenant.organisation !== organisation) return "no";
+    if (now.tenant.organisation !== organisation || now.operationalEvents !== undefined) return "no";
     if (now.createdAtMs > loggedAtMs + CLOCK_SKEW_MS) return "no";
     if (now.createdAtMs > loggedAtMs) return "maybe";
     if (now.policy.whileDisabled === "hold") return "yes";

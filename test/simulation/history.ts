@@ -2,7 +2,6 @@
  * One history: some workers, subscriptions and events, some trouble while they are at it, then peace until everything
  * has come to rest, and the judgement. All of it follows from the seed.
  */
-import { isTerminal } from "../../src/domain/delivery.ts";
 import { Customers } from "./customers.ts";
 import { Incidents } from "./incidents.ts";
 import { Judge } from "./judge.ts";
@@ -10,7 +9,7 @@ import { SimulatedLog } from "./log.ts";
 import { FINE, Network, OwnWrites } from "./network.ts";
 import { Receivers } from "./receivers.ts";
 import { type Plan, planOf } from "./scenario.ts";
-import { type SimulatedStore, simulatedStore } from "./store.ts";
+import { emptyDatabase, type SimulatedStore, simulatedStore } from "./store.ts";
 import { SimulatedWorker, type Surroundings } from "./worker.ts";
 import { type Violation, World } from "./world.ts";
 
@@ -27,18 +26,19 @@ const PEACE_MS = 20 * 60_000;
 const REST_MS = 1_500;
 const STOP_LIMIT_MS = 30_000;
 
-export async function runHistory(seed: number, print?: (line: string) => void): Promise<HistoryResult> {
+/** `database`: to be used again from history to history. Nothing of an earlier one is left in it. */
+export async function runHistory(
+  seed: number,
+  print?: (line: string) => void,
+  database = emptyDatabase(),
+): Promise<HistoryResult> {
   const world = new World(seed, print);
   const plan = planOf(world);
   world.trace(() => `seed ${seed}: ${JSON.stringify(plan)}`);
-  const store = simulatedStore();
   try {
-    const history = new History(world, plan, store);
-    await history.run();
+    await new History(world, plan, simulatedStore(database)).run();
   } catch (error) {
     world.violated("mistake", error instanceof Error ? (error.stack ?? error.message) : String(error));
-  } finally {
-    store.close();
   }
   return { seed, violations: world.violations, counts: world.counts, virtualMs: world.elapsedMs };
 }
@@ -116,7 +116,7 @@ class History {
       this.#incidents.isOver &&
       log.partitions.every(({ records, committed }) => committed === records.length) &&
       this.#workers.every((worker) => worker.process.isDead || worker.isIdle) &&
-      [...judge.rows.all.values()].every(({ status }) => isTerminal(status))
+      judge.isThrough
     );
   }
 

@@ -1,17 +1,21 @@
 /** What comes to pass in a history, each at its moment, and the peace after it. */
 import type { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { LEASE_MS } from "../../src/delivery/outcomes.ts";
+import { Replays } from "../../src/delivery/replays.ts";
 import { isTerminal } from "../../src/domain/delivery.ts";
+import { idSource } from "../../src/kernel/ids.ts";
 import { FINE } from "./network.ts";
 import {
   EVENT_TYPES,
   modeOf,
+  operationsOf,
   organisationName,
   type Plan,
   recordOf,
   subscriptionOf,
   type Trouble,
 } from "./scenario.ts";
+import { ProcessClock } from "./virtual-clock.ts";
 import { decode, type SimulatedWorker, type Surroundings } from "./worker.ts";
 import type { World } from "./world.ts";
 
@@ -35,6 +39,7 @@ export class Incidents {
   readonly #deps: IncidentsDeps;
   readonly #world: World;
   readonly #published: Published[] = [];
+  readonly #replays: Replays;
   #subscriptions = 0;
   #isPeace = false;
   readonly #stopped = new Set<SimulatedWorker>();
@@ -43,10 +48,20 @@ export class Incidents {
   constructor(deps: IncidentsDeps) {
     this.#deps = deps;
     this.#world = deps.around.world;
+    const { store, world } = deps.around;
+    const clock = new ProcessClock(world.clock, 0);
+    const ids = idSource(clock, world.fork());
+    const { replays, feed } = store.ports;
+    this.#replays = new Replays({ store: replays, feed, clock, ids, wakeWorkers: () => {} });
   }
 
   async begin(): Promise<void> {
-    for (let count = 0; count < this.#deps.plan.subscriptions; count++) await this.#subscribe();
+    const { plan, around } = this.#deps;
+    for (let count = 0; count < plan.subscriptions; count++) await this.#subscribe();
+    if (!this.#world.chance(0.4)) return;
+    const organisation = organisationName(this.#world.between(0, plan.organisations - 1));
+    await around.customers.create(operationsOf(this.#world, "ops", organisation));
+    around.receivers.set("ops", "accept");
   }
 
   /** Everything that happens in the active time, each at its own moment. */
@@ -170,6 +185,10 @@ export class Incidents {
         return this.#change(trouble);
       case "retry":
         return this.#retry();
+      case "cancel":
+        return this.#cancel();
+      case "replay":
+        return this.#replay();
       case "killSwitch":
         return this.#stopDeliveries();
     }
@@ -270,6 +289,40 @@ export class Incidents {
     if (event === undefined) return;
     await store.ports.deliveries.retry(event.event.tenant, id, world.clock.now());
     judge.rows.observe({ method: "retry", args: [], by: "a person" });
+  }
+
+  /** As a person does, with CancelDelivery. */
+  async #cancel(): Promise<void> {
+    const { judge, store, customers } = this.#deps.around;
+    const open = [...judge.rows.all.values()].filter(({ status }) => status === "waiting" || status === "held");
+    if (open.length === 0) return;
+    const { id, subscriptionId } = this.#world.pick(open);
+    const tenant = customers.all.get(subscriptionId)?.now.tenant;
+    if (tenant === undefined) return;
+    judge.cancelledByHand.add(id);
+    await store.ports.deliveries.cancel(tenant, id, this.#world.clock.now());
+    judge.rows.observe({ method: "cancel", args: [], by: "a person" });
+  }
+
+  /** As a person does, with CreateReplay: what is through of one subscription goes again. */
+  async #replay(): Promise<void> {
+    const { customers } = this.#deps.around;
+    const world = this.#world;
+    if (customers.living.length === 0) return;
+    const { id, tenant } = world.pick(customers.living).now;
+    const filter = { subscriptionId: id, eventTypes: [] };
+    const freshIds = world.chance(0.3);
+    const replay = await this.#replays.create(tenant, { filter, ratePerSecond: world.pick([1, 20]), freshIds });
+    world.trace(() => `a person replays ${id}: ${replay.id}, ${replay.counted} deliveries`);
+    const change = world.pick(["pause", "cancel", "leave"] as const);
+    if (change === "leave") return;
+    // Where the replay has ended by then, that is refused.
+    const refused = () => world.trace(() => `${change} of ${replay.id} is refused`);
+    world.clock.after(world.between(50, 2_000), () => {
+      this.#replays.change(tenant, replay.id, change).then(() => {
+        if (change === "pause") world.clock.after(1_000, () => void this.#replays.change(tenant, replay.id, "resume"));
+      }, refused);
+    });
   }
 
   async #stopDeliveries(): Promise<void> {

@@ -1,5 +1,8 @@
 /** The rules of the design's section 6, as far as they can be told from what was accepted, what left and what is stored. */
 import type { StatementSync } from "node:sqlite";
+import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
+import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import { operationalEvent } from "../../src/delivery/operational-event.ts";
 import { deliveryId, isTerminal } from "../../src/domain/delivery.ts";
 import type { StoredEvent } from "../../src/domain/event.ts";
 import { deadLetterId } from "../../src/intake/dead-letters.ts";
@@ -25,8 +28,14 @@ export class Judge {
   readonly #accepted: Accepted[] = [];
   /** By event id, in the order of acceptance. */
   readonly #byEvent = new Map<string, Accepted[]>();
+  /** Passes whose events stand in two partitions, which have no order between them. */
+  readonly #strayed = new Set<string>();
   readonly #hashOf: StatementSync;
   readonly #dead: StatementSync;
+
+  /** Deliveries that a person cancelled. */
+  readonly cancelledByHand = new Set<string>();
+  readonly #openReplays: StatementSync;
 
   constructor(
     world: World,
@@ -40,7 +49,14 @@ export class Judge {
     this.rows = new Rows(world, store.database, (row, by) => this.#inserted(row, by));
     this.ledger = new Ledger(world, this.rows, (sent) => this.#judgeOrder(sent));
     this.#hashOf = store.database.prepare("SELECT content_hash FROM events WHERE id = ?");
+    this.#openReplays = store.database.prepare("SELECT 1 FROM replays WHERE state = 'running' OR state = 'paused'");
     this.#dead = store.database.prepare("SELECT 1 FROM dead_letters WHERE id = ?");
+  }
+
+  /** Everything is through: no delivery waits, and no replay runs. */
+  get isThrough(): boolean {
+    const isOpen = [...this.rows.all.values()].some(({ status }) => !isTerminal(status));
+    return !isOpen && this.#openReplays.get() === undefined;
   }
 
   get accepted(): readonly Accepted[] {
@@ -52,7 +68,9 @@ export class Judge {
     const same = this.#byEvent.get(one.event.id) ?? [];
     same.push(one);
     this.#byEvent.set(one.event.id, same);
-    if (new Set(same.map(({ record }) => record.partition)).size > 1) this.ledger.exempt(one.event);
+    if (new Set(same.map(({ record }) => record.partition)).size < 2) return;
+    this.ledger.exempt(one.event);
+    this.#strayed.add(one.event.passId);
   }
 
   /** Rule 2: a position passes a record only when all that it asks for is durable. */
@@ -83,7 +101,8 @@ export class Judge {
       if (!isTerminal(status)) this.#world.violated("stuck", `${id} of ${row.subscriptionId} is still ${status}`);
       if (status === "delivered" && !this.ledger.isAccepted(id))
         this.#world.violated("invented", `${id} is stored as delivered, and its receiver took none`);
-      if (status === "failed") this.#judgeFailed(id, row.subscriptionId, row.runAttempts, row.attempts);
+      if (status === "failed") this.#judgeFailed(row);
+      if (status === "cancelled") this.#judgeCancelled(row);
     }
     for (const sent of this.ledger.sent.values()) for (const one of sent) this.#judgeRecorded(one);
   }
@@ -131,12 +150,44 @@ export class Judge {
       this.#world.violated("undue", `${eventId} went to ${customer.now.id}, which was not to get it`);
   }
 
-  #judgeFailed(id: string, subscriptionId: string, runAttempts: number, attempts: string): void {
-    const policy = this.#customers.all.get(subscriptionId)?.now.policy;
+  /** A delivery that failed used up its schedule, and whoever asked to hear of that was told. */
+  #judgeFailed({ id, subscriptionId, run, runAttempts, attempts }: SeenRow): void {
+    const about = this.#customers.all.get(subscriptionId)?.now;
+    const policy = about?.policy;
     const last = (JSON.parse(attempts) as readonly { readonly statusCode?: number }[]).at(-1);
     const isSpent = policy !== undefined && runAttempts > policy.retryScheduleMs.length;
     if (!isSpent && last?.statusCode !== 410 && !attempts.includes('"statusCode":410'))
       this.#world.violated("given up", `${id} failed after ${runAttempts} attempts`);
+    const told = this.#customers.all.get("ops");
+    if (told === undefined || about === undefined || told.deletedAtMs !== undefined || told.now.id === about.id) return;
+    if (told.now.tenant.organisation !== about.tenant.organisation) return;
+    const type = OperationalEventType.DELIVERY_FAILED;
+    const news = operationalEvent({ type, about, occasion: [id, String(run)], says: { message: "" } }, 0).stored;
+    if (!this.rows.all.has(deliveryId(news, told.now.id)))
+      this.#world.violated("untold", `${id} failed in run ${run}, and nobody was told`);
+  }
+
+  /** By a person, with its subscription, or folded into a newer one, with everything between, all of it UPDATED. */
+  #judgeCancelled({ id, subscriptionId, foldedInto }: SeenRow): void {
+    const customer = this.#customers.all.get(subscriptionId);
+    if (this.cancelledByHand.has(id) || customer?.deletedAtMs !== undefined) return;
+    const placeOf = (wanted: string) =>
+      this.#accepted.findIndex(({ event }) => deliveryId(event, subscriptionId) === wanted);
+    const [from, to] = [placeOf(id), placeOf(foldedInto ?? "")];
+    const older = this.#accepted[from];
+    if (older === undefined || to === -1) {
+      this.#world.violated("given up", `${id} was cancelled by nobody`);
+      return;
+    }
+    const between = this.#accepted
+      .slice(Math.min(from, to), Math.max(from, to) + 1)
+      .filter(({ event, record }) => event.passId === older.event.passId && record.partition === older.record.partition)
+      .filter((one) => this.#isPlain(one) && customer !== undefined && this.#due(one.event.id, customer) === "yes");
+    const isWrong = to < from || between.some(({ event }) => event.type !== PassEventType.UPDATED);
+    if (isWrong && this.#isPlain(older) && !this.#strayed.has(older.event.passId)) {
+      const list = between.map(({ event }) => event.id).join(", ");
+      this.#world.violated("folded", `${id} was folded into ${foldedInto} over ${list}`);
+    }
   }
 
   /** Rule 6: the log has each attempt, unless its worker was killed before that was durable, or its event lost a conflict. */
@@ -153,7 +204,7 @@ export class Judge {
     const customer = this.#customers.all.get(sent.subscriptionId);
     if (customer?.now.policy.ordering !== "perPass" || sent.run !== 1) return;
     const mine = this.#accepted.find(({ event }) => deliveryId(event, sent.subscriptionId) === sent.deliveryId);
-    if (mine === undefined || !this.#isPlain(mine)) return;
+    if (mine === undefined || !this.#isPlain(mine) || this.#strayed.has(mine.event.passId)) return;
     for (const one of this.#accepted) {
       if (one.record.partition !== mine.record.partition || one.record.offset >= mine.record.offset) continue;
       if (one.event.passId !== mine.event.passId || !this.#isPlain(one)) continue;

@@ -55,8 +55,7 @@ export class Ledger {
     this.#disturbances.push({ worker, kind, atMs: this.#world.clock.now() });
     for (const all of this.sent.values()) {
       for (const sent of all) {
-        const isOpen = sent.outcome === undefined || sent.outcome === "delivered";
-        if (sent.worker === worker && isOpen && !this.#rows.has(sent.deliveryId, sent.attemptId))
+        if (sent.worker === worker && sent.outcome !== "cut" && !this.#rows.has(sent.deliveryId, sent.attemptId))
           this.#excused.add(sent.attemptId);
       }
     }
@@ -109,7 +108,7 @@ export class Ledger {
   }
 
   /**
-   * A delivery leaves once, once more for each failure, and once more for each request that was in flight, or delivered
+   * A delivery leaves once, once more for each failure, and once more for each request that was in flight, or answered
    * and not yet durable, when something happened to its sender; so with a spill that was on its way to the store then.
    */
   #judgeCount(sent: Sent, all: readonly Sent[]): void {

@@ -73,8 +73,8 @@ const PLANTS: readonly Plant[] = [
     name: "no-joining",
     what: "a record that finds its delivery in flight does not wait for it (rule 1)",
     file: "src/delivery/plan.ts",
-    find: "if (joined !== undefined) joined.waiters.push(ticket.hold());\n      else if (prior === undefined)",
-    replace: "if (joined !== undefined) continue;\n      else if (prior === undefined)",
+    find: "if (joined !== undefined) joined.waiters.push(ticket.hold());",
+    replace: "if (joined !== undefined) continue;",
     breaks: ["commit before durable", "lost"],
   },
   {

@@ -16,6 +16,7 @@ export interface SeenRow {
   readonly runAttempts: number;
   readonly attemptCount: number;
   readonly workAtMs: number | null;
+  readonly foldedInto: string | undefined;
   /** JSON. */
   readonly attempts: string;
   /** The worker that has it under a lease. */
@@ -35,7 +36,8 @@ export class Rows {
     this.#world = world;
     this.#onInsert = onInsert;
     this.#select = database.prepare(
-      `SELECT id, event_id, subscription_id, status, run, fence, run_attempts, attempt_count, work_at, attempts
+      `SELECT id, event_id, subscription_id, status, run, fence, run_attempts, attempt_count, work_at, attempts,
+         folded_into
        FROM deliveries ORDER BY rowid`,
     );
   }
@@ -88,6 +90,7 @@ export class Rows {
       runAttempts: Number(row.run_attempts),
       attemptCount: Number(row.attempt_count),
       workAtMs: row.work_at === null ? null : Number(row.work_at),
+      foldedInto: row.folded_into === null ? undefined : String(row.folded_into),
       attempts: String(row.attempts),
       owner: isNewClaim ? effect.by : status === "attempting" ? before?.owner : undefined,
     };

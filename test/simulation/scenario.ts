@@ -1,5 +1,6 @@
 /** What happens in a history besides passbus's own work: what is published, who comes and goes, what breaks. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import { PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { DEFAULT_POLICY, type DeliveryPolicy, type Subscription } from "../../src/domain/subscription.ts";
 import { canonicalBytes, completeEvent } from "../../src/intake/canonical.ts";
@@ -25,6 +26,8 @@ export const TROUBLES = [
   "remove",
   "create",
   "retry",
+  "cancel",
+  "replay",
   "repeat",
   "elsewhere",
   "conflict",
@@ -75,6 +78,8 @@ export function policyOf(world: World): DeliveryPolicy {
     maxInFlight: world.pick([1, 2, 8]),
     whileDisabled: world.pick(["drop", "hold"]),
     ordering: world.chance(0.4) ? "perPass" : "none",
+    conflate: world.chance(0.3),
+    ...(world.chance(0.2) ? { rate: { perSecond: world.pick([0.5, 2, 20]), burst: world.between(1, 3) } } : {}),
   };
 }
 
@@ -88,6 +93,13 @@ export function subscriptionOf(world: World, id: string, organisation: string): 
     createdAtMs: nowMs,
     updatedAtMs: nowMs,
   });
+}
+
+/** One that hears of failures alone, and is left in peace itself. */
+export function operationsOf(world: World, id: string, organisation: string): Subscription {
+  const plain = subscriptionOf(world, id, organisation);
+  const operationalEvents = [OperationalEventType.DELIVERY_FAILED, OperationalEventType.SUBSCRIPTION_DISABLED];
+  return { ...plain, operationalEvents, policy: { ...plain.policy, whileDisabled: "hold" } };
 }
 
 export function modeOf(world: World): Mode {
@@ -106,4 +118,10 @@ export function recordOf(organisation: string, id: string, passId: string, type:
   };
 }
 
-export const EVENT_TYPES = [PassEventType.CREATED, PassEventType.UPDATED, PassEventType.SCANNED] as const;
+/** What changes a pass comes most. */
+export const EVENT_TYPES = [
+  PassEventType.UPDATED,
+  PassEventType.UPDATED,
+  PassEventType.CREATED,
+  PassEventType.SCANNED,
+] as const;

@@ -14,13 +14,25 @@ export interface SimulatedStore {
   readonly ports: SqliteStore;
   /** For questions that the judged code is not asked. */
   readonly database: DatabaseSync;
-  close(): void;
 }
 
-export function simulatedStore(): SimulatedStore {
+export function emptyDatabase(): DatabaseSync {
   const database = new DatabaseSync(":memory:");
   migrate(database);
-  const { handlers, drain, close } = storeService(database);
+  return database;
+}
+
+/** For the next history: making the tables anew costs more than a short history does. */
+function empty(database: DatabaseSync): void {
+  const tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'");
+  const deletes = tables.all().map(({ name }) => `DELETE FROM "${String(name)}";`);
+  database.exec(`BEGIN; ${deletes.join(" ")} COMMIT`);
+}
+
+/** Empties the database first. */
+export function simulatedStore(database: DatabaseSync): SimulatedStore {
+  empty(database);
+  const { handlers, drain } = storeService(database);
   const calls: CallClient<StoreCalls> = {
     async call(method, argument) {
       const answer = handlers[method](argument as never);
@@ -31,5 +43,5 @@ export function simulatedStore(): SimulatedStore {
     },
     close() {},
   };
-  return { ports: storeOver(calls), database, close };
+  return { ports: storeOver(calls), database };
 }

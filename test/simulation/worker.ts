@@ -1,6 +1,7 @@
 /** A worker process: the engine and the intake as they are, on simulated ends. */
 import { Engine } from "../../src/delivery/engine.ts";
 import { KillSwitch } from "../../src/delivery/kill-switch.ts";
+import { ReplayRunner } from "../../src/delivery/replay-runner.ts";
 import { formatOf } from "../../src/formats/registry.ts";
 import { Intake } from "../../src/intake/consume.ts";
 import { recordDecoder } from "../../src/intake/decode.ts";
@@ -47,6 +48,7 @@ export class SimulatedWorker {
   readonly #intake: Intake;
   readonly #reader: SimulatedReader;
   readonly #killSwitch: KillSwitch;
+  readonly #replays: ReplayRunner;
   #leaving: Promise<void> | undefined;
   #hasLeft = false;
   #isReady = false;
@@ -69,11 +71,16 @@ export class SimulatedWorker {
       log: quiet,
       onStarted: () => this.#engine.wake(),
     });
+    const index = new SubscriptionIndex({
+      feed: far(store.ports.feed),
+      clock,
+      typesOf: (format) => formatOf(format).types,
+    });
     this.#engine = new Engine({
       store: far(store.ports.deliveries),
       endpoints: far(store.ports.endpoints),
       disableAfterMs: 5 * 24 * 3_600_000,
-      index: new SubscriptionIndex({ feed: far(store.ports.feed), typesOf: (format) => formatOf(format).types }),
+      index,
       sender: simulatedSender({ world, receivers, ledger: judge.ledger, process: clock, worker: name, ids }),
       signer: { sign: (_subscription, _format, id) => ({ "webhook-id": id }) },
       endpointSwitch: far({
@@ -87,6 +94,15 @@ export class SimulatedWorker {
       random,
       ids,
       log: quiet,
+    });
+    this.#replays = new ReplayRunner({
+      jobs: far(store.ports.replays),
+      store: far(store.ports.replays),
+      index,
+      stopped: this.#killSwitch,
+      clock,
+      log: quiet,
+      onDue: () => this.#engine.wake(),
     });
     this.#intake = new Intake({
       reader: this.#reader,
@@ -111,6 +127,7 @@ export class SimulatedWorker {
       }
     }
     this.#engine.start();
+    this.#replays.start();
     await this.#intake.start();
     this.#isReady = true;
   }
@@ -166,8 +183,9 @@ export class SimulatedWorker {
     world.trace(() => `${this.name} is to leave`);
     const troubles = network.troubles;
     this.#intake.pause();
-    await this.#engine.stop(DRAIN_MS, () => this.#intake.finish());
+    await this.#replays.stop();
     await this.#killSwitch.stop();
+    await this.#engine.stop(DRAIN_MS, () => this.#intake.finish());
     // Where the store didn't take its last flush in time, it has ended as if it were killed.
     if (network.troubles !== troubles) judge.ledger.disturbed(this.name, "killed");
     this.#hasLeft = true;

@@ -1,8 +1,12 @@
 /** The API with the rooms behind it, on stores that live in memory: for tests of what the API itself does. */
 
-import type { KeyRecord, Role } from "../../src/access/access-store.ts";
-import { type Authenticate, authenticator } from "../../src/access/authenticate.ts";
-import { idOfKey, makeKey } from "../../src/access/keys.ts";
+import type { KeyRecord, Role, SessionRecord } from "../../src/access/access-store.ts";
+import { AuditLog } from "../../src/access/audit.ts";
+import { judge } from "../../src/access/authenticate.ts";
+import { Credentials } from "../../src/access/credentials.ts";
+import { door } from "../../src/access/door.ts";
+import { FailedAttempts } from "../../src/access/failed-attempts.ts";
+import { idOfKey, makeKey, makeSession } from "../../src/access/keys.ts";
 import { directSender } from "../../src/adapters/http/direct-sender.ts";
 import { type ApiDeps, startApi } from "../../src/api/api.ts";
 import type { ChangeFeed } from "../../src/delivery/change-feed.ts";
@@ -47,6 +51,8 @@ export interface Stage {
   append: (records: readonly NewRecord[]) => Promise<readonly AppendResult[]>;
   /** The text of a new key. */
   key(role: Role, tenant?: Tenant): string;
+  /** The token of a new portal session. */
+  session(entityId: string, tenant?: Tenant): string;
   /** A key as a store has it that is asked again: gone from now on. */
   revoke(key: string): void;
 }
@@ -61,14 +67,10 @@ export interface TestApi extends AsyncDisposable {
 export async function testApi(given: Partial<ApiDeps> = {}): Promise<TestApi> {
   const clock = given.clock ?? systemClock;
   const ids = idSource(clock, systemRandom);
-  const keys = new Map<string, KeyRecord>();
+  const keys = new Map<string, KeyRecord | SessionRecord>();
   const stage = stageOf(keys, clock, ids);
   const log = { append: (records: readonly NewRecord[]) => stage.append(records) };
-  const authenticate: Authenticate = authenticator({
-    store: { findKey: async (id) => keys.get(id) },
-    clock,
-    bootstrap: { text: ADMIN_KEY, organisation: TENANT.organisation },
-  });
+  const access = accessOf(keys, stage, clock, ids);
   const limits = new MemoryLimits();
   const keyring = keyringFrom(makeEncryptionKey("k1", systemRandom), systemRandom);
   const ed25519Keys = ed25519KeysFrom(makeEncryptionKey("s1", systemRandom));
@@ -85,7 +87,7 @@ export async function testApi(given: Partial<ApiDeps> = {}): Promise<TestApi> {
   const api = await startApi({
     listen: { host: "127.0.0.1", port: 0 },
     corsOrigins: [],
-    authenticate,
+    ...access.deps,
     subscriptions: new SubscriptionService({
       store: new MemorySubscriptions(),
       limits,
@@ -124,9 +126,32 @@ export async function testApi(given: Partial<ApiDeps> = {}): Promise<TestApi> {
   });
   const stop = async (graceMs = 2_000) => {
     await api.stop(graceMs);
+    await access.audit.stop();
     webhooks.sender.close();
   };
   return { url: api.url, port: api.address.port, stage, stop, [Symbol.asyncDispose]: () => stop(0) };
+}
+
+/** Keys of the stage first, then those that were made over the API. */
+function accessOf(keys: Map<string, KeyRecord | SessionRecord>, stage: Stage, clock: Clock, ids: IdSource) {
+  const { access: store } = embeddedStore();
+  const found = async <T>(id: string, find: (id: string) => Promise<T>) => (keys.get(id) as T | undefined) ?? find(id);
+  const known = {
+    findKey: (id: string) => found(id, store.findKey),
+    findSession: (id: string) => found(id, store.findSession),
+  };
+  const log = { ...silentLog, error: (event: string, fields?: LogFields) => void stage.errors.push({ event, fields }) };
+  const audit = new AuditLog({ store, clock, ids, log, operator: TENANT });
+  const bootstrap = { text: ADMIN_KEY, organisation: TENANT.organisation };
+  const authenticate = door({
+    judge: judge({ store: known, clock, bootstrap }),
+    attempts: new FailedAttempts(clock),
+    uses: { note: (id) => void store.noteKeyUses([{ id, atMs: clock.now() }]) },
+    audit,
+    clock,
+  });
+  const credentials = new Credentials({ store, clock, ids, random: systemRandom });
+  return { audit, deps: { authenticate, audit, credentials, auditRecords: store } };
 }
 
 function replayStage() {
@@ -134,7 +159,7 @@ function replayStage() {
   return { store: replays, feed, wakeWorkers: () => {} };
 }
 
-function stageOf(keys: Map<string, KeyRecord>, clock: Clock, ids: IdSource): Stage {
+function stageOf(keys: Map<string, KeyRecord | SessionRecord>, clock: Clock, ids: IdSource): Stage {
   const stage: Stage = {
     records: [],
     deadLetters: new MemoryDeadLetters(),
@@ -150,6 +175,11 @@ function stageOf(keys: Map<string, KeyRecord>, clock: Clock, ids: IdSource): Sta
     },
     key(role, tenant = TENANT) {
       const { record, text } = makeKey(tenant, role, { clock, ids, random: systemRandom });
+      keys.set(record.id, record);
+      return text;
+    },
+    session(entityId, tenant = TENANT) {
+      const { record, text } = makeSession(tenant, entityId, 3_600_000, { clock, ids, random: systemRandom });
       keys.set(record.id, record);
       return text;
     },

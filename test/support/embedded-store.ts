@@ -1,6 +1,7 @@
 /** The embedded store in this very thread, on a database in memory: the real one, for tests that hold the clock. */
 import { DatabaseSync } from "node:sqlite";
 import type { StoreCalls } from "../../src/adapters/sqlite/calls.ts";
+import { accessStore } from "../../src/adapters/sqlite/client-access.ts";
 import { deliveryLog, deliveryStore } from "../../src/adapters/sqlite/client-deliveries.ts";
 import { replayStore } from "../../src/adapters/sqlite/client-replays.ts";
 import { subscriptionFeed, subscriptionStore } from "../../src/adapters/sqlite/client-subscriptions.ts";
@@ -26,5 +27,6 @@ export function embeddedStore() {
     replays: replayStore(calls),
     subscriptions: subscriptionStore(calls),
     feed: subscriptionFeed(calls),
+    access: accessStore(calls),
   };
 }

@@ -8,12 +8,12 @@ export interface Embedded extends AsyncDisposable {
   readonly sink: Sink;
 }
 
-/** Resolves when passbus is ready. */
-export async function startEmbedded(): Promise<Embedded> {
+/** Resolves when passbus is ready. `settings` are environment variables over those that tests need. */
+export async function startEmbedded(settings: Readonly<Record<string, string>> = {}): Promise<Embedded> {
   await using begun = new AsyncDisposableStack();
   const sink = begun.use(await Sink.start());
   const { path } = begun.use(new DataDirectory());
-  const passbus = begun.use(await RunningPassbus.start(path));
+  const passbus = begun.use(await RunningPassbus.start(path, settings));
   const whole = begun.move();
   return { passbus, sink, [Symbol.asyncDispose]: () => whole.disposeAsync() };
 }

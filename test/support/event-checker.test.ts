@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import {
   type Accounts,
+  accountsAt,
   accountsOf,
   checkEvents,
   type Findings,
@@ -247,6 +248,13 @@ describe("the judge", () => {
     expect(checkEvents(some)).toMatchObject({ accepted: 1, delivered: 1, lost: [] });
     const others = accountsOf(new Set(["e2"]), accounts({ received: [came("e1")], logged: [told("e1")] }));
     expect(violationsOf(checkEvents(others))).toEqual(["lost: 1 (e2@sub_good)"]);
+  });
+
+  test("judges some endpoints alone", () => {
+    const both = accounts({ healthy: [GOOD, BAD] });
+    expect(violationsOf(checkEvents(both))).toEqual(["lost: 2 (e1@sub_bad, e2@sub_bad)"]);
+    expect(violationsOf(checkEvents(accountsAt([GOOD], both)))).toEqual([]);
+    expect(violationsOf(checkEvents(accountsAt([BAD], both)))).toEqual(["lost: 2 (e1@sub_bad, e2@sub_bad)"]);
   });
 
   test("knows when the last of some events was taken", () => {

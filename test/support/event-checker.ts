@@ -126,6 +126,18 @@ export function accountsOf(events: ReadonlySet<string>, accounts: Accounts): Acc
   };
 }
 
+/** The accounts of these healthy endpoints alone. */
+export function accountsAt(endpoints: readonly string[], accounts: Accounts): Accounts {
+  const isAtThese = ({ subscriptionId }: { readonly subscriptionId: string }) => endpoints.includes(subscriptionId);
+  return {
+    ...accounts,
+    healthy: endpoints,
+    broken: [],
+    received: accounts.received.filter(isAtThese),
+    logged: accounts.logged.filter(isAtThese),
+  };
+}
+
 /** One line for each kind of thing that must never be, with the first few; empty where all is well. */
 export function violationsOf(findings: Findings): readonly string[] {
   const kinds = ["lost", "unexpected", "split", "wronglyTerminal", "unfinished", "invented", "unlogged"] as const;

@@ -68,6 +68,7 @@ export class MemoryStore implements DeliveryStore, SubscriptionFeed {
       const known = this.events.get(textOf(event));
       if (known === undefined) this.events.set(textOf(event), event);
       else if (known.contentHash !== event.contentHash) conflicts.push({ tenant: event.tenant, id: event.id });
+      else if (known.payloadDroppedAtMs !== undefined) this.events.set(textOf(event), event);
     }
     const lost = new Set(conflicts.map(textOf));
     const applied = batch.deliveries.map((write) => {
@@ -102,7 +103,12 @@ export class MemoryStore implements DeliveryStore, SubscriptionFeed {
   }
 
   async knownEvents(keys: readonly EventKey[]): Promise<readonly (KnownEvent | undefined)[]> {
-    return keys.map((key) => this.events.get(textOf(key)));
+    return keys.map((key) => {
+      const found = this.events.get(textOf(key));
+      if (found === undefined) return undefined;
+      const { contentHash, loggedAtMs, payloadDroppedAtMs } = found;
+      return { contentHash, loggedAtMs, ...(payloadDroppedAtMs !== undefined && { payloadDropped: true }) };
+    });
   }
 
   async knownDeliveries(_tenant: Tenant, ids: readonly string[]): Promise<ReadonlySet<string>> {

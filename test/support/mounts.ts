@@ -1,6 +1,6 @@
 /** Small disks that can be filled: a tmpfs each, which takes root to mount. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmdirSync, statfsSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, rmdirSync, statfsSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { requirement } from "./requirements.ts";
@@ -25,9 +25,10 @@ export class SmallDisk implements Disposable {
     return bavail * bsize;
   }
 
-  /** Takes the space that is left, but for so much. */
+  /** Takes the space that is left, but for so much. Others may write to it meanwhile. */
   fill(leftBytes: number): void {
-    writeFileSync(this.#filler, Buffer.alloc(Math.max(0, this.freeBytes - leftBytes)));
+    const step = Buffer.alloc(64 * 1024);
+    while (this.freeBytes > leftBytes) appendFileSync(this.#filler, step.subarray(0, this.freeBytes - leftBytes));
   }
 
   /** Gives the space back. */

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { type NameAnswer, type NameServer, nameServer } from "./name-server.ts";
 
 export class OwnNames implements AsyncDisposable {
-  /** What becomes of each question, by its number. */
-  answer: (question: number) => NameAnswer = () => undefined;
+  /** What becomes of each question. */
+  answer: (name: string) => NameAnswer = () => undefined;
   readonly #folder: string;
   #server: NameServer | undefined;
 
@@ -18,14 +18,9 @@ export class OwnNames implements AsyncDisposable {
     const names = new OwnNames();
     // On a loopback address of this process's own, since resolv.conf knows no port but 53.
     const address = `127.53.${(process.pid >> 8) & 0xff}.${process.pid & 0xff}`;
-    names.#server = await nameServer(() => names.answer(names.questions - 1), { address, port: 53 });
+    names.#server = await nameServer((name) => names.answer(name), { address, port: 53 });
     writeFileSync(join(names.#folder, "resolv.conf"), `nameserver ${address}\n`);
     return names;
-  }
-
-  /** Questions so far. */
-  get questions(): number {
-    return this.#server?.asked.length ?? 0;
   }
 
   /** Starts a program so that it asks this server: in a mount namespace where /etc/resolv.conf is another. */

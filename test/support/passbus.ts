@@ -12,6 +12,8 @@ import { grpcWithKey } from "./grpc.ts";
 import { eventually, within } from "./within.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
+/** A start that fails says so at once; one on a machine that is busy with other things may take long. */
+const START_LIMIT_MS = 60_000;
 export const BOOTSTRAP_KEY = "the-bootstrap-key-of-the-tests";
 
 export interface Exit {
@@ -156,8 +158,8 @@ export class RunningPassbus implements AsyncDisposable {
   }
 
   static async #ready(serve: ServeProcess): Promise<string> {
-    const url = await eventually(20_000, "the line that says where passbus listens", () => urlIn(serve.output));
-    await eventually(20_000, "a 200 of /readyz", async () => {
+    const url = await eventually(START_LIMIT_MS, "the line that says where passbus listens", () => urlIn(serve.output));
+    await eventually(START_LIMIT_MS, "a 200 of /readyz", async () => {
       const response = await fetch(`${url}/readyz`).catch(() => undefined);
       return response?.status === 200 ? true : undefined;
     });

@@ -16,6 +16,8 @@ export declare const file_passbus_v1_access_service: GenFile;
  */
 export declare type Key = Message<"passbus.v1.Key"> & {
   /**
+   * "key_…".
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -26,11 +28,15 @@ export declare type Key = Message<"passbus.v1.Key"> & {
   role: Role;
 
   /**
+   * The caller's own, or empty.
+   *
    * @generated from field: string environment = 3;
    */
   environment: string;
 
   /**
+   * For people, up to 1,000 characters.
+   *
    * @generated from field: string description = 4;
    */
   description: string;
@@ -41,11 +47,15 @@ export declare type Key = Message<"passbus.v1.Key"> & {
   createdAt?: Timestamp | undefined;
 
   /**
+   * Unset: it does not expire.
+   *
    * @generated from field: google.protobuf.Timestamp expires_at = 6;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
+   * To the minute.
+   *
    * @generated from field: google.protobuf.Timestamp last_used_at = 7;
    */
   lastUsedAt?: Timestamp | undefined;
@@ -67,6 +77,8 @@ export declare const KeySchema: GenMessage<Key>;
  */
 export declare type CreateKeyRequest = Message<"passbus.v1.CreateKeyRequest"> & {
   /**
+   * Its role, description and expires_at are read, the role is required.
+   *
    * @generated from field: passbus.v1.Key key = 1;
    */
   key?: Key | undefined;
@@ -176,6 +188,8 @@ export declare const RevokeKeyResponseSchema: GenMessage<RevokeKeyResponse>;
  */
 export declare type PortalSession = Message<"passbus.v1.PortalSession"> & {
   /**
+   * "ses_…".
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -194,6 +208,11 @@ export declare type PortalSession = Message<"passbus.v1.PortalSession"> & {
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp revoked_at = 5;
+   */
+  revokedAt?: Timestamp | undefined;
 };
 
 /**
@@ -207,11 +226,15 @@ export declare const PortalSessionSchema: GenMessage<PortalSession>;
  */
 export declare type CreatePortalSessionRequest = Message<"passbus.v1.CreatePortalSessionRequest"> & {
   /**
+   * Required.
+   *
    * @generated from field: string entity_id = 1;
    */
   entityId: string;
 
   /**
+   * 1 minute to 24 hours; unset is 1 hour.
+   *
    * @generated from field: google.protobuf.Duration lifetime = 2;
    */
   lifetime?: Duration | undefined;
@@ -564,14 +587,91 @@ export declare const GetDeliverySwitchResponseSchema: GenMessage<GetDeliverySwit
  */
 export declare type AuditRecord = Message<"passbus.v1.AuditRecord"> & {
   /**
+   * "aud_…".
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * Of several alike: of the first.
+   *
    * @generated from field: google.protobuf.Timestamp time = 2;
    */
   time?: Timestamp | undefined;
+
+  /**
+   * The id of the key ("key_…", or "bootstrap" for the configuration's) or of the portal session ("ses_…"). Empty where
+   * nobody was told by the call.
+   *
+   * @generated from field: string actor = 3;
+   */
+  actor: string;
+
+  /**
+   * The call: "passbus.v1.SubscriptionService/RotateSecret". Empty where refusals of several calls were counted together.
+   *
+   * @generated from field: string action = 4;
+   */
+  action: string;
+
+  /**
+   * The id of what the call was about. Empty where it was about no one thing, or was refused before it was read.
+   *
+   * @generated from field: string target = 5;
+   */
+  target: string;
+
+  /**
+   * The address that the connection came from; of IPv6, of a refusal, its network of 64 bits.
+   *
+   * @generated from field: string peer = 6;
+   */
+  peer: string;
+
+  /**
+   * @generated from field: bool refused = 7;
+   */
+  refused: boolean;
+
+  /**
+   * Of a refusal: why, as docs/errors.md has it.
+   *
+   * @generated from field: string code = 8;
+   */
+  code: string;
+
+  /**
+   * Refusals that are alike are counted for a minute. Of a change, 1.
+   *
+   * @generated from field: int64 count = 9;
+   */
+  count: bigint;
+};
+
+/**
+ * Describes the message passbus.v1.AuditRecord.
+ * Use `create(AuditRecordSchema)` to create a new message.
+ */
+export declare const AuditRecordSchema: GenMessage<AuditRecord>;
+
+/**
+ * What is unset narrows nothing; of several, all hold.
+ *
+ * @generated from message passbus.v1.ListAuditRecordsRequest
+ */
+export declare type ListAuditRecordsRequest = Message<"passbus.v1.ListAuditRecordsRequest"> & {
+  /**
+   * 1 to 500; 0 is 50. A page may be shorter, or empty, before the last: only an empty next_page_token is the end.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 
   /**
    * @generated from field: string actor = 3;
@@ -589,35 +689,25 @@ export declare type AuditRecord = Message<"passbus.v1.AuditRecord"> & {
   target: string;
 
   /**
-   * @generated from field: string peer = 6;
+   * Only refusals, or only changes.
+   *
+   * @generated from field: optional bool refused = 6;
    */
-  peer: string;
+  refused?: boolean | undefined;
 
   /**
-   * @generated from field: bool refused = 7;
+   * At or after.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 7;
    */
-  refused: boolean;
-};
-
-/**
- * Describes the message passbus.v1.AuditRecord.
- * Use `create(AuditRecordSchema)` to create a new message.
- */
-export declare const AuditRecordSchema: GenMessage<AuditRecord>;
-
-/**
- * @generated from message passbus.v1.ListAuditRecordsRequest
- */
-export declare type ListAuditRecordsRequest = Message<"passbus.v1.ListAuditRecordsRequest"> & {
-  /**
-   * @generated from field: int32 page_size = 1;
-   */
-  pageSize: number;
+  startTime?: Timestamp | undefined;
 
   /**
-   * @generated from field: string page_token = 2;
+   * Before.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 8;
    */
-  pageToken: string;
+  endTime?: Timestamp | undefined;
 };
 
 /**
@@ -723,6 +813,8 @@ export declare const DeliverySwitchScopeSchema: GenEnum<DeliverySwitchScope>;
  */
 export declare const AccessService: GenService<{
   /**
+   * A key of the caller's own organisation and environment.
+   *
    * @generated from rpc passbus.v1.AccessService.CreateKey
    */
   createKey: {
@@ -731,6 +823,8 @@ export declare const AccessService: GenService<{
     output: typeof CreateKeyResponseSchema;
   },
   /**
+   * Newest first; revoked and expired ones too.
+   *
    * @generated from rpc passbus.v1.AccessService.ListKeys
    */
   listKeys: {
@@ -739,6 +833,8 @@ export declare const AccessService: GenService<{
     output: typeof ListKeysResponseSchema;
   },
   /**
+   * No process takes the key a second later, and its streams have ended. Revoking it again changes nothing.
+   *
    * @generated from rpc passbus.v1.AccessService.RevokeKey
    */
   revokeKey: {
@@ -747,6 +843,8 @@ export declare const AccessService: GenService<{
     output: typeof RevokeKeyResponseSchema;
   },
   /**
+   * A token for a customer's browser, limited to one entity. docs/access.md says which calls it may make.
+   *
    * @generated from rpc passbus.v1.AccessService.CreatePortalSession
    */
   createPortalSession: {
@@ -755,6 +853,8 @@ export declare const AccessService: GenService<{
     output: typeof CreatePortalSessionResponseSchema;
   },
   /**
+   * Newest first. A session goes from the list a week after its end.
+   *
    * @generated from rpc passbus.v1.AccessService.ListPortalSessions
    */
   listPortalSessions: {
@@ -763,6 +863,8 @@ export declare const AccessService: GenService<{
     output: typeof ListPortalSessionsResponseSchema;
   },
   /**
+   * As RevokeKey does.
+   *
    * @generated from rpc passbus.v1.AccessService.RevokePortalSession
    */
   revokePortalSession: {
@@ -810,6 +912,8 @@ export declare const AccessService: GenService<{
     output: typeof GetDeliverySwitchResponseSchema;
   },
   /**
+   * Every change that was made over the API and every call that was refused, newest first. For administrators.
+   *
    * @generated from rpc passbus.v1.AccessService.ListAuditRecords
    */
   listAuditRecords: {

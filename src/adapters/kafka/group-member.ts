@@ -1,6 +1,7 @@
 import type { Consumer, EachBatchPayload, IMemberAssignment } from "kafkajs";
 import { sleep, waitAtMost } from "../../kernel/clock.ts";
 import { type KafkaConnection, retryTimes } from "./kafka.ts";
+import { holdJoin } from "./rejoin.ts";
 
 export interface GroupSettings {
   readonly topics: readonly string[];
@@ -20,8 +21,8 @@ export interface GroupSettings {
 export interface MemberEvents {
   /** As `heard`. `isSafe`: what comes after it was fetched after it. */
   joined(partitions: IMemberAssignment, sentAgoMs: number, isSafe: boolean): void;
-  /** The group shares out anew: what was assigned may be another's soon. */
-  rebalancing(): void;
+  /** The group shares out anew: what was assigned may be another's soon, but not before what this answers has resolved. */
+  rebalancing(): Promise<void> | undefined;
   /** The group has answered what was sent so long ago. */
   heard(sentAgoMs: number): void;
   /** It will not come back by itself. `mayRecover`: kafkajs sees no reason why another could not. */
@@ -145,10 +146,11 @@ export class GroupMember {
         this.#events.joined(payload.memberAssignment, this.#sentAgoMs, isSafe);
       }),
     );
-    this.#consumer.on(events.REBALANCING, () =>
+    this.#consumer.on(events.REBALANCING, ({ payload }) =>
       on(() => {
         this.#isStopped = true;
-        this.#events.rebalancing();
+        const settled = this.#events.rebalancing();
+        if (settled !== undefined) holdJoin(payload.memberId, settled);
       }),
     );
     this.#consumer.on(events.REQUEST, ({ payload }) => {

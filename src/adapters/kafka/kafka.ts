@@ -18,6 +18,7 @@ import type { Log } from "../../kernel/log.ts";
 import { clientLog } from "./client-log.ts";
 import { registerCodecs } from "./codecs.ts";
 import { mendIdleLoop } from "./idle.ts";
+import { mendRejoin } from "./rejoin.ts";
 
 /** PEM texts, not paths. */
 export interface KafkaTls {
@@ -65,6 +66,7 @@ export function kafkaConnection(options: KafkaConnectionOptions): KafkaConnectio
   const { brokers, clientId, tls, sasl, log, clock } = options;
   registerCodecs();
   mendIdleLoop();
+  mendRejoin();
   const told = clientLog(log, clock);
   return {
     log,

@@ -67,6 +67,8 @@ const REBUILD_MAX_MS = 5_000;
 /** How long an old member may take to leave before a new one joins beside it. */
 const LEAVE_LIMIT_MS = 2_000;
 const STOP_LIMIT_MS = 5_000;
+/** The whole group waits for it, each time that it shares out anew. */
+const SETTLE_LIMIT_MS = 500;
 /** So many crashes that another member would only repeat, within the outage's limit, are an end. */
 const HOPELESS_CRASHES = 3;
 
@@ -188,9 +190,7 @@ export class KafkaReader implements LogReader {
         if (isSafe) this.#assign(partitions, sentAgoMs);
         else this.#lose("rejoined");
       },
-      rebalancing: () => {
-        if (isOurs()) this.#rebalance();
-      },
+      rebalancing: () => (isOurs() ? this.#rebalance() : undefined),
       heard: (sentAgoMs) => {
         if (isOurs()) this.#hear(sentAgoMs);
       },
@@ -210,12 +210,15 @@ export class KafkaReader implements LogReader {
     if (assignments.length > 0) this.#sink?.assigned(assignments);
   }
 
-  #rebalance(): void {
+  /** Whoever has the partitions next would send again what is in flight, or unflushed: that gets a little time to end. */
+  #rebalance(): Promise<void> | undefined {
     this.#isJoined = false;
     this.#joiningSinceMs = this.#clock.monotonic();
     this.#outSinceMs = this.#joiningSinceMs;
     this.#revoke();
     this.#log.info("kafka.rebalancing", { group: this.#settings.group });
+    const settled = this.#sink?.settled?.();
+    return settled === undefined ? undefined : waitAtMost(this.#clock, SETTLE_LIMIT_MS, settled);
   }
 
   #hear(sentAgoMs: number): void {

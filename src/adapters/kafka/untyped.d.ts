@@ -3,6 +3,16 @@ declare module "snappyjs" {
   export function uncompress(bytes: Buffer): Buffer;
 }
 
+declare module "kafkajs/src/consumer/consumerGroup.js" {
+  /** One member. Only what rejoin.ts mends is declared. */
+  class ConsumerGroup {
+    /** Null before the group has given it one. */
+    readonly memberId: string | null;
+    joinAndSync(): Promise<void>;
+  }
+  export = ConsumerGroup;
+}
+
 declare module "kafkajs/src/network/requestQueue/index.js" {
   /** One connection's requests. Only what idle.ts mends, and what its test does, is declared. */
   class RequestQueue {

@@ -111,7 +111,8 @@ export class MongoDeliveries implements DeliveryStore, DeliveryLog {
       { status, lane: idIn(tenant, subscriptionId) },
       { sort: { createdAt: 1, _id: 1 }, limit, batchSize: limit, projection: { _id: 1, sequence: 1, run: 1 } },
     );
-    const oldest = unsequenced === true ? found.filter(({ sequence, run }) => sequence === undefined || run > 1) : found;
+    const oldest =
+      unsequenced === true ? found.filter(({ sequence, run }) => sequence === undefined || run > 1) : found;
     if (oldest.length === 0) return 0;
     const $set = {
       status: STATUSES.indexOf(to),

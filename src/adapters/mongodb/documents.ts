@@ -41,6 +41,8 @@ export const COLLECTIONS = {
   tenants: "tenants",
   organisations: "organisations",
   keys: "keys",
+  portalSessions: "portal_sessions",
+  auditRecords: "audit_records",
   deadLetters: "dead_letters",
   endpoints: "endpoints",
   rates: "rates",

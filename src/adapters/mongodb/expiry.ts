@@ -16,7 +16,14 @@ import type { OrganisationDocument } from "./organisations.ts";
 import type { Stored, UpdateStatement, Wire } from "./wire.ts";
 
 /** Every collection whose documents go with age. */
-const RETAINED = [COLLECTIONS.deliveries, COLLECTIONS.events, COLLECTIONS.deadLetters, COLLECTIONS.replays] as const;
+const RETAINED = [
+  COLLECTIONS.deliveries,
+  COLLECTIONS.events,
+  COLLECTIONS.deadLetters,
+  COLLECTIONS.replays,
+  COLLECTIONS.portalSessions,
+  COLLECTIONS.auditRecords,
+] as const;
 
 interface TurnDocument extends Stored {
   readonly holder: string;
@@ -86,6 +93,10 @@ function walkOf({ kind, beforeMs, nowMs }: PurgeRequest): Walk {
         only: { payloadDroppedAt: { $exists: false } },
         change: { value: new Uint8Array(), payloadDroppedAt: nowMs },
       };
+    case "portalSessions":
+      return { collection: COLLECTIONS.portalSessions, time: "expiresAt", isDate: false };
+    case "auditRecords":
+      return { collection: COLLECTIONS.auditRecords, time: "time", isDate: false };
     // A record's own time may be long past when it comes.
     case "deadLetters":
       return {

@@ -19,6 +19,7 @@ export interface IndexRow {
 }
 
 const { events, deliveries, subscriptions, endpoints, deadLetters, replays, replaySlots } = COLLECTIONS;
+const { keys, portalSessions, auditRecords } = COLLECTIONS;
 
 /** Waiting or attempting: only those have a time. */
 const hasWork = { workAt: { $gt: 0 } };
@@ -93,6 +94,12 @@ export const INDEXES: readonly IndexRow[] = [
     key: { breaker: 1 },
     partialFilterExpression: { breaker: { $gt: 0 } },
   },
+
+  { name: "keys_time", collection: keys, key: { tenant: 1, createdAt: 1, _id: 1 } },
+  { name: "portal_sessions_time", collection: portalSessions, key: { tenant: 1, createdAt: 1, _id: 1 } },
+  { name: "portal_sessions_end", collection: portalSessions, key: { tenant: 1, expiresAt: 1, _id: 1 } },
+  { name: "portal_sessions_id", collection: portalSessions, key: { session: 1 } },
+  { name: "audit_records_time", collection: auditRecords, key: { tenant: 1, time: 1, _id: 1 } },
 
   { name: "dead_letters_time", collection: deadLetters, key: { tenant: 1, appendedAt: 1, _id: 1, reason: 1 } },
 ];

@@ -25,6 +25,7 @@ export interface UpdateStatement {
   readonly q: Document;
   readonly u: Document;
   readonly multi?: boolean;
+  readonly upsert?: boolean;
 }
 
 interface WriteError {
@@ -98,6 +99,8 @@ export class Wire {
         collection,
         left.map(({ document }) => document._id),
       );
+      // Another key than the id, or one that expired just now: then the flush that comes again finds it free.
+      if (left[0] === undefined || !there.has(left[0].document._id)) throw refused(error);
       for (const { document, place } of left) if (there.has(document._id)) taken.push(place);
       left = left.filter(({ document }) => !there.has(document._id));
     }

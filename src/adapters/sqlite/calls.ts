@@ -5,6 +5,7 @@
  */
 import type { PurgedKind, TurnRequest } from "../../delivery/retention.ts";
 import type { DeliveryStatus, WorkClass } from "../../domain/delivery.ts";
+import type { AccessCalls } from "./access-calls.ts";
 import type { ChainCalls } from "./chain-calls.ts";
 import type { EndpointCalls } from "./endpoint-calls.ts";
 import type { ReplayCalls } from "./replay-calls.ts";
@@ -244,17 +245,6 @@ export interface PurgeAnswer {
 /** An empty organisation is the service. */
 export type StopRow = readonly [organisation: string, reason: string, stoppedAtMs: number, stoppedBy: string];
 
-export type KeyRow = readonly [
-  id: string,
-  organisation: string,
-  environment: string,
-  role: string,
-  hash: string,
-  createdAtMs: number,
-  expiresAtMs: number | null,
-  revokedAtMs: number | null,
-];
-
 export type DeadLetterRow = readonly [
   organisation: string,
   environment: string,
@@ -290,7 +280,7 @@ export interface TenantId {
 }
 
 /** All calls that the store's thread answers. */
-export interface StoreCalls extends ChainCalls, EndpointCalls, ReplayCalls {
+export interface StoreCalls extends AccessCalls, ChainCalls, EndpointCalls, ReplayCalls {
   flush(batch: FlushRows): FlushAnswer;
   knownEvents(keys: readonly TenantId[]): readonly (KnownEventRow | null)[];
   knownDeliveries(asked: TenantIds): readonly string[];
@@ -324,9 +314,6 @@ export interface StoreCalls extends ChainCalls, EndpointCalls, ReplayCalls {
   stops(none: null): readonly StopRow[];
   putStop(row: StopRow): null;
   removeStop(organisation: string): null;
-  findKey(id: string): KeyRow | null;
-  insertKey(row: KeyRow): null;
-  hasKeys(none: null): boolean;
   putDeadLetters(rows: readonly DeadLetterRow[]): null;
   listDeadLetters(request: ListDeadLetters): PageRows<DeadLetterRow>;
   findDeadLetters(asked: TenantIds): readonly (DeadLetterRow | null)[];

@@ -1,6 +1,6 @@
 /** The store's ports over a connection to its thread. Usable in any thread that got the connection. */
 import type { MessagePort } from "node:worker_threads";
-import type { AccessStore, KeyRecord, Role } from "../../access/access-store.ts";
+import type { AccessStore } from "../../access/access-store.ts";
 import type { ChangeFeed } from "../../delivery/change-feed.ts";
 import type { DeliveryLog, DeliveryStore } from "../../delivery/delivery-store.ts";
 import type { EndpointStore, RateStore } from "../../delivery/endpoint-store.ts";
@@ -13,7 +13,8 @@ import { type CallClient, callClient } from "../../kernel/thread-call.ts";
 import type { SubscriptionFeed } from "../../matching/subscription-feed.ts";
 import type { LimitStore } from "../../subscriptions/limit-store.ts";
 import type { SubscriptionStore } from "../../subscriptions/subscription-store.ts";
-import type { KeyRow, StoreCalls } from "./calls.ts";
+import type { StoreCalls } from "./calls.ts";
+import { accessStore } from "./client-access.ts";
 import { chainStore } from "./client-chains.ts";
 import { changeFeed } from "./client-changes.ts";
 import { deadLetterStore } from "./client-dead-letters.ts";
@@ -22,7 +23,6 @@ import { endpointStore } from "./client-endpoints.ts";
 import { replayStore } from "./client-replays.ts";
 import { limitStore, subscriptionFeed, subscriptionStore } from "./client-subscriptions.ts";
 import { retentionStore, switchStore } from "./client-upkeep.ts";
-import { tenantOf } from "./rows.ts";
 
 export interface SqliteStore {
   readonly deliveries: DeliveryStore & DeliveryLog;
@@ -62,40 +62,5 @@ export function storeOver(calls: CallClient<StoreCalls>): SqliteStore {
     access: accessStore(calls),
     deadLetters: deadLetterStore(calls),
     close: () => calls.close(),
-  };
-}
-
-function accessStore(calls: CallClient<StoreCalls>): AccessStore {
-  return {
-    async findKey(id) {
-      const row = await calls.call("findKey", id);
-      return row === null ? undefined : keyOf(row);
-    },
-    hasKeys: () => calls.call("hasKeys", null),
-    async insertKey(record) {
-      await calls.call("insertKey", [
-        record.id,
-        record.tenant.organisation,
-        record.tenant.environment,
-        record.role,
-        record.hash,
-        record.createdAtMs,
-        record.expiresAtMs ?? null,
-        record.revokedAtMs ?? null,
-      ]);
-    },
-  };
-}
-
-function keyOf(row: KeyRow): KeyRecord {
-  const [id, organisation, environment, role, hash, createdAtMs, expiresAtMs, revokedAtMs] = row;
-  return {
-    id,
-    tenant: tenantOf([organisation, environment]),
-    role: role as Role,
-    hash,
-    createdAtMs,
-    ...(expiresAtMs === null ? {} : { expiresAtMs }),
-    ...(revokedAtMs === null ? {} : { revokedAtMs }),
   };
 }

@@ -52,58 +52,47 @@ export class ExpiryTable {
 
   #walkOf(tenant: number, { kind, beforeMs, nowMs }: PurgeRow): Walk {
     switch (kind) {
-      // By creation, which has an index: what was created later was finished later still.
-      case "deliveries": {
-        const remove = this.#statements.get("DELETE FROM deliveries WHERE rowid = ?");
-        return {
-          from: "deliveries INDEXED BY deliveries_time",
-          time: "created_at",
-          columns: "finished_at",
-          remove: ({ rowid, finished_at }) =>
-            finished_at !== null && Number(finished_at) <= beforeMs && remove.run(Number(rowid)).changes === 1,
-        };
-      }
+      case "deliveries":
+        return this.#ended("deliveries", "deliveries_time", beforeMs);
+      case "replays":
+        return this.#ended("replays", "replays_time", beforeMs);
+      case "portalSessions":
+        return this.#all("portal_sessions", "portal_sessions_end", "expires_at");
+      case "auditRecords":
+        return this.#all("audit_records", "audit_records_time", "happened_at");
+      case "deadLetters":
+        return this.#all("dead_letters", "dead_letters_time", "appended_at");
       case "events": {
-        const remove = this.#statements.get("DELETE FROM events WHERE rowid = ?");
-        return {
-          from: "events INDEXED BY events_time",
-          time: "logged_at",
-          columns: "logged_at",
-          remove: ({ rowid, id }) =>
-            this.#isDone(tenant, String(id), beforeMs) && remove.run(Number(rowid)).changes === 1,
-        };
+        const { remove, ...walk } = this.#all("events", "events_time", "logged_at");
+        return { ...walk, remove: (row) => this.#isDone(tenant, String(row.id), beforeMs) && remove(row) };
       }
       case "payloads": {
         const drop = this.#statements.get("UPDATE events SET value = x'', payload_dropped_at = ? WHERE rowid = ?");
         return {
-          from: "events INDEXED BY events_time",
-          time: "logged_at",
-          columns: "logged_at",
+          ...this.#all("events", "events_time", "logged_at"),
           only: "payload_dropped_at IS NULL",
           remove: ({ rowid, id }) =>
             this.#isDone(tenant, String(id), beforeMs) && drop.run(nowMs, Number(rowid)).changes === 1,
         };
       }
-      case "replays": {
-        const remove = this.#statements.get("DELETE FROM replays WHERE rowid = ?");
-        return {
-          from: "replays INDEXED BY replays_time",
-          time: "created_at",
-          columns: "finished_at",
-          remove: ({ rowid, finished_at }) =>
-            finished_at !== null && Number(finished_at) <= beforeMs && remove.run(Number(rowid)).changes === 1,
-        };
-      }
-      case "deadLetters": {
-        const remove = this.#statements.get("DELETE FROM dead_letters WHERE rowid = ?");
-        return {
-          from: "dead_letters INDEXED BY dead_letters_time",
-          time: "appended_at",
-          columns: "appended_at",
-          remove: ({ rowid }) => remove.run(Number(rowid)).changes === 1,
-        };
-      }
     }
+  }
+
+  #all(table: string, index: string, time: string): Walk {
+    const remove = this.#statements.get(`DELETE FROM ${table} WHERE rowid = ?`);
+    return {
+      from: `${table} INDEXED BY ${index}`,
+      time,
+      columns: time,
+      remove: ({ rowid }) => remove.run(Number(rowid)).changes === 1,
+    };
+  }
+
+  /** By creation, which has an index: what was created later was finished later still. */
+  #ended(table: string, index: string, beforeMs: number): Walk {
+    const { remove, ...walk } = this.#all(table, index, "created_at");
+    const isOver = ({ finished_at }: Row) => finished_at !== null && Number(finished_at) <= beforeMs;
+    return { ...walk, columns: "finished_at", remove: (row) => isOver(row) && remove(row) };
   }
 
   #walk(tenant: number, { beforeMs, after, limit }: PurgeRow, walk: Walk): PurgeAnswer {

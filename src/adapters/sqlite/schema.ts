@@ -216,6 +216,38 @@ export const STEPS: readonly string[] = [
     PRIMARY KEY (tenant, subscription_id)
   ) STRICT, WITHOUT ROWID;
   `,
+  // Keys are listed and described; portal sessions; the audit log.
+  `
+  ALTER TABLE keys ADD COLUMN description TEXT;
+  ALTER TABLE keys ADD COLUMN last_used_at INTEGER;
+  CREATE INDEX keys_time ON keys (organisation, environment, created_at, id);
+  CREATE TABLE portal_sessions (
+    tenant INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    entity_id TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    revoked_at INTEGER
+  ) STRICT;
+  CREATE UNIQUE INDEX portal_sessions_id ON portal_sessions (id);
+  CREATE INDEX portal_sessions_time ON portal_sessions (tenant, created_at);
+  CREATE INDEX portal_sessions_end ON portal_sessions (tenant, expires_at);
+  CREATE TABLE audit_records (
+    tenant INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    happened_at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    target TEXT NOT NULL,
+    peer TEXT NOT NULL,
+    refused INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    count INTEGER NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX audit_records_id ON audit_records (tenant, id);
+  CREATE INDEX audit_records_time ON audit_records (tenant, happened_at);
+  `,
 ];
 
 /** The file of the store in its data directory. */

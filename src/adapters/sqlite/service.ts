@@ -1,7 +1,8 @@
 /** The store's calls over one database: reads at once, writes through the group commit. */
 import type { DatabaseSync } from "node:sqlite";
 import type { CallHandlers } from "../../kernel/thread-call.ts";
-import { KeyTable } from "./access.ts";
+import { AuditTable, KeyTable, SessionTable } from "./access.ts";
+import type { AccessCalls } from "./access-calls.ts";
 import type { StoreCalls } from "./calls.ts";
 import { Chains } from "./chains.ts";
 import { ChangeTable } from "./changes.ts";
@@ -43,12 +44,9 @@ export function storeService(database: DatabaseSync): StoreService {
   const changes = new ChangeTable(database, events, deliveries);
   const endpoints = new EndpointTable(database, tenants);
   const subscriptions = new SubscriptionTable(database, tenants, (...key) => endpoints.forget(...key));
-  const organisations = new OrganisationTable(database);
   const replays = new ReplayTable(database, tenants, events, deliveries);
   const candidates = new CandidateList(database, tenants);
-  const switches = new SwitchTable(database);
   const expiry = new ExpiryTable(database, tenants, deliveries);
-  const keys = new KeyTable(database);
   const deadLetters = new DeadLetterTable(database, tenants);
   const flush = flushWith(tenants, events, deliveries);
   const handlers: CallHandlers<StoreCalls> = {
@@ -65,16 +63,8 @@ export function storeService(database: DatabaseSync): StoreService {
     replaceSubscription: (row) => queue.add(1, () => subscriptions.replaceSubscription(row)),
     removeSubscription: (key) => queue.add(1, () => subscriptions.removeSubscription(key)),
     ...endpointHandlers(queue, endpoints),
-    setLimits: (asked) => queue.add(1, () => organisations.setLimits(asked)),
-    purge: (request) => queue.add(request.limit, () => expiry.purge(request)),
-    expireHeld: (asked) => queue.add(asked.ids.length, () => expiry.expireHeld(asked)),
-    takeTurn: (request) => queue.add(1, () => expiry.takeTurn(request)),
-    keepState: (asked) => queue.add(1, () => expiry.keepState(asked)),
-    retainedTenants: reading(expiry.retainedTenants),
-    putStop: (row) => queue.add(1, () => switches.putStop(row)),
-    removeStop: (organisation) => queue.add(1, () => switches.removeStop(organisation)),
-    stops: reading(switches.stops),
-    insertKey: (row) => queue.add(1, () => keys.insertKey(row)),
+    ...upkeepHandlers(queue, new OrganisationTable(database), new SwitchTable(database), expiry),
+    ...accessHandlers(queue, database, tenants),
     putDeadLetters: (rows) => queue.add(rows.length, () => deadLetters.putDeadLetters(rows)),
     noteRedriven: (asked) => queue.add(asked.ids.length, () => deadLetters.noteRedriven(asked)),
     watch: async ({ tenant, rows }) => changes.open(await queue.add(1, () => tenants.ensure(tenant)), rows),
@@ -93,9 +83,6 @@ export function storeService(database: DatabaseSync): StoreService {
     listSubscriptions: reading(subscriptions.listSubscriptions),
     versions: reading(subscriptions.versions),
     load: reading(subscriptions.load),
-    limits: reading(organisations.limits),
-    findKey: reading(keys.findKey),
-    hasKeys: reading(keys.hasKeys),
     listDeadLetters: reading(deadLetters.listDeadLetters),
     findDeadLetters: reading(deadLetters.findDeadLetters),
   };
@@ -114,6 +101,41 @@ export function storeService(database: DatabaseSync): StoreService {
   };
 }
 
+type UpkeepCalls = Pick<
+  StoreCalls,
+  | "limits"
+  | "setLimits"
+  | "purge"
+  | "expireHeld"
+  | "takeTurn"
+  | "keepState"
+  | "retainedTenants"
+  | "putStop"
+  | "removeStop"
+  | "stops"
+>;
+
+/** What organisations were given, what is past its time, and what is stopped. */
+function upkeepHandlers(
+  queue: WriteQueue,
+  organisations: OrganisationTable,
+  switches: SwitchTable,
+  expiry: ExpiryTable,
+): CallHandlers<UpkeepCalls> {
+  return {
+    setLimits: (asked) => queue.add(1, () => organisations.setLimits(asked)),
+    limits: reading(organisations.limits),
+    purge: (request) => queue.add(request.limit, () => expiry.purge(request)),
+    expireHeld: (asked) => queue.add(asked.ids.length, () => expiry.expireHeld(asked)),
+    takeTurn: (request) => queue.add(1, () => expiry.takeTurn(request)),
+    keepState: (asked) => queue.add(1, () => expiry.keepState(asked)),
+    retainedTenants: reading(expiry.retainedTenants),
+    putStop: (row) => queue.add(1, () => switches.putStop(row)),
+    removeStop: (organisation) => queue.add(1, () => switches.removeStop(organisation)),
+    stops: reading(switches.stops),
+  };
+}
+
 function endpointHandlers(queue: WriteQueue, endpoints: EndpointTable): CallHandlers<EndpointCalls> {
   return {
     writeEndpoints: (rows) => queue.add(rows.length, () => endpoints.writeEndpoints(rows)),
@@ -121,6 +143,28 @@ function endpointHandlers(queue: WriteQueue, endpoints: EndpointTable): CallHand
     reserveRates: (requests) => queue.add(requests.length, () => endpoints.reserveRates(requests)),
     readEndpoints: reading(endpoints.readEndpoints),
     openEndpoints: reading(endpoints.openEndpoints),
+  };
+}
+
+function accessHandlers(queue: WriteQueue, database: DatabaseSync, tenants: Tenants): CallHandlers<AccessCalls> {
+  const keys = new KeyTable(database);
+  const sessions = new SessionTable(database, tenants);
+  const audit = new AuditTable(database, tenants);
+  return {
+    insertKey: (row) => queue.add(1, () => keys.insertKey(row)),
+    revokeKey: (asked) => queue.add(1, () => keys.revokeKey(asked)),
+    noteKeyUses: (uses) => queue.add(uses.length, () => keys.noteKeyUses(uses)),
+    findKey: reading(keys.findKey),
+    hasKeys: reading(keys.hasKeys),
+    listKeys: reading(keys.listKeys),
+    countLiveKeys: reading(keys.countLiveKeys),
+    insertSession: (row) => queue.add(1, () => sessions.insertSession(row)),
+    revokeSession: (asked) => queue.add(1, () => sessions.revokeSession(asked)),
+    findSession: reading(sessions.findSession),
+    listSessions: reading(sessions.listSessions),
+    countLiveSessions: reading(sessions.countLiveSessions),
+    putAudit: (rows) => queue.add(rows.length, () => audit.putAudit(rows)),
+    listAudit: reading(audit.listAudit),
   };
 }
 

@@ -1,0 +1,143 @@
+/**
+ * What a call's message passes right before its handler, and its answer right after: the limits of portal sessions, and
+ * the audit log. It stands innermost, so that a change which outlives its call's deadline is recorded all the same.
+ */
+import type { Message } from "@bufbuild/protobuf";
+import { ConnectError, type Interceptor } from "@connectrpc/connect";
+import type { AuditLog } from "../access/audit.ts";
+import type { Principal } from "../access/authenticate.ts";
+import { isAudited, isOpenToAnyone } from "../access/roles.ts";
+import { CodedError, type ErrorCode } from "../kernel/errors.ts";
+import { LIMITS } from "../kernel/limits.ts";
+import { peerOf } from "./access-peer.ts";
+import { type PortalDeps, type PortalRule, portalRules } from "./access-portal.ts";
+import { principalOf } from "./gate.ts";
+
+export interface AccessDeps extends PortalDeps {
+  readonly audit: Pick<AuditLog, "changed" | "refused">;
+}
+
+export function accessRules(deps: AccessDeps): Interceptor {
+  const rules = portalRules(deps);
+  return (next) => {
+    const limited = limitPortals(rules, next);
+    const audited = auditCalls(deps.audit, limited);
+    return (request) => {
+      const method = `${request.service.typeName}/${request.method.name}`;
+      return isOpenToAnyone(method) ? next(request) : audited(request);
+    };
+  };
+}
+
+type Next = Parameters<Interceptor>[0];
+type Request = Parameters<Next>[0];
+type Response = Awaited<ReturnType<Next>>;
+
+const nameOf = ({ service, method }: Request): string => `${service.typeName}/${method.name}`;
+const callerOf = ({ contextValues }: Request): Principal => principalOf({ values: contextValues });
+
+function limitPortals(rules: ReadonlyMap<string, PortalRule>, next: Next): Next {
+  return async (request) => {
+    const principal = callerOf(request);
+    if (principal.role !== "portal") return next(request);
+    const rule = rules.get(nameOf(request));
+    if (rule === undefined) {
+      throw new CodedError("role.insufficient", `a portal session may not call ${nameOf(request)}`);
+    }
+    const checked = request.stream
+      ? { ...request, message: eachChecked(request.message, rule, principal) }
+      : await checkedOne(request, rule, principal);
+    const response = await next(checked as Request);
+    if (response.stream) return { ...response, message: eachNarrowed(response.message, rule, principal) } as Response;
+    if (!rule.narrow(response.message as Message, principal)) throw new CodedError("internal", "an empty answer");
+    return response;
+  };
+}
+
+async function checkedOne(request: Request, rule: PortalRule, principal: Principal): Promise<Request> {
+  await rule.check(request.message as Message, principal);
+  return request;
+}
+
+async function* eachChecked(messages: AsyncIterable<Message>, rule: PortalRule, principal: Principal) {
+  for await (const message of messages) {
+    await rule.check(message, principal);
+    yield message;
+  }
+}
+
+async function* eachNarrowed(messages: AsyncIterable<Message>, rule: PortalRule, principal: Principal) {
+  for await (const message of messages) if (rule.narrow(message, principal)) yield message;
+}
+
+function auditCalls(audit: AccessDeps["audit"], next: Next): Next {
+  return async (request) => {
+    const { tenant, keyId: actor } = callerOf(request);
+    const action = nameOf(request);
+    const peer = peerOf({ values: request.contextValues });
+    const base = { tenant, actor, action, peer };
+    try {
+      const response = await next(request);
+      if (isAudited(action) && hasDone(action, response)) {
+        await audit.changed({ ...base, target: targetOf(request.message, response.message) });
+      }
+      return response;
+    } catch (error) {
+      const code = codeOf(error);
+      const target = targetOf(request.message, undefined);
+      if (isRefusal(code)) audit.refused({ ...base, target, code });
+      else if (isAudited(action) && mayHaveDone(code)) await audit.changed({ ...base, target, code });
+      throw error;
+    }
+  };
+}
+
+/** PassKit's get shows a secret to those who may manage subscriptions, and to nobody else. */
+function hasDone(action: string, { message }: Response): boolean {
+  if (action !== "io.Integrations/getSinkSubscription") return true;
+  return /"signingSecret":/.test(String(Reflect.get(message, "configuration")));
+}
+
+function codeOf(error: unknown): ErrorCode {
+  if (error instanceof CodedError) return error.code;
+  if (error instanceof ConnectError && error.cause instanceof CodedError) return error.cause.code;
+  return "internal";
+}
+
+const REFUSALS: readonly ErrorCode[] = ["role.insufficient", "portal.entity", "tenant.forbidden"];
+const isRefusal = (code: ErrorCode): boolean => REFUSALS.includes(code);
+
+/** It failed midway: part of it may be done. Any other error says that nothing was. */
+function mayHaveDone(code: ErrorCode): boolean {
+  return code === "internal" || code === "store.unavailable" || code === "log.unavailable";
+}
+
+/** What ids of ours look like. Whatever else stands in a field of that name is somebody's text, and not kept. */
+const ID = /^[A-Za-z]{2,8}_[A-Za-z0-9_-]{1,120}$/;
+
+/** In which field of a message what the call was about stands, if it isn't the message itself. */
+const HOLDERS = ["subscription", "delivery", "replay", "key", "session", "bin"] as const;
+const ID_FIELDS = ["id", "subscriptionId", "deliveryId"] as const;
+
+/** The id of what a call was about: the answer's, for what was made, or the request's. Empty where there is none. */
+function targetOf(request: unknown, response: unknown): string {
+  for (const message of [response, request]) {
+    const ids = [...HOLDERS.map((holder) => idIn(field(message, holder))), idIn(message)];
+    const found = ids.find((id) => id !== undefined);
+    if (found !== undefined) return found;
+  }
+  return "";
+}
+
+function idIn(message: unknown): string | undefined {
+  const several = field(message, "ids");
+  const first: unknown = Array.isArray(several) ? several[0] : undefined;
+  const candidates = [...ID_FIELDS.map((name) => field(message, name)), first];
+  return candidates.find(
+    (id): id is string => typeof id === "string" && id.length <= LIMITS.idCharacters && ID.test(id),
+  );
+}
+
+function field(message: unknown, name: string): unknown {
+  return typeof message === "object" && message !== null ? Reflect.get(message, name) : undefined;
+}

@@ -1,0 +1,146 @@
+/** The calls of passbus.v1.AccessService on keys, portal sessions and the audit log. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import type { ServiceImpl } from "@connectrpc/connect";
+import {
+  type AccessService,
+  type AuditRecordSchema,
+  type KeySchema,
+  type ListAuditRecordsRequest,
+  type PortalSessionSchema,
+  Role as WireRole,
+} from "../../gen/passbus/v1/access_service_pb.js";
+import type { AuditFilter, AuditRecord, AuditStore, KeyRecord, Role, SessionRecord } from "../access/access-store.ts";
+import type { Credentials } from "../access/credentials.ts";
+import { ROLES } from "../access/roles.ts";
+import { invalidField } from "../kernel/errors.ts";
+import { pageRequest, tokenFromCursor } from "../kernel/page.ts";
+import { given, knownEnum, notFound, requiredId, timeRange } from "./fields.ts";
+import { principalOf } from "./gate.ts";
+
+export interface KeyCallsDeps {
+  readonly credentials: Credentials;
+  readonly auditRecords: Pick<AuditStore, "listAudit">;
+}
+
+type Served =
+  | "createKey"
+  | "listKeys"
+  | "revokeKey"
+  | "createPortalSession"
+  | "listPortalSessions"
+  | "revokePortalSession"
+  | "listAuditRecords";
+
+type Calls = Pick<ServiceImpl<typeof AccessService>, Served>;
+
+export function keyCalls({ credentials, auditRecords }: KeyCallsDeps): Calls {
+  return {
+    async createKey({ key }, context) {
+      const made = await credentials.createKey(principalOf(context).tenant, {
+        role: ROLE_OF[knownEnum(WireRole, key?.role ?? WireRole.UNSPECIFIED, "key.role")],
+        environment: key?.environment ?? "",
+        description: key?.description ?? "",
+        ...expiryOf(key?.expiresAt),
+      });
+      return { key: keyMessage(made.record), secret: made.text };
+    },
+
+    async listKeys({ pageSize, pageToken }, context) {
+      const page = await credentials.listKeys(principalOf(context).tenant, pageRequest(pageSize, pageToken));
+      return { keys: page.items.map(keyMessage), nextPageToken: tokenFromCursor(page.next) };
+    },
+
+    async revokeKey({ id }, context) {
+      const isThere = await credentials.revokeKey(principalOf(context).tenant, requiredId(id));
+      if (!isThere) throw notFound("key", id);
+      return {};
+    },
+
+    async createPortalSession({ entityId, lifetime }, context) {
+      const lifetimeMs = lifetime === undefined ? undefined : Number(lifetime.seconds) * 1_000 + lifetime.nanos / 1e6;
+      const asked = { entityId, ...(lifetimeMs !== undefined && { lifetimeMs }) };
+      const { record, text } = await credentials.createSession(principalOf(context).tenant, asked);
+      return { session: sessionMessage(record), token: text };
+    },
+
+    async listPortalSessions({ pageSize, pageToken }, context) {
+      const page = await credentials.listSessions(principalOf(context).tenant, pageRequest(pageSize, pageToken));
+      return { sessions: page.items.map(sessionMessage), nextPageToken: tokenFromCursor(page.next) };
+    },
+
+    async revokePortalSession({ id }, context) {
+      const isThere = await credentials.revokeSession(principalOf(context).tenant, requiredId(id));
+      if (!isThere) throw notFound("portal session", id);
+      return {};
+    },
+
+    async listAuditRecords(request, context) {
+      const asked = pageRequest(request.pageSize, request.pageToken);
+      const page = await auditRecords.listAudit(principalOf(context).tenant, filterOf(request), asked);
+      return { records: page.items.map(auditMessage), nextPageToken: tokenFromCursor(page.next) };
+    },
+  };
+}
+
+const ROLE_OF: Readonly<Record<WireRole, Role | undefined>> = {
+  [WireRole.UNSPECIFIED]: undefined,
+  [WireRole.ADMIN]: "admin",
+  [WireRole.OPERATOR]: "operator",
+  [WireRole.PUBLISHER]: "publisher",
+  [WireRole.SUBSCRIBER]: "subscriber",
+  [WireRole.VIEWER]: "viewer",
+};
+
+function wireRole(role: Role): WireRole {
+  return ROLES.indexOf(role) + 1;
+}
+
+function expiryOf(expiresAt: Timestamp | undefined): { readonly expiresAtMs?: number } {
+  if (expiresAt === undefined) return {};
+  const expiresAtMs = timestampMs(expiresAt);
+  if (!Number.isSafeInteger(Math.round(expiresAtMs)))
+    throw invalidField("key.expires_at", "must lie in the years 1 to 9999");
+  return { expiresAtMs: Math.floor(expiresAtMs) };
+}
+
+function filterOf(request: ListAuditRecordsRequest): AuditFilter {
+  const [actor, action, target] = [given(request.actor), given(request.action), given(request.target)];
+  return {
+    ...(actor !== undefined && { actor }),
+    ...(action !== undefined && { action }),
+    ...(target !== undefined && { target }),
+    ...(request.refused !== undefined && { refused: request.refused }),
+    ...timeRange(request),
+  };
+}
+
+function keyMessage(key: KeyRecord): MessageInitShape<typeof KeySchema> {
+  const { expiresAtMs, revokedAtMs, lastUsedAtMs } = key;
+  return {
+    id: key.id,
+    role: wireRole(key.role),
+    environment: key.tenant.environment,
+    description: key.description ?? "",
+    createdAt: timestampFromMs(key.createdAtMs),
+    ...(expiresAtMs !== undefined && { expiresAt: timestampFromMs(expiresAtMs) }),
+    ...(lastUsedAtMs !== undefined && { lastUsedAt: timestampFromMs(lastUsedAtMs) }),
+    ...(revokedAtMs !== undefined && { revokedAt: timestampFromMs(revokedAtMs) }),
+  };
+}
+
+function sessionMessage(session: SessionRecord): MessageInitShape<typeof PortalSessionSchema> {
+  const { id, entityId, createdAtMs, expiresAtMs, revokedAtMs } = session;
+  return {
+    id,
+    entityId,
+    createdAt: timestampFromMs(createdAtMs),
+    expiresAt: timestampFromMs(expiresAtMs),
+    ...(revokedAtMs !== undefined && { revokedAt: timestampFromMs(revokedAtMs) }),
+  };
+}
+
+function auditMessage(record: AuditRecord): MessageInitShape<typeof AuditRecordSchema> {
+  const { id, timeMs, actor, action, target, peer, refused, code, count } = record;
+  return { id, time: timestampFromMs(timeMs), actor, action, target, peer, refused, code, count: BigInt(count) };
+}

@@ -1,0 +1,17 @@
+/** Where a call comes from. */
+import { type ContextValues, createContextKey } from "@connectrpc/connect";
+import { peerAddress } from "../access/peer.ts";
+import type { HttpRequest } from "./port.ts";
+
+const peerKey = createContextKey("", { description: "peer" });
+
+/** To be called before the call is handled, while its connection is known. */
+export function rememberPeer(request: HttpRequest, values: ContextValues): void {
+  const address = ("stream" in request ? request.stream.session?.socket : request.socket)?.remoteAddress;
+  if (address !== undefined) values.set(peerKey, peerAddress(address));
+}
+
+/** The address of the connection; empty where it was gone before anybody looked. */
+export function peerOf(context: { readonly values: ContextValues }): string {
+  return context.values.get(peerKey);
+}
