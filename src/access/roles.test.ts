@@ -9,7 +9,7 @@ import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { InspectorService } from "../../gen/passbus/v1/inspector_service_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import type { Role } from "./access-store.ts";
-import { isOpenToAnyone, isRole, METHOD_ACCESS, mayCall, ROLES } from "./roles.ts";
+import { isAudited, isOpenToAnyone, isRole, METHOD_ACCESS, mayCall, ROLES } from "./roles.ts";
 
 const ours: readonly DescService[] = [
   Integrations,
@@ -49,7 +49,24 @@ describe("the table of roles", () => {
   test("an admin may call everything, an operator all but the keys", () => {
     expect(allowed("admin")).toHaveLength(methodsOf(ours).length);
     const missing = allowed("admin").filter((method) => !allowed("operator").includes(method));
-    expect(missing).toEqual(["CreateKey", "ListKeys", "RevokeKey"]);
+    expect(missing).toEqual(["CreateKey", "ListAuditRecords", "ListKeys", "RevokeKey"]);
+  });
+
+  test("what is neither a reading nor a publishing is audited, and of the readings the one that shows a secret", () => {
+    const readsOrPublishes = /^(Get|List|Tail|Explain|Watch|Preview|Publish)/i;
+    const names = (methods: readonly string[]) => methods.map((method) => method.slice(method.indexOf("/") + 1));
+    const changes = methodsOf(ours).filter((method) => !readsOrPublishes.test(method.slice(method.indexOf("/") + 1)));
+    expect(methodsOf(ours).filter(isAudited).sort()).toEqual(
+      [...changes, "io.Integrations/getSinkSubscription"].sort(),
+    );
+    expect(names(changes)).toEqual(expect.arrayContaining(["CreateKey", "RotateSecret", "SetLimits"]));
+  });
+
+  test("a portal session gets what is of subscriptions, their events and deliveries; no keys, limits or replays", () => {
+    const methods = methodsOf(ours).filter((method) => mayCall("portal", method));
+    expect(methods).toEqual(methods.filter((method) => mayCall("subscriber", method)));
+    expect(methods.filter((method) => /AccessService|io\.|Inspector|Replay|Publish|DeadLetter/.test(method))).toEqual([]);
+    expect(methods).toContain("passbus.v1.SubscriptionService/RotateSecret");
   });
 
   test("a publisher may publish and read an event", () => {

@@ -49,4 +49,22 @@ describe("turns", () => {
     }
     expect(served.size).toBe(11);
   });
+
+  test("where there are more than a claim looks at, each organisation has as many of them, and the rest come next", () => {
+    const turns = new ClaimTurns();
+    const queues = [..."pqrst"].map((lane) => queue("a", lane)).concat(queue("b", "x"), queue("c", "y"));
+    expect(names(turns.inTurn(queues, 4))).toBe("pqxy");
+    for (const lane of "pq") turns.served(queue("a", lane));
+    expect(names(turns.inTurn(queues, 4))).toBe("xyrs");
+    expect(names(turns.inTurn(queues, 7))).toBe("xyrstpq");
+  });
+
+  test("begin where they are told to, and elsewhere after a jump", () => {
+    const queues = [..."pqrs"].map((lane) => queue("a", lane));
+    const turns = new ClaimTurns(0.5);
+    expect(names(turns.inTurn(queues))).toBe("rspq");
+    turns.served(queue("a", "r"));
+    turns.jump(0.25);
+    expect(names(turns.inTurn(queues))).toBe("qrsp");
+  });
 });

@@ -15,16 +15,31 @@ const REMEMBERED = 10_000;
 
 /** Whose turn it is: each claim begins behind what the one before ended with, or the first would get everything. */
 export class ClaimTurns {
-  #lastOrganisation = "";
+  #lastOrganisation: string | undefined;
   readonly #lastLanes = new Map<string, string>();
+  #beginning: number;
 
-  /** Organisations in turn, and each one's lanes in turn. */
-  inTurn<Queue extends DueQueue>(queues: readonly Queue[]): readonly Queue[] {
+  /** @param beginning where the first turn begins, as a share of all from 0 to 1. */
+  constructor(beginning = 0) {
+    this.#beginning = beginning;
+  }
+
+  /** Organisations in turn, and each one's lanes in turn; the first lanes of each where there are more than `most`. */
+  inTurn<Queue extends DueQueue>(queues: readonly Queue[], most: number = Number.POSITIVE_INFINITY): readonly Queue[] {
     const byOrganisation = Map.groupBy(queues, ({ organisation }) => organisation);
-    const organisations = behind([...byOrganisation.keys()], (name) => name, this.#lastOrganisation);
-    return organisations.flatMap((organisation) =>
-      behind(byOrganisation.get(organisation) ?? [], ({ lane }) => lane, this.#lastLanes.get(organisation) ?? ""),
+    const organisations = this.#behind([...byOrganisation.keys()], (name) => name, this.#lastOrganisation);
+    const lanes = organisations.map((organisation) =>
+      this.#behind(byOrganisation.get(organisation) ?? [], ({ lane }) => lane, this.#lastLanes.get(organisation)),
     );
+    const parts = queues.length <= most ? lanes : firstOfEach(lanes, most);
+    return parts.flat();
+  }
+
+  /** Begins anew, elsewhere: another worker has the same turns. */
+  jump(beginning: number): void {
+    this.#beginning = beginning;
+    this.#lastOrganisation = undefined;
+    this.#lastLanes.clear();
   }
 
   /** This one got something. */
@@ -33,13 +48,30 @@ export class ClaimTurns {
     if (this.#lastLanes.size >= REMEMBERED && !this.#lastLanes.has(organisation)) this.#lastLanes.clear();
     this.#lastLanes.set(organisation, lane);
   }
+
+  /** Sorted, and turned so that what comes behind `last` is first. */
+  #behind<T>(items: readonly T[], nameOf: (item: T) => string, last: string | undefined): readonly T[] {
+    const sorted = items.toSorted((left, right) => (nameOf(left) < nameOf(right) ? -1 : 1));
+    const first =
+      last === undefined
+        ? Math.floor(this.#beginning * sorted.length)
+        : sorted.findIndex((item) => nameOf(item) > last);
+    return first <= 0 ? sorted : [...sorted.slice(first), ...sorted.slice(0, first)];
+  }
 }
 
-/** Sorted, and turned so that what comes behind `last` is first. */
-function behind<T>(items: readonly T[], nameOf: (item: T) => string, last: string): readonly T[] {
-  const sorted = items.toSorted((left, right) => (nameOf(left) < nameOf(right) ? -1 : 1));
-  const first = sorted.findIndex((item) => nameOf(item) > last);
-  return first <= 0 ? sorted : [...sorted.slice(first), ...sorted.slice(0, first)];
+/** The first of each list, then the second of each, and so on, `most` in all; still list by list. */
+function firstOfEach<T>(lists: readonly (readonly T[])[], most: number): readonly (readonly T[])[] {
+  const counts = lists.map(() => 0);
+  let left = most;
+  for (let each = 1; left > 0; each++) {
+    for (const [at, list] of lists.entries()) {
+      if (left === 0 || list.length < each) continue;
+      counts[at] = each;
+      left -= 1;
+    }
+  }
+  return lists.map((list, at) => list.slice(0, counts[at]));
 }
 
 /** A queue in the middle of a claim: what it got so far, and how many of its deliveries may still start. */

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe } from "vitest";
 import type { MongoOptions } from "../../src/adapters/mongodb/mongodb.ts";
 import { type MongoDatabase, mongoDatabase } from "../support/mongo-database.ts";
 import { mongodb } from "../support/services/services.ts";
+import { accessContract } from "./access.contract.ts";
 import { accessStoreContract, deadLetterStoreContract } from "./access-and-dead-letters.contract.ts";
 import { deliveryClaimContract } from "./delivery-claim.contract.ts";
 import { deliveryFlushContract } from "./delivery-flush.contract.ts";
@@ -36,6 +37,7 @@ describe.skipIf(!mongodb.present)(mongodb.title("the store on MongoDB"), () => {
   endpointStoreContract("MongoDB", distributed());
   subscriptionStoreContract("MongoDB", distributed());
   subscriptionRacesContract("MongoDB", distributed());
+  accessContract("MongoDB", distributed());
   accessStoreContract("MongoDB", distributed());
   deadLetterStoreContract("MongoDB", distributed());
   deliveryModelContract("MongoDB", distributed());

@@ -8,6 +8,7 @@ import { type SqliteStore, sqliteStore } from "../../src/adapters/sqlite/client.
 import { STORE_FILE } from "../../src/adapters/sqlite/schema.ts";
 import { startSqliteStore } from "../../src/adapters/sqlite/sqlite-store.ts";
 import type { CallThread } from "../../src/kernel/thread-call.ts";
+import { accessContract } from "./access.contract.ts";
 import { accessStoreContract, deadLetterStoreContract } from "./access-and-dead-letters.contract.ts";
 import { changeFeedContract, type WatchedStore } from "./change-feed.contract.ts";
 import { deliveryClaimContract } from "./delivery-claim.contract.ts";
@@ -65,7 +66,7 @@ async function embedded(): Promise<WatchedStore> {
 const EMPTY = `
   DELETE FROM events; DELETE FROM deliveries; DELETE FROM subscriptions; DELETE FROM keys; DELETE FROM dead_letters;
   DELETE FROM organisations; DELETE FROM endpoints; DELETE FROM rates; DELETE FROM delivery_stops; DELETE FROM upkeep;
-  DELETE FROM replays;
+  DELETE FROM replays; DELETE FROM portal_sessions; DELETE FROM audit_records;
   UPDATE tenants SET subscriptions_version = 0;
 `;
 
@@ -84,6 +85,7 @@ deliveryLogContract("node:sqlite", embedded);
 endpointStoreContract("node:sqlite", embedded);
 subscriptionStoreContract("node:sqlite", embedded);
 subscriptionRacesContract("node:sqlite", embedded);
+accessContract("node:sqlite", embedded);
 accessStoreContract("node:sqlite", embedded);
 deadLetterStoreContract("node:sqlite", embedded);
 deliveryModelContract("node:sqlite", embedded);

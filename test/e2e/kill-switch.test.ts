@@ -38,47 +38,51 @@ const readiness = async (passbus: RunningPassbus) => {
   return { status: response.status, ...((await response.json()) as { notes?: readonly string[] }) };
 };
 
-test("while deliveries are stopped events are taken and nothing leaves, over a kill -9; started, all of it goes", SLOW, async () => {
-  using directory = new DataDirectory();
-  await using sink = await Sink.start();
-  const events = numberedEvents(500);
-  const published = new Set(events.map(passIdOf));
-  await using first = await RunningPassbus.start(directory.path);
-  const endpoint = await subscribe(first.api, sink, "/stopped");
-  expect(await passbusCli(first.url, "deliveries", "stop", "--reason", "an incident")).toContain("stopped");
-  // Every worker knows within a second.
-  await eventually(1_000, "the worker's word that it is stopped", () =>
-    first.logged("delivery.stopped").length > 0 ? true : undefined,
-  );
-  for (let from = 0; from < 300; from += 100) {
-    await first.api.events.publishEvents({ events: events.slice(from, from + 100) });
-  }
-  await eventually(10_000, "300 waiting deliveries", () =>
-    statusCounts(directory.path, endpoint.id).waiting === 300 ? true : undefined,
-  );
-  const ready = await eventually(2_000, "a note on /readyz", async () => {
-    const now = await readiness(first);
-    return now.notes === undefined ? undefined : now;
-  });
-  expect(ready).toMatchObject({ status: 200, ready: true, notes: ["deliveries of 1 organisation are stopped"] });
-  await first.end("SIGKILL");
+test(
+  "while deliveries are stopped events are taken and nothing leaves, over a kill -9; started, all of it goes",
+  SLOW,
+  async () => {
+    using directory = new DataDirectory();
+    await using sink = await Sink.start();
+    const events = numberedEvents(500);
+    const published = new Set(events.map(passIdOf));
+    await using first = await RunningPassbus.start(directory.path);
+    const endpoint = await subscribe(first.api, sink, "/stopped");
+    expect(await passbusCli(first.url, "deliveries", "stop", "--reason", "an incident")).toContain("stopped");
+    // Every worker knows within a second.
+    await eventually(1_000, "the worker's word that it is stopped", () =>
+      first.logged("delivery.stopped").length > 0 ? true : undefined,
+    );
+    for (let from = 0; from < 300; from += 100) {
+      await first.api.events.publishEvents({ events: events.slice(from, from + 100) });
+    }
+    await eventually(10_000, "300 waiting deliveries", () =>
+      statusCounts(directory.path, endpoint.id).waiting === 300 ? true : undefined,
+    );
+    const ready = await eventually(2_000, "a note on /readyz", async () => {
+      const now = await readiness(first);
+      return now.notes === undefined ? undefined : now;
+    });
+    expect(ready).toMatchObject({ status: 200, ready: true, notes: ["deliveries of 1 organisation are stopped"] });
+    await first.end("SIGKILL");
 
-  await using second = await RunningPassbus.start(directory.path);
-  await second.api.events.publishEvents({ events: events.slice(300) });
-  await eventually(10_000, "500 waiting deliveries", () =>
-    statusCounts(directory.path, endpoint.id).waiting === 500 ? true : undefined,
-  );
-  expect(await sink.receipts()).toEqual([]);
-  expect(await passbusCli(second.url, "deliveries", "switch")).toMatch(/organisation +stopped .*an incident/);
-  expect(await passbusCli(second.url, "deliveries", "start")).toContain("started");
-  await sink.reach([endpoint.path], 500, 10_000);
-  const { missing, unexpected, repeats, forged } = judge(endpoint, await sink.receipts(), published);
-  expect({ missing, unexpected, repeats, forged }).toEqual({ missing: [], unexpected: [], repeats: [], forged: [] });
-  await eventually(5_000, "500 delivered", () =>
-    statusCounts(directory.path, endpoint.id).delivered === 500 ? true : undefined,
-  );
-  expect(second.logged("delivery.started")).toHaveLength(1);
-});
+    await using second = await RunningPassbus.start(directory.path);
+    await second.api.events.publishEvents({ events: events.slice(300) });
+    await eventually(10_000, "500 waiting deliveries", () =>
+      statusCounts(directory.path, endpoint.id).waiting === 500 ? true : undefined,
+    );
+    expect(await sink.receipts()).toEqual([]);
+    expect(await passbusCli(second.url, "deliveries", "switch")).toMatch(/organisation +stopped .*an incident/);
+    expect(await passbusCli(second.url, "deliveries", "start")).toContain("started");
+    await sink.reach([endpoint.path], 500, 10_000);
+    const { missing, unexpected, repeats, forged } = judge(endpoint, await sink.receipts(), published);
+    expect({ missing, unexpected, repeats, forged }).toEqual({ missing: [], unexpected: [], repeats: [], forged: [] });
+    await eventually(5_000, "500 delivered", () =>
+      statusCounts(directory.path, endpoint.id).delivered === 500 ? true : undefined,
+    );
+    expect(second.logged("delivery.started")).toHaveLength(1);
+  },
+);
 
 test("the service's switch stops every organisation, within a second, and what is in flight ends", SLOW, async () => {
   using directory = new DataDirectory();

@@ -183,7 +183,10 @@ export class Judge {
       .slice(Math.min(from, to), Math.max(from, to) + 1)
       .filter(({ event, record }) => event.passId === older.event.passId && record.partition === older.record.partition)
       .filter((one) => this.#isPlain(one) && customer !== undefined && this.#due(one.event.id, customer) === "yes");
-    const isWrong = to < from || between.some(({ event }) => event.type !== PassEventType.UPDATED);
+    // Without order, one of another type between the two may have been delivered before either.
+    const isOrdered = customer?.now.policy.ordering === "perPass";
+    const isOver = isOrdered && between.some(({ event }) => event.type !== PassEventType.UPDATED);
+    const isWrong = to < from || isOver;
     if (isWrong && this.#isPlain(older) && !this.#strayed.has(older.event.passId)) {
       const list = between.map(({ event }) => event.id).join(", ");
       this.#world.violated("folded", `${id} was folded into ${foldedInto} over ${list}`);

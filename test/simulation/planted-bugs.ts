@@ -129,6 +129,30 @@ const PLANTS: readonly Plant[] = [
     replace: "(span) => span.toMs === undefined,",
     breaks: ["commit before durable", "lost", "undue"],
   },
+  {
+    name: "held-in-a-later-run",
+    what: "a held delivery of a later run is not released at an ordered subscription (found here on the first day)",
+    file: "src/adapters/sqlite/claims.ts",
+    find: "WHERE sequence IS NULL OR run > 1",
+    replace: "WHERE sequence IS NULL",
+    breaks: ["stuck"],
+  },
+  {
+    name: "folded-over-another-type",
+    what: "conflation passes over an event that is no UPDATED",
+    file: "src/delivery/conflation.ts",
+    find: "if (row.eventType === PassEventType.UPDATED && isFree)",
+    replace: "if (isFree)",
+    breaks: ["folded"],
+  },
+  {
+    name: "failure-untold",
+    what: "an operational event is not told of a delivery that was given up",
+    file: "src/delivery/turn.ts",
+    find: 'if (next.status === "failed") await this.#tell(',
+    replace: 'if (next.status === "held") await this.#tell(',
+    breaks: ["untold"],
+  },
 ];
 
 const root = join(import.meta.dirname, "../..");

@@ -34,6 +34,12 @@ const EVER_MS = Number.MAX_SAFE_INTEGER;
 /** After so many claims of a crowded store the quick look is tried again, at the latest. */
 const CROWDED_CLAIMS = 16;
 
+/**
+ * Subscriptions that one claim takes from. Each costs a look, and workers that begin at different ones don't get into
+ * each other's way; the others' turn is next.
+ */
+const MOST_LANES = 32;
+
 type Work = Pick<DeliveryDocument, "_id" | "lane" | "class" | "event"> & { readonly workAt: number };
 
 const WORK_FIELDS = { lane: 1, class: 1, event: 1, workAt: 1 } as const;
@@ -50,7 +56,7 @@ export class Claims {
   readonly #events: EventTable;
   readonly #writer: DeliveryWriter;
   readonly #lookRows: number;
-  readonly #turns = new ClaimTurns();
+  readonly #turns = new ClaimTurns(Math.random());
   /** Claims that go without the quick look, since it did not take in everything. */
   #crowded = 0;
 
@@ -64,9 +70,10 @@ export class Claims {
   async claim(request: ClaimRequest): Promise<ClaimResult> {
     const due = request.stopped.length === 0 ? await this.#due(request.nowMs) : await this.#dueOfOthers(request);
     const free = queues(due.lanes, request);
-    const rows = await shareOut(free, request.limit, this.#turns, due.rows);
+    const rows = await shareOut(free, request.limit, this.#turns, due.rows, MOST_LANES);
+    const sawAll = free.length <= MOST_LANES;
     // All that was due was taken, as far as can be told: the crowd is gone.
-    if (free.length === due.lanes.length && rows.length < request.limit) this.#crowded = 0;
+    if (sawAll && free.length === due.lanes.length && rows.length < request.limit) this.#crowded = 0;
     const leaseUntilMs = request.nowMs + request.leaseMs;
     const [taken, nextMs] = await Promise.all([
       this.#take(rows, request),
@@ -77,8 +84,10 @@ export class Claims {
       nextMs,
       taken.claimed.length > 0 ? leaseUntilMs : Number.POSITIVE_INFINITY,
       // What was left out, or lost to another, took a place in this claim: there may be more that is due.
-      taken.leftOut ? request.nowMs : Number.POSITIVE_INFINITY,
+      taken.leftOut || !sawAll ? request.nowMs : Number.POSITIVE_INFINITY,
     );
+    // Two workers that look at the same lanes in step would take from each other for ever.
+    if (taken.leftOut) this.#turns.jump(Math.random());
     return Number.isFinite(next) ? { claimed: taken.claimed, nextDueAtMs: next } : { claimed: taken.claimed };
   }
 

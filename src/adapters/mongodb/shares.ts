@@ -9,15 +9,16 @@ export interface Queue extends DueQueue {
 /** The next `count` due rows of a lane, behind the first `from`: by class, then by due time. */
 export type DueRows<Row> = (lane: string, from: number, count: number) => Promise<readonly Row[]>;
 
-/** Up to `limit` rows, in shares; what one does not use goes round again to those that can use more. */
+/** Up to `limit` rows, in shares, of `mostQueues` at most; what one does not use goes round again to those that can use more. */
 export async function shareOut<Row>(
   queues: readonly Queue[],
   limit: number,
   turns: ClaimTurns,
   due: DueRows<Row>,
+  mostQueues?: number,
 ): Promise<readonly Row[]> {
   const rows: Row[] = [];
-  let open = turns.inTurn(queues).map((queue) => ({ ...queue, taken: 0, free: queue.slots }));
+  let open = turns.inTurn(queues, mostQueues).map((queue) => ({ ...queue, taken: 0, free: queue.slots }));
   while (open.length > 0 && rows.length < limit) {
     const shares = sharesOf(open, limit - rows.length);
     const asked = open.flatMap((queue, at) => ((shares[at] ?? 0) > 0 ? [{ queue, want: shares[at] ?? 0 }] : []));
