@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** argv → a command. */
+import { auditCommand } from "./cli/audit.ts";
 import { runCli } from "./cli/cli.ts";
 import { deadLettersCommand } from "./cli/dead-letters.ts";
 import { deliveriesCommand } from "./cli/deliveries.ts";
@@ -7,6 +8,7 @@ import { demoCommand } from "./cli/demo.ts";
 import { initCommand } from "./cli/init.ts";
 import { keysCommand } from "./cli/keys.ts";
 import { limitsCommand } from "./cli/limits.ts";
+import { portalCommand } from "./cli/portal.ts";
 import { publishCommand } from "./cli/publish.ts";
 import { replayCommand } from "./cli/replay.ts";
 import { serveCommand } from "./cli/serve.ts";
@@ -27,4 +29,6 @@ process.exitCode = await runCli(process.argv.slice(2), [
   explainCommand(),
   deadLettersCommand(),
   keysCommand(openAdminStore),
+  portalCommand(),
+  auditCommand(),
 ]);

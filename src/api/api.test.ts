@@ -8,7 +8,6 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../gen/grpc/health/v1/health_pb.js";
 import { Integrations } from "../../gen/io/integrations_pb.js";
-import { AccessService } from "../../gen/passbus/v1/access_service_pb.js";
 import { EventService, PublishFailureSchema } from "../../gen/passbus/v1/event_service_pb.js";
 import { PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";

@@ -40,7 +40,8 @@ describe("passbus keys create", () => {
   });
 
   it.each([
-    [create("--role", "admin"), "--organisation"],
+    [create("--role", "admin"), "PASSBUS_KEY"],
+    [create("--role", "admin", "--expires", "soon"), "12h, 90d"],
     [create("--organisation", "acme"), "--role"],
     [create("--organisation", "acme", "--role", "king"), "admin, operator"],
     [create("--organisation", "a/b", "--role", "admin"), "organisation: must be"],

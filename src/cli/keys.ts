@@ -1,5 +1,12 @@
-/** `passbus keys create`: a new API key, straight into the store, also while a server runs. */
-import { Option } from "commander";
+/**
+ * `passbus keys create|list|revoke`: the keys of an environment, over the API. With `--organisation`, `create` writes
+ * straight into the store, also while a server runs: so every organisation and environment comes by its first key.
+ */
+import { toJsonString } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type Client, createClient } from "@connectrpc/connect";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { AccessService, type Key, KeySchema, Role as WireRole } from "../../gen/passbus/v1/access_service_pb.js";
 import type { KeyStore, Role } from "../access/access-store.ts";
 import { makeKey } from "../access/keys.ts";
 import { ROLES } from "../access/roles.ts";
@@ -8,7 +15,16 @@ import { systemClock } from "../kernel/clock.ts";
 import { idSource } from "../kernel/ids.ts";
 import { systemRandom } from "../kernel/random.ts";
 import { DEFAULT_ENVIRONMENT } from "../kernel/tenant.ts";
-import type { AddCommand, Terminal } from "./cli.ts";
+import { type AddCommand, CommandFailed, type Terminal } from "./cli.ts";
+import {
+  addConnectionOptions,
+  addOutputOptions,
+  type ConnectionOptions,
+  connected,
+  type OutputOptions,
+} from "./connection.ts";
+import { durationMs } from "./moments.ts";
+import { count, listed, momentOf, numberOf, type Row, refused, shown, tableOf, WHOLE, wordOf } from "./table.ts";
 
 /** The part of the store that commands may use beside a server, as compose.ts opens it. */
 export interface AdminStore {
@@ -18,30 +34,82 @@ export interface AdminStore {
 
 export type OpenAdminStore = (config: Config) => Promise<AdminStore>;
 
-interface CreateOptions {
-  readonly organisation: string;
-  readonly environment: string;
+interface CreateOptions extends ConnectionOptions {
+  readonly organisation?: string;
+  readonly environment?: string;
   readonly role: Role;
+  readonly description?: string;
+  readonly expires?: number;
+}
+
+interface ListOptions extends OutputOptions {
+  readonly limit: number;
 }
 
 export function keysCommand(openStore: OpenAdminStore): AddCommand {
   return (program, terminal) => {
     const keys = program.command("keys").description("the keys that callers of the API carry");
-    keys
+    const create = keys
       .command("create")
-      .description("make a key; the first one of an organisation makes the organisation")
-      .requiredOption("--organisation <name>", "whom the key speaks for")
-      .option("--environment <name>", "which of its environments", DEFAULT_ENVIRONMENT)
+      .description("make a key of the calling key's environment; it is shown once")
       .addOption(new Option("--role <role>", "what the key may do").choices(ROLES).makeOptionMandatory())
-      .action((options: CreateOptions) => createKey(options, openStore, terminal));
+      .option("--description <text>", "what it is for")
+      .option("--expires <duration>", "how long it counts (12h, 90d); without it, until it is revoked", lasting)
+      .option("--organisation <name>", "straight into the store: whom the key speaks for, who may be new")
+      .option("--environment <name>", `which of its environments (with --organisation: ${DEFAULT_ENVIRONMENT})`);
+    addConnectionOptions(create).action((options: CreateOptions) => createKey(options, openStore, terminal));
+    addListCommand(keys, terminal);
+    const revoke = keys
+      .command("revoke")
+      .description("take keys away: they count no more within a second")
+      .argument("<id...>", "the keys' ids (key_…)");
+    addConnectionOptions(revoke).action((ids: readonly string[], options: ConnectionOptions) =>
+      revokeKeys(ids, options, terminal),
+    );
   };
 }
 
-async function createKey(options: CreateOptions, openStore: OpenAdminStore, terminal: Terminal): Promise<void> {
-  const { organisation, environment, role } = options;
+function addListCommand(keys: Command, terminal: Terminal): void {
+  const list = keys.command("list").description("show the environment's keys, newest first; never their text");
+  addOutputOptions(list)
+    .option("--limit <n>", "no more than so many", count, 50)
+    .action((options: ListOptions) => listKeys(options, terminal));
+}
+
+function lasting(text: string): number {
+  const ms = durationMs(text);
+  if (ms === undefined) throw new InvalidArgumentError("It must be a length of time: 30m, 12h, 90d.");
+  return ms;
+}
+
+function createKey(options: CreateOptions, openStore: OpenAdminStore, terminal: Terminal): Promise<void> {
+  const { organisation } = options;
+  return organisation === undefined
+    ? createOverApi(options, terminal)
+    : createInStore({ ...options, organisation }, openStore, terminal);
+}
+
+async function createOverApi(options: CreateOptions, terminal: Terminal): Promise<void> {
+  const { role, environment = "", description = "", expires } = options;
+  const expiresAt = expires === undefined ? {} : { expiresAt: timestampFromMs(systemClock.now() + expires) };
+  const draft = { role: numberOf<WireRole>(WireRole, role), environment, description, ...expiresAt };
+  const { key, secret } = await withAccess(options, terminal, (access) => access.createKey({ key: draft }));
+  terminal.err(`${key?.id}: ${role} in ${key?.environment}. It is shown this once:\n`);
+  terminal.out(`${secret}\n`);
+}
+
+async function createInStore(
+  options: CreateOptions & { readonly organisation: string },
+  openStore: OpenAdminStore,
+  terminal: Terminal,
+): Promise<void> {
+  const { organisation, environment = DEFAULT_ENVIRONMENT, role, description, expires } = options;
   const clock = systemClock;
   const material = { clock, ids: idSource(clock, systemRandom), random: systemRandom };
-  const { record, text } = makeKey({ organisation, environment }, role, material);
+  const { record, text } = makeKey({ organisation, environment }, role, material, {
+    ...(description !== undefined && { description }),
+    ...(expires !== undefined && { expiresAtMs: clock.now() + expires }),
+  });
   const store = await openStore(terminal.settings());
   try {
     await store.access.insertKey(record);
@@ -51,4 +119,43 @@ async function createKey(options: CreateOptions, openStore: OpenAdminStore, term
   terminal.err(`${record.id}: ${role} in ${organisation}/${environment}. It is shown this once:\n`);
   // The key alone, so that a script can take it.
   terminal.out(`${text}\n`);
+}
+
+async function listKeys(options: ListOptions, terminal: Terminal): Promise<void> {
+  const keys = await withAccess(options, terminal, (access) =>
+    listed(options.limit, async (page) => {
+      const { keys: items, nextPageToken } = await access.listKeys(page);
+      return { items, nextPageToken };
+    }),
+  );
+  if (options.json === true) for (const key of keys) terminal.out(`${toJsonString(KeySchema, key, WHOLE)}\n`);
+  else if (keys.length === 0) terminal.err("no keys\n");
+  else terminal.out(tableOf(["ID", "ROLE", "CREATED", "LAST USED", "ENDS", "FOR"], keys.map(rowOf)));
+}
+
+function rowOf({ id, role, createdAt, lastUsedAt, expiresAt, revokedAt, description }: Key): Row {
+  const ends = revokedAt === undefined ? momentOf(expiresAt) : `revoked ${momentOf(revokedAt)}`;
+  return [id, wordOf(WireRole, role), momentOf(createdAt), momentOf(lastUsedAt), ends, shown(description)];
+}
+
+async function revokeKeys(ids: readonly string[], options: ConnectionOptions, terminal: Terminal): Promise<void> {
+  await withAccess(options, terminal, async (access) => {
+    for (const id of ids) {
+      await access.revokeKey({ id });
+      terminal.err(`${id}: revoked\n`);
+    }
+  });
+}
+
+/** What the server refuses is said in its words. */
+export async function withAccess<T>(
+  options: ConnectionOptions,
+  terminal: Terminal,
+  use: (access: Client<typeof AccessService>) => Promise<T>,
+): Promise<T> {
+  return connected(options, terminal, (transport) =>
+    use(createClient(AccessService, transport)).catch((reason: unknown) => {
+      throw reason instanceof CommandFailed ? reason : refused(reason);
+    }),
+  );
 }

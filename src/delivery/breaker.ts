@@ -197,6 +197,13 @@ export function openFor(openings: number, retryAfterMs: number, random: Random):
   return Math.max(waitMs, Math.min(retryAfterMs, openMaxMs));
 }
 
+/** When the probe may go. A time that no pause reaches was written by a clock that has been set back since: now. */
+export function probeTimeMs({ probeAtMs = 0 }: Pick<EndpointRecord, "probeAtMs">, nowMs: number): number {
+  const { openMaxMs, jitter, probeLeaseMs } = BREAKER;
+  const latestMs = nowMs + Math.max(openMaxMs * (1 + jitter), probeLeaseMs);
+  return probeAtMs > latestMs ? nowMs : probeAtMs;
+}
+
 /** One worker takes the probe of an open breaker: this record, where nobody writes before it. */
 export function probing(record: EndpointRecord, nowMs: number): EndpointRecord {
   const { probeLeaseMs } = BREAKER;

@@ -116,6 +116,11 @@ export interface DeliveryStore extends ChainStore {
    * then by due time, within each subscription; each subscription gets a share, so that one cannot starve the others.
    */
   claim(request: ClaimRequest): Promise<ClaimResult>;
+  /**
+   * The wall clock was set back by so much: what is due later than now, or leased until then, is due, or leased, as
+   * much earlier, but not before now. The number moved.
+   */
+  turnBack(request: { readonly nowMs: number; readonly byMs: number }): Promise<number>;
   /** Every subscription that has waiting or held deliveries. */
   openSubscriptions(): Promise<readonly OpenSubscription[]>;
   /** Moves up to `limit` deliveries, the oldest first; the number moved. Raises their fence. */

@@ -8,7 +8,7 @@ import type { Outcome } from "../domain/outcome.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import { sleep, waitAtMost } from "../kernel/clock.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
-import { BREAKER, joined, judge, openFor, probeReleased, probing, tallyOf } from "./breaker.ts";
+import { BREAKER, joined, judge, openFor, probeReleased, probeTimeMs, probing, tallyOf } from "./breaker.ts";
 import { type EndpointHealthDeps, type Entry, HealthWriter, isBusy, newEntry } from "./endpoint-health-writer.ts";
 
 /**
@@ -167,7 +167,7 @@ export class EndpointHealth {
       this.#setClosed(entry);
       return "yes";
     }
-    if ((record.probeAtMs ?? 0) <= clock.now()) {
+    if (probeTimeMs(record, clock.now()) <= clock.now()) {
       const next = probing(record, clock.now());
       const [written] = await store.write([next]);
       if (written === true) {
@@ -266,9 +266,9 @@ export class EndpointHealth {
     this.#see(entry, record);
   }
 
-  #see(entry: Entry, { breaker, probeAtMs }: EndpointRecord): void {
-    if (breaker === "closed") this.#setClosed(entry);
-    else this.#setOpen(entry, probeAtMs ?? 0);
+  #see(entry: Entry, record: EndpointRecord): void {
+    if (record.breaker === "closed") this.#setClosed(entry);
+    else this.#setOpen(entry, probeTimeMs(record, this.#deps.clock.now()));
   }
 
   #setOpen(entry: Entry, probeAtMs: number): void {

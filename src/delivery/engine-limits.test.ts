@@ -110,11 +110,13 @@ describe("partitions and stops", () => {
   });
 });
 
-test("memory has a bound: with as many deliveries as may be, the engine is full", async () => {
+test("memory has a bound: with as many deliveries as may be nothing is planned, and with so much read ahead it is full", async () => {
   const { engine, store, sender, take } = engineSetup();
   sender.reply = () => undefined;
   for (let at = 0; at < 64; at++) store.put(sampleSubscription({ id: `sub_${at}` }));
-  await take(...Array.from({ length: LIMITS.pendingDeliveries / 64 - 1 }, (_, at) => sampleEvent(`evt_${at}`)));
+  await take(...Array.from({ length: LIMITS.pendingDeliveries / 64 }, (_, at) => sampleEvent(`evt_${at}`)));
+  expect(engine.state.pending).toBe(LIMITS.pendingDeliveries);
+  await take(...Array.from({ length: LIMITS.readAheadEvents - 1 }, (_, at) => sampleEvent(`evt_ahead_${at}`)));
   expect(engine.isFull()).toBe(false);
   await take(sampleEvent("evt_last"));
   expect(engine.state.pending).toBe(LIMITS.pendingDeliveries);
@@ -238,5 +240,23 @@ describe("many endpoints that hang", () => {
     expect(row(good, "sub_1")?.status).toBe("delivered");
     expect(row(bad, "sub_1")).toMatchObject({ status: "waiting", attemptCount: 2 });
     expect(row(bad, "sub_1")?.attempts[1]).toMatchObject({ errorCode: "format.failed" });
+  });
+});
+
+describe("a wall clock that is set back", () => {
+  test("keeps no retry waiting for as long as it was ahead", async () => {
+    const setup = engineSetup();
+    const { clock, engine, sender, store, take, pass } = setup;
+    store.put(sampleSubscription({ policy: { ...sampleSubscription().policy, retryScheduleMs: [2_000, 2_000] } }));
+    engine.start();
+    sender.reply = () => answer(400);
+    clock.step(3_600_000);
+    await take(sampleEvent("e1"));
+    await pass(500);
+    expect(sender.requests).toHaveLength(1);
+    clock.step(-3_600_000);
+    await pass(5_000);
+    expect(sender.requests.length).toBeGreaterThanOrEqual(2);
+    await engine.stop(0);
   });
 });

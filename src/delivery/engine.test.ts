@@ -55,6 +55,7 @@ describe("from the log", () => {
     sender.reply = (request) => (request.url.endsWith("hangs") ? undefined : answer(200));
     const events = Array.from({ length: 500 }, (_, at) => sampleEvent(`evt_${at}`, { passId: `pass-${at}` }));
     await take(...events);
+    await pass(300);
     expect(sender.sentTo("sub_well")).toBe(500);
     expect(sender.sentTo("sub_hangs")).toBe(64);
     await pass(2_000);

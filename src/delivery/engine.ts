@@ -10,7 +10,6 @@
  */
 import type { EndpointKey } from "../domain/endpoint.ts";
 import { type Clock, waitAtMost } from "../kernel/clock.ts";
-import { LIMITS } from "../kernel/limits.ts";
 import type { Load } from "../kernel/load.ts";
 import type { Match } from "../matching/subscription-index.ts";
 import { ANY_OPEN, Chains } from "./chains.ts";
@@ -26,10 +25,11 @@ import { Lanes, SPILL_AFTER_MS } from "./lanes.ts";
 import { OperationalEvents } from "./operational-events.ts";
 import { Outcomes } from "./outcomes.ts";
 import { Planner } from "./plan.ts";
-import { PLAN_BATCH, PlanQueue } from "./plan-queue.ts";
+import { PlanQueue } from "./plan-queue.ts";
 import { RatedLanes } from "./rate-lanes.ts";
 import { Recorder } from "./recorder.ts";
 import { RetryScheduler } from "./retry-scheduler.ts";
+import { Room } from "./room.ts";
 import { Sweeper } from "./sweeper.ts";
 import { type TurnDeps, Turns } from "./turn.ts";
 import { isFromLog, sameAssignment, type Work, type WorkAssignment } from "./work.ts";
@@ -121,9 +121,11 @@ export class Engine {
     const onPaced = (lane: Lane) => this.#rated.serve(lane);
     this.#lanes = new Lanes({ clock, mayStart, run, onLeft: (lane) => this.#onLeft(lane), onPaced });
     const place = (work: Work, match: Match, openFrom: number) => this.#place(work, match, openFrom);
+    const room = new Room({ lanes: this.#lanes, chains, inHand, recorder });
     this.#plans = new PlanQueue({
       planner: new Planner({ index, store, recorder, inHand, chains, clock, place }),
-      hasRoom: () => this.#lanes.count + this.#chains.waiting < LIMITS.pendingDeliveries,
+      hasRoom: () => room.isOpen,
+      roomOf: (organisation) => room.of(organisation),
       onBatch: () => this.#onRoom(),
       stopping: this.#stopping.signal,
       clock,
@@ -151,20 +153,14 @@ export class Engine {
     this.#tick();
   }
 
-  /** Takes events in the order of the log. Returns at once. */
+  /** Takes events in the order of the log. They are planned in it by organisation, and the organisations in turn. Returns at once. */
   take(arrivals: readonly Arrival[]): void {
     this.#plans.push(arrivals);
   }
 
-  /** True while it has as much as it may hold. */
+  /** True while it has as much as may be read ahead of the plans, or the store doesn't take more. */
   isFull(): boolean {
-    this.#saidFull =
-      this.#plans.size >= PLAN_BATCH ||
-      this.#lanes.count + this.#chains.waiting >= LIMITS.pendingDeliveries ||
-      this.#inHand.eventBytes >= LIMITS.pendingEventBytes ||
-      this.#inHand.slowEventBytes >= LIMITS.slowEventBytes ||
-      !this.#recorder.takesMore ||
-      this.#lanes.hasFullLane;
+    this.#saidFull = this.#plans.isFull || !this.#recorder.takesMore;
     return this.#saidFull;
   }
 

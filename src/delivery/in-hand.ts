@@ -66,6 +66,8 @@ export class InHand {
   readonly events = new Map<string, PendingEvent>();
   /** Deliveries from the log whose rows are not durable, by id. */
   readonly works = new Map<string, Work>();
+  /** Of those that `eventBytes` counts, by organisation. */
+  readonly #worksOf = new Map<string, number>();
   #bytes = 0;
   #slowBytes = 0;
   #emptied: PromiseWithResolvers<void> | undefined;
@@ -102,17 +104,32 @@ export class InHand {
     this.#emptied = undefined;
   }
 
+  /** Deliveries of this organisation in memory, until they are durable, less slow requests. */
+  worksOf(organisation: string): number {
+    return this.#worksOf.get(organisation) ?? 0;
+  }
+
   grip(work: Work): void {
     this.#bytes += work.event.stored.value.length;
+    this.#count(work, 1);
   }
 
   noteSlow(work: Work): void {
     this.#slowBytes += work.event.stored.value.length;
+    this.#count(work, -1);
   }
 
   letGo(work: Work): void {
     this.#bytes -= work.event.stored.value.length;
     if (work.isSlow === true) this.#slowBytes -= work.event.stored.value.length;
+    else this.#count(work, -1);
+  }
+
+  #count({ event }: Work, by: 1 | -1): void {
+    const { organisation } = event.stored.tenant;
+    const count = this.worksOf(organisation) + by;
+    if (count === 0) this.#worksOf.delete(organisation);
+    else this.#worksOf.set(organisation, count);
   }
 }
 

@@ -26,7 +26,7 @@ export const SPILL_AFTER_MS = 1_000;
 interface Patience {
   /** How long work may wait in memory. */
   readonly waitMs: number;
-  /** How long the log may wait for a lane whose queue is full. */
+  /** How long its organisation's events may wait for a lane whose queue is full. */
   readonly fullMs: number;
   /** How long nothing is thought of a lane that has just begun. */
   readonly graceMs: number;
@@ -116,12 +116,13 @@ export class Lanes {
     }
   }
 
-  /** A full lane that gets on quickly: better to read on a little later than to send its work through the store. */
-  get hasFullLane(): boolean {
+  /** A full lane that gets on quickly: better to plan the next of its organisation a little later than to send its work through the store. */
+  hasFullLaneOf(organisation: string): boolean {
     if (this.#full.size === 0) return false;
     const { fullMs, graceMs } = this.#patience;
     const nowMs = this.#deps.clock.monotonic();
-    for (const lane of this.#full) if (lane.expectedWaitMs(nowMs, graceMs) <= fullMs) return true;
+    for (const lane of this.#full)
+      if (lane.organisation === organisation && lane.expectedWaitMs(nowMs, graceMs) <= fullMs) return true;
     return false;
   }
 

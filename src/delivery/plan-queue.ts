@@ -1,14 +1,21 @@
-/** Events between the log and their plan: planned in their order, one batch at a time, as long as there is room. */
+/**
+ * Events between the log and their plan: one batch at a time, as long as there is room. Of one organisation they are
+ * planned in the order of the log, and the organisations in turn (arrivals.ts).
+ */
 import { type Clock, sleep } from "../kernel/clock.ts";
+import { LIMITS } from "../kernel/limits.ts";
 import type { Log } from "../kernel/log.ts";
+import { Arrivals, type RoomOf } from "./arrivals.ts";
 import type { Arrival } from "./in-hand.ts";
 import type { Planner } from "./plan.ts";
 import { sameAssignment, type WorkAssignment } from "./work.ts";
 
 export interface PlanQueueDeps {
-  readonly planner: Planner;
-  /** False while memory holds as many deliveries as it may. */
+  readonly planner: Pick<Planner, "plan">;
+  /** False while nothing may be planned, whoever's it is. */
   readonly hasRoom: () => boolean;
+  /** Asked while there is room at all. */
+  readonly roomOf: RoomOf;
   /** Called after each batch, planned or not. */
   readonly onBatch: () => void;
   readonly clock: Clock;
@@ -17,13 +24,16 @@ export interface PlanQueueDeps {
 }
 
 /** Events planned together: so many that the look-ups are cheap, so few that memory stays bounded. */
-export const PLAN_BATCH = 64;
+const PLAN_BATCH = 64;
 const RETRY_MS = 1_000;
 
 export class PlanQueue {
   readonly #deps: PlanQueueDeps;
-  #arrivals: Arrival[] = [];
-  #planning: Promise<void> | undefined;
+  readonly #arrivals = new Arrivals();
+  /** What is being planned, less what was dropped meanwhile. */
+  #batch: readonly Arrival[] = [];
+  #planning = Promise.resolve();
+  #isPlanning = false;
   #failing = false;
   /** Set while planning waits for room. */
   #goOn: (() => void) | undefined;
@@ -33,8 +43,9 @@ export class PlanQueue {
     deps.stopping.addEventListener("abort", () => this.#resume(), { once: true });
   }
 
-  get size(): number {
-    return this.#arrivals.length;
+  /** True while it has as much as may be read ahead of the plans. */
+  get isFull(): boolean {
+    return this.#arrivals.size >= LIMITS.readAheadEvents || this.#arrivals.bytes >= LIMITS.readAheadBytes;
   }
 
   /** True from a plan that the store didn't answer until one that it did. */
@@ -43,20 +54,20 @@ export class PlanQueue {
   }
 
   push(arrivals: readonly Arrival[]): void {
-    this.#arrivals.push(...arrivals);
-    this.#planning ??= this.#run().finally(() => {
-      this.#planning = undefined;
-    });
+    this.#arrivals.push(arrivals);
+    if (this.#isPlanning) this.noteRoom();
+    else this.#planning = this.#run();
   }
 
   drop(assignments: readonly WorkAssignment[]): void {
     const isLost = ({ assignment }: Arrival) => assignments.some((gone) => sameAssignment(gone, assignment));
-    this.#arrivals = this.#arrivals.filter((arrival) => !isLost(arrival));
+    this.#arrivals.drop(isLost);
+    this.#batch = this.#batch.filter((arrival) => !isLost(arrival));
   }
 
-  /** There may be room again. */
+  /** There may be room again, or something that has room. */
   noteRoom(): void {
-    if (this.#goOn !== undefined && this.#deps.hasRoom()) this.#resume();
+    if (this.#goOn !== undefined && this.#mayPlan()) this.#resume();
   }
 
   /** Resolves when no batch is being planned; after `stopping` no other begins. */
@@ -66,26 +77,35 @@ export class PlanQueue {
 
   async #run(): Promise<void> {
     const { planner, clock, log, stopping } = this.#deps;
-    while (this.#arrivals.length > 0 && !stopping.aborted) {
-      if (!this.#deps.hasRoom()) {
+    this.#isPlanning = true;
+    while (this.#arrivals.size > 0 && !stopping.aborted) {
+      if (!this.#mayPlan()) {
         await new Promise<void>((resolve) => {
           this.#goOn = resolve;
         });
         continue;
       }
-      const batch = this.#arrivals.slice(0, PLAN_BATCH);
+      const batch = this.#arrivals.take(PLAN_BATCH, this.#deps.roomOf);
+      this.#batch = batch;
       try {
         await planner.plan(batch);
         this.#failing = false;
-        const planned = new Set(batch);
-        this.#arrivals = this.#arrivals.filter((arrival) => !planned.has(arrival));
       } catch (err) {
         this.#failing = true;
+        this.#arrivals.putBack(this.#batch);
         log.error("delivery.plan_failed", { err, events: batch.length });
         await sleep(clock, RETRY_MS, stopping);
+      } finally {
+        this.#batch = [];
       }
       this.#deps.onBatch();
     }
+    // In the same turn as the look that found nothing left: what comes a moment later begins anew.
+    this.#isPlanning = false;
+  }
+
+  #mayPlan(): boolean {
+    return this.#deps.hasRoom() && this.#arrivals.someHas(this.#deps.roomOf);
   }
 
   #resume(): void {

@@ -18,7 +18,7 @@ import { LEASE_MS } from "./outcomes.ts";
 import type { EventInHand, Work } from "./work.ts";
 
 export interface RetrySchedulerDeps {
-  readonly store: Pick<DeliveryStore, "claim" | "openInChains" | "fold">;
+  readonly store: Pick<DeliveryStore, "claim" | "turnBack" | "openInChains" | "fold">;
   readonly index: SubscriptionIndex;
   readonly lanes: Lanes;
   readonly clock: Clock;
@@ -49,6 +49,10 @@ const MAX_GAP_MS = 500;
 const SLOW_CLAIM_MS = 500;
 /** Of what a claim costs: until the next is back, a gap and a claim go by. */
 const AHEAD_CLAIMS = 3;
+/** Clocks are slewed by less. */
+const SET_BACK_MS = 10_000;
+/** Longer than a group commit waits. */
+const SET_BACK_WAIT_MS = 1_000;
 /** Between two looks at the store when nothing wakes it: another process may have made something due. */
 const POLL_MS = 1_000;
 
@@ -56,6 +60,10 @@ export class RetryScheduler {
   readonly #deps: RetrySchedulerDeps;
   readonly #stopping = new AbortController();
   #woken = false;
+  /** The wall clock less the monotonic one, at the last look. */
+  #aheadMs: number | undefined;
+  /** By how much it was set back, and when that was seen. */
+  #setBack: { readonly byMs: number; readonly seenAtMs: number } | undefined;
   /** What the last claim took. */
   #costMs = 0;
   #wake: (() => void) | undefined;
@@ -111,6 +119,21 @@ export class RetryScheduler {
     });
   }
 
+  /** The wall clock may have been set back: then what was due soon would be due after as long as it was ahead. */
+  async #followClock(): Promise<void> {
+    const { clock, store, log } = this.#deps;
+    const nowMs = clock.monotonic();
+    const aheadMs = clock.now() - nowMs;
+    const byMs = Math.round((this.#aheadMs ?? aheadMs) - aheadMs);
+    this.#aheadMs = aheadMs;
+    if (byMs > SET_BACK_MS) this.#setBack = { byMs: byMs + (this.#setBack?.byMs ?? 0), seenAtMs: nowMs };
+    // What was decided before is on its way to the store.
+    if (this.#setBack === undefined || nowMs - this.#setBack.seenAtMs < SET_BACK_WAIT_MS) return;
+    const deliveries = await store.turnBack({ nowMs: clock.now(), byMs: this.#setBack.byMs });
+    log.warn("delivery.clock_set_back", { byMs: this.#setBack.byMs, deliveries });
+    this.#setBack = undefined;
+  }
+
   async #round(): Promise<{ readonly claimed: boolean; readonly nextDueAtMs?: number }> {
     const { lanes, store, clock, stopped, endpoints } = this.#deps;
     const limit = lanes.freeSlots;
@@ -122,6 +145,7 @@ export class RetryScheduler {
     for (const lane of lanes.all()) slots.set(lane.subscriptionId, lane.freeSlots(nowMs, aheadMs));
     for (const [id, open] of endpoints.openSlots()) slots.set(id, (lanes.find(id)?.queued ?? 0) > 0 ? 0 : open);
     try {
+      await this.#followClock();
       const result = await store.claim({
         nowMs: clock.now(),
         leaseMs: LEASE_MS,

@@ -120,10 +120,20 @@ export const LIMITS = {
   /** Attempts kept of one delivery: the first, and the last ones. */
   attemptsKept: 21,
 
-  /** Deliveries of all lanes in memory before the log is read no further. */
+  /** Events that were read and not planned before the log is read no further: as far as one organisation's backlog is looked behind. */
+  readAheadEvents: 20_000,
+  /** Their bytes. */
+  readAheadBytes: 32 * MIB,
+  /** Deliveries of all lanes in memory before no more events are planned, */
   pendingDeliveries: 1_024,
-  /** Bytes of events in memory before the log is read no further. */
+  /** and the bytes of the events that they hold. */
   pendingEventBytes: 64 * MIB,
+  /** An organisation with fewer deliveries in memory has its events planned though others have used that up, */
+  ownDeliveries: 16,
+  /** up to so many deliveries beyond it over all, */
+  overdraftDeliveries: 1_024,
+  /** and so many bytes. */
+  overdraftEventBytes: 32 * MIB,
   /** Deliveries that wait in memory for one endpoint. */
   laneQueue: 256,
   /** Requests in flight over all endpoints, less those that have taken long. */

@@ -225,6 +225,28 @@ export function deliveryClaimContract(name: string, make: MakeStore): void {
     });
   });
 
+  describe(`${name}: a clock that was set back`, () => {
+    test("makes what waits due as much earlier, and nothing due before now", async () => {
+      const hour = 3_600_000;
+      await put(
+        store,
+        waiting("past", T0 - 5),
+        waiting("soon", T0 + hour - 1),
+        waiting("ahead", T0 + hour + 5_000),
+        leased("lease", T0 + hour + 60_000),
+        finished("done", "failed", "a1"),
+      );
+      expect(await store.deliveries.turnBack({ nowMs: T0, byMs: hour })).toBe(3);
+      const dueAt = async (id: string) => {
+        const found = await store.deliveries.getDelivery(ACME, id);
+        return found?.dueAtMs ?? found?.leaseUntilMs;
+      };
+      const times = ["past", "soon", "ahead", "lease", "done"].map((id) => dueAt(id));
+      expect(await Promise.all(times)).toEqual([T0 - 5, T0, T0 + 5_000, T0 + 60_000, undefined]);
+      expect(await store.deliveries.turnBack({ nowMs: T0 + 61_000, byMs: hour })).toBe(0);
+    });
+  });
+
   describe(`${name}: sweeps`, () => {
     const move = (over: Partial<Parameters<StorePorts["deliveries"]["moveOpen"]>[0]> & { readonly tenant?: Tenant }) =>
       store.deliveries.moveOpen({

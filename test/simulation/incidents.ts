@@ -210,7 +210,8 @@ export class Incidents {
     const { startWorker, workers } = this.#deps;
     const living = workers.filter(({ process, isLeaving }) => process.isRunning && !isLeaving);
     if (living.length === 0) return;
-    const worker = world.pick(living);
+    const busy = living.filter(({ isIdle }) => !isIdle);
+    const worker = world.pick(busy.length > 0 && world.chance(0.7) ? busy : living);
     if (trouble === "kill" || (trouble === "leave" && !worker.isReady)) {
       worker.kill();
       this.#later(2_000, startWorker);

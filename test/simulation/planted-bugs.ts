@@ -86,14 +86,6 @@ const PLANTS: readonly Plant[] = [
     breaks: ["repeat", "order"],
   },
   {
-    name: "lease-by-refused-spill",
-    what: "a spill that met a row is taken for a lease (rule 3)",
-    file: "src/delivery/outcomes.ts",
-    find: 'work.row = result === "applied" ? "leased" : "refused";',
-    replace: 'work.row = "leased";',
-    breaks: ["stale write", "lost", "stuck", "repeat", "unrecorded"],
-  },
-  {
     name: "terminal-overwritten",
     what: "a first outcome that is delivered takes a row that is terminal already (rule 3)",
     file: "src/adapters/sqlite/deliveries.ts",

@@ -28,6 +28,7 @@ import { keyringFrom, makeEncryptionKey } from "../../src/signing/keyring.ts";
 import { signer } from "../../src/signing/signer.ts";
 import { endpointChallenge } from "../../src/subscriptions/endpoint-challenge.ts";
 import { SubscriptionService } from "../../src/subscriptions/subscription-service.ts";
+import type { SubscriptionStore } from "../../src/subscriptions/subscription-store.ts";
 import { embeddedStore } from "./embedded-store.ts";
 import { MemoryDeadLetters } from "./memory-dead-letters.ts";
 import { MemoryEndpoints } from "./memory-endpoints.ts";
@@ -64,7 +65,12 @@ export interface TestApi extends AsyncDisposable {
   stop(graceMs?: number): Promise<void>;
 }
 
-export async function testApi(given: Partial<ApiDeps> = {}): Promise<TestApi> {
+/** What a test gives instead of what lives in memory. */
+interface Given extends Partial<ApiDeps> {
+  readonly subscriptionStore?: SubscriptionStore;
+}
+
+export async function testApi({ subscriptionStore, ...given }: Given = {}): Promise<TestApi> {
   const clock = given.clock ?? systemClock;
   const ids = idSource(clock, systemRandom);
   const keys = new Map<string, KeyRecord | SessionRecord>();
@@ -89,7 +95,7 @@ export async function testApi(given: Partial<ApiDeps> = {}): Promise<TestApi> {
     corsOrigins: [],
     ...access.deps,
     subscriptions: new SubscriptionService({
-      store: new MemorySubscriptions(),
+      store: subscriptionStore ?? new MemorySubscriptions(),
       limits,
       health: new MemoryEndpoints(),
       keyring,

@@ -140,6 +140,20 @@ export class MemoryStore implements DeliveryStore, SubscriptionFeed {
     return { claimed, ...(nextDueAtMs === undefined ? {} : { nextDueAtMs }) };
   }
 
+  async turnBack({ nowMs, byMs }: { readonly nowMs: number; readonly byMs: number }): Promise<number> {
+    let moved = 0;
+    for (const row of this.deliveries.values()) {
+      const earlier = (timeMs: number) => Math.max(nowMs, timeMs - byMs);
+      if (row.dueAtMs !== undefined && row.dueAtMs > nowMs) {
+        this.deliveries.set(row.id, { ...row, dueAtMs: earlier(row.dueAtMs) });
+      } else if (row.leaseUntilMs !== undefined && row.leaseUntilMs > nowMs) {
+        this.deliveries.set(row.id, { ...row, leaseUntilMs: earlier(row.leaseUntilMs) });
+      } else continue;
+      moved += 1;
+    }
+    return moved;
+  }
+
   async openSubscriptions(): Promise<readonly OpenSubscription[]> {
     const open = new Map<string, OpenSubscription>();
     for (const { tenant, subscriptionId, status } of this.deliveries.values()) {

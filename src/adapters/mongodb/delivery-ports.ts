@@ -1,5 +1,5 @@
 /** DeliveryStore and DeliveryLog: the group commit, claims, sweeps, lists and retries over the tables. */
-import type { Filter } from "mongodb";
+import type { Document, Filter } from "mongodb";
 import type { ChainStore } from "../../delivery/chains-store.ts";
 import type {
   DeliveryFilter,
@@ -101,6 +101,13 @@ export class MongoDeliveries implements DeliveryStore, DeliveryLog {
         hasHeld: held?.has(lane) ?? false,
       };
     });
+  };
+
+  readonly turnBack: DeliveryStore["turnBack"] = async ({ nowMs, byMs }) => {
+    const update = (q: Document, u: Document) => this.#wire.update(COLLECTIONS.deliveries, [{ q, u, multi: true }]);
+    // In this order: what the second moves may come to lie where the first would take it from.
+    const due = await update({ workAt: { $gt: nowMs, $lte: nowMs + byMs } }, { $set: { workAt: nowMs } });
+    return due + (await update({ workAt: { $gt: nowMs + byMs } }, { $inc: { workAt: -byMs } }));
   };
 
   readonly moveOpen = async (request: MoveRequest): Promise<number> => {

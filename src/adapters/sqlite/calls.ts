@@ -285,6 +285,7 @@ export interface StoreCalls extends AccessCalls, ChainCalls, EndpointCalls, Repl
   knownEvents(keys: readonly TenantId[]): readonly (KnownEventRow | null)[];
   knownDeliveries(asked: TenantIds): readonly string[];
   claim(request: ClaimRow): ClaimAnswer;
+  turnBack(request: { readonly nowMs: number; readonly byMs: number }): number;
   openSubscriptions(none: null): readonly OpenRow[];
   moveOpen(request: MoveRow): number;
   getEvent(key: TenantId): readonly [event: EventRow, value: Uint8Array] | null;

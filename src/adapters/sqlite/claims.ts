@@ -228,6 +228,13 @@ export class Claims {
     return [...open.values()];
   };
 
+  readonly turnBack: StoreCalls["turnBack"] = ({ nowMs, byMs }) => {
+    const moved = this.#statements
+      .get("UPDATE deliveries SET work_at = max(?, work_at - ?) WHERE status < 2 AND work_at > ?")
+      .run(nowMs, byMs, nowMs);
+    return Number(moved.changes);
+  };
+
   readonly moveOpen: StoreCalls["moveOpen"] = (request) => {
     const { tenant, subscriptionId, from, to, nowMs, limit, unsequenced } = request;
     const number = this.#tenants.find(tenant);

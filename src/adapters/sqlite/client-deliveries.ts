@@ -53,6 +53,9 @@ export function deliveryStore(calls: Calls): Omit<DeliveryStore, keyof ChainStor
       const { nowMs, leaseMs, limit, slots, defaultSlots, stopped } = request;
       return claimOf(await calls.call("claim", { nowMs, leaseMs, limit, slots, defaultSlots, stopped }));
     },
+    turnBack(request) {
+      return calls.call("turnBack", request);
+    },
     async openSubscriptions() {
       const rows = await calls.call("openSubscriptions", null);
       return rows.map(([organisation, environment, subscriptionId, hasWaiting, hasHeld]) => ({
