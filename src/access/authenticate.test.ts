@@ -5,7 +5,7 @@ import { ManualClock } from "../kernel/manual-clock.ts";
 import { seededRandom } from "../kernel/random.ts";
 import type { AccessStore, KeyRecord, SessionRecord } from "./access-store.ts";
 import { type AuthenticatorDeps, authenticator } from "./authenticate.ts";
-import { makeKey } from "./keys.ts";
+import { makeKey, makeSession } from "./keys.ts";
 
 const tenant = { organisation: "acme", environment: "staging" };
 const bootstrap = { text: "0123456789abcdef", organisation: "default" };
@@ -61,6 +61,20 @@ describe("authenticator", () => {
   test("a stored key speaks for its record's tenant and role", async () => {
     const { authenticate, record, text } = setUp();
     expect(await authenticate(`bearer  ${text}`)).toEqual({ tenant, role: "operator", keyId: record.id });
+  });
+
+  test("a portal session speaks for its entity, until its end, and for no role", async () => {
+    const { authenticate, clock, store } = setUp();
+    const random = seededRandom(9);
+    const made = makeSession(tenant, "shop", 60_000, { clock, random, ids: idSource(clock, random) });
+    store.sessions.set(made.record.id, made.record);
+    const principal = { tenant, role: "portal", keyId: made.record.id, entityId: "shop" };
+    expect(await authenticate(`Bearer ${made.text}`)).toEqual(principal);
+    // The same id and secret as a key's text, and in another environment, are another text.
+    expect(await codeOf(authenticate(`Bearer ${made.text.replace("pbs_", "pb_")}`))).toBe("auth.invalid");
+    expect(await codeOf(authenticate(`Bearer ${made.text.replace("staging", "production")}`))).toBe("auth.invalid");
+    clock.advance(60_000);
+    expect(await codeOf(authenticate(`Bearer ${made.text}`))).toBe("auth.invalid");
   });
 
   test.each([undefined, null, ""])("without a header (%j) the key is missing", async (header) => {

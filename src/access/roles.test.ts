@@ -65,7 +65,9 @@ describe("the table of roles", () => {
   test("a portal session gets what is of subscriptions, their events and deliveries; no keys, limits or replays", () => {
     const methods = methodsOf(ours).filter((method) => mayCall("portal", method));
     expect(methods).toEqual(methods.filter((method) => mayCall("subscriber", method)));
-    expect(methods.filter((method) => /AccessService|io\.|Inspector|Replay|Publish|DeadLetter/.test(method))).toEqual([]);
+    expect(methods.filter((method) => /AccessService|io\.|Inspector|Replay|Publish|DeadLetter/.test(method))).toEqual(
+      [],
+    );
     expect(methods).toContain("passbus.v1.SubscriptionService/RotateSecret");
   });
 

@@ -291,17 +291,33 @@ describe("PublishEventStream", () => {
 });
 
 describe("a key that is revoked", () => {
-  it("has its streams ended with UNAUTHENTICATED", async () => {
-    let aheadMs = 0;
-    const clock: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() + aheadMs };
-    const { feed, api } = await setUp({ clock });
-    const key = api.stage.key("viewer");
-    const stream = await begun(clientsOf(api, key).events.tailEvents({}));
-    api.stage.revoke(key);
+  it("has its streams ended with UNAUTHENTICATED within a second, whether anything is told on them or not", async () => {
+    const { feed, api } = await setUp();
+    const key = api.stage.key("operator");
+    const { events, deliveries } = clientsOf(api, key);
+    const quiet = await begun(deliveries.watchDeliveries({}));
+    const told = await begun(events.tailEvents({}));
     feed.store(pass("evt_1"));
-    expect((await nextOf(stream)).event?.event?.id).toBe("evt_1");
-    aheadMs = 31_000;
-    feed.store(pass("evt_2"));
+    expect((await nextOf(told)).event?.event?.id).toBe("evt_1");
+    const beganMs = performance.now();
+    api.stage.revoke(key);
+    for (const stream of [quiet, told]) expect((await errorOf(stream)).code).toBe(Code.Unauthenticated);
+    expect(performance.now() - beganMs).toBeLessThan(1_000);
+    await eventually(5_000, "the reader closed", () => (feed.open === 0 ? true : undefined));
+  });
+
+  it("ends a stream that publishes, too", async () => {
+    const { api } = await setUp();
+    const key = api.stage.key("publisher");
+    const { promise: silence, resolve: end } = Promise.withResolvers<void>();
+    async function* requests() {
+      yield { event: { id: "evt_1", type: PassEventType.CREATED, pass: { id: "p1" } } };
+      await silence;
+    }
+    const stream = clientsOf(api, key).events.publishEventStream(requests())[Symbol.asyncIterator]();
+    expect((await nextOf(stream)).result?.eventId).toBe("evt_1");
+    api.stage.revoke(key);
     expect((await errorOf(stream)).code).toBe(Code.Unauthenticated);
+    end();
   });
 });

@@ -56,7 +56,13 @@ export class Arrivals {
    * or has no room for, of the others.
    */
   take(most: number, roomOf: RoomOf): Arrival[] {
-    const parties = this.#inTurn(most, roomOf).sort((left, right) => left.most - right.most);
+    const parties = this.#inTurn(most, roomOf);
+    for (const { organisation, queue } of parties) {
+      this.#queues.delete(organisation);
+      this.#queues.set(organisation, queue);
+    }
+    // Those with the least first: what they leave of their shares is known when the others' turn comes.
+    parties.sort((left, right) => left.most - right.most);
     const taken: Arrival[] = [];
     parties.forEach(({ organisation, queue, most: mostOfIt }, at) => {
       const share = Math.ceil((most - taken.length) / (parties.length - at));
@@ -64,8 +70,7 @@ export class Arrivals {
         this.#count(arrival, -1);
         taken.push(arrival);
       }
-      this.#queues.delete(organisation);
-      if (queue.length > 0) this.#queues.set(organisation, queue);
+      if (queue.length === 0) this.#queues.delete(organisation);
     });
     return taken;
   }

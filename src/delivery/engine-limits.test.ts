@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { ASSIGNMENT, answer, engineSetup } from "../../test/support/engine.ts";
-import { sampleEvent, sampleSubscription } from "../../test/support/samples.ts";
+import { sampleEvent, sampleSubscription, TENANT } from "../../test/support/samples.ts";
 import { settled } from "../../test/support/settled.ts";
 import { sleep } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import type { Tenant } from "../kernel/tenant.ts";
 
 describe("partitions and stops", () => {
   test("queued work of a lost generation is neither sent nor recorded", async () => {
@@ -121,6 +122,72 @@ test("memory has a bound: with as many deliveries as may be nothing is planned, 
   await take(sampleEvent("evt_last"));
   expect(engine.state.pending).toBe(LIMITS.pendingDeliveries);
   expect(engine.isFull()).toBe(true);
+});
+
+describe("one organisation's backlog", () => {
+  const [busy, quiet] = ["acme", "globex"].map((organisation) => ({ ...TENANT, organisation }));
+  const eventsOf = (tenant: Tenant | undefined, count: number) =>
+    Array.from({ length: count }, (_, at) => sampleEvent(`evt_${at}`, { tenant: tenant ?? TENANT, passId: `p${at}` }));
+
+  test("that fills memory leaves room for what another has read behind it, up to a bound", async () => {
+    const { engine, store, sender, take, pass } = engineSetup();
+    engine.start();
+    sender.reply = (request) => (request.url.includes("busy") ? undefined : answer(200));
+    for (let at = 0; at < 64; at++) store.put(sampleSubscription({ id: `sub_busy_${at}`, tenant: busy ?? TENANT }));
+    store.put(sampleSubscription({ id: "sub_quiet", tenant: quiet ?? TENANT }));
+    await take(...eventsOf(busy, 200));
+    expect(engine.state.pending).toBeGreaterThanOrEqual(LIMITS.pendingDeliveries);
+    await take(...eventsOf(quiet, 1));
+    expect(sender.sentTo("sub_quiet")).toBe(1);
+    // As long as what it has is not durable, no more than its own few.
+    await take(...eventsOf(quiet, 40).slice(1));
+    expect(sender.sentTo("sub_quiet")).toBe(LIMITS.ownDeliveries);
+    await pass(200);
+    expect(sender.sentTo("sub_quiet")).toBe(40);
+  });
+
+  test("behind a lane that is full and gets on keeps nobody else's waiting", async () => {
+    const { engine, store, sender, take, pass } = engineSetup();
+    engine.start();
+    sender.reply = (request) => (request.url.includes("busy") ? undefined : answer(200));
+    store.put(sampleSubscription({ id: "sub_busy", tenant: busy ?? TENANT }));
+    store.put(sampleSubscription({ id: "sub_quiet", tenant: quiet ?? TENANT }));
+    await take(...eventsOf(busy, 3_000), ...eventsOf(quiet, 100));
+    expect(sender.sentTo("sub_quiet")).toBe(100);
+    const { pending } = engine.state;
+    expect(pending).toBeLessThan(LIMITS.laneQueue + 64 + 64);
+    // It is filled up again as it empties, and nothing of it goes through the store.
+    for (let round = 0; round < 100 && sender.sentTo("sub_busy") < 3_000; round++) {
+      for (const resolve of sender.open.splice(0)) resolve(answer(200));
+      await pass(50);
+    }
+    expect(sender.sentTo("sub_busy")).toBe(3_000);
+    expect([...store.deliveries.values()].filter((row) => row.status === "waiting")).toEqual([]);
+  });
+
+  test("of many organisations at once memory takes a bounded part, and all get their turns", async () => {
+    const { engine, store, sender, take, pass } = engineSetup();
+    engine.start();
+    sender.reply = () => undefined;
+    const tenants = Array.from({ length: 200 }, (_, at) => ({ ...TENANT, organisation: `org-${at}` }));
+    for (const [at, tenant] of tenants.entries()) store.put(sampleSubscription({ id: `sub_${at}`, tenant }));
+    for (const tenant of tenants) await take(...eventsOf(tenant, 50));
+    expect(engine.state.pending).toBeGreaterThan(LIMITS.pendingDeliveries);
+    expect(engine.state.pending).toBeLessThan(LIMITS.pendingDeliveries + LIMITS.sharedDeliveries + 64);
+    const reached = new Set<string>();
+    // Each time all that is open is answered; after as many as they have in all, each has had its turn many times.
+    for (let round = 0; round < 12; round++) {
+      for (const resolve of sender.open.splice(0)) resolve(answer(200));
+      await pass(50);
+    }
+    for (const { url } of sender.requests) reached.add(url);
+    expect(reached.size).toBe(200);
+    for (let round = 0; round < 40; round++) {
+      for (const resolve of sender.open.splice(0)) resolve(answer(200));
+      await pass(50);
+    }
+    expect(sender.requests).toHaveLength(200 * 50);
+  });
 });
 
 type Setup = ReturnType<typeof engineSetup>;

@@ -1,5 +1,6 @@
 /** What is in memory and not yet durable: the reason why an offset must wait. */
 import type { StoredEvent } from "../domain/event.ts";
+import { LIMITS } from "../kernel/limits.ts";
 import { tenantKey } from "../kernel/tenant.ts";
 import type { EventInHand, Waiter, Work, WorkAssignment } from "./work.ts";
 
@@ -68,6 +69,7 @@ export class InHand {
   readonly works = new Map<string, Work>();
   /** Of those that `eventBytes` counts, by organisation. */
   readonly #worksOf = new Map<string, number>();
+  #firstWorks = 0;
   #bytes = 0;
   #slowBytes = 0;
   #emptied: PromiseWithResolvers<void> | undefined;
@@ -109,6 +111,11 @@ export class InHand {
     return this.#worksOf.get(organisation) ?? 0;
   }
 
+  /** The same of all organisations, of each no more than `LIMITS.ownDeliveries`. */
+  get firstWorks(): number {
+    return this.#firstWorks;
+  }
+
   grip(work: Work): void {
     this.#bytes += work.event.stored.value.length;
     this.#count(work, 1);
@@ -127,7 +134,9 @@ export class InHand {
 
   #count({ event }: Work, by: 1 | -1): void {
     const { organisation } = event.stored.tenant;
-    const count = this.worksOf(organisation) + by;
+    const before = this.worksOf(organisation);
+    const count = before + by;
+    if (Math.max(before, count) <= LIMITS.ownDeliveries) this.#firstWorks += by;
     if (count === 0) this.#worksOf.delete(organisation);
     else this.#worksOf.set(organisation, count);
   }

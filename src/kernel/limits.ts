@@ -130,10 +130,8 @@ export const LIMITS = {
   pendingEventBytes: 64 * MIB,
   /** An organisation with fewer deliveries in memory has its events planned though others have used that up, */
   ownDeliveries: 16,
-  /** up to so many deliveries beyond it over all, */
-  overdraftDeliveries: 1_024,
-  /** and so many bytes. */
-  overdraftEventBytes: 32 * MIB,
+  /** as long as all have fewer than this, of each no more counted than that. */
+  sharedDeliveries: 512,
   /** Deliveries that wait in memory for one endpoint. */
   laneQueue: 256,
   /** Requests in flight over all endpoints, less those that have taken long. */

@@ -116,9 +116,9 @@ export function accessContract(name: string, make: MakeStore): void {
         expect.arrayContaining([ACME, GLOBEX]),
       );
       const purge = { tenant: ACME, kind: "portalSessions", nowMs: T0, limit: 1 } as const;
-      const first = await store.retention.purge({ ...purge, beforeMs: T0 + 1_000 });
+      const first = await store.retention.purge({ ...purge, beforeMs: T0 + 1_001 });
       expect([first.purged, first.more]).toEqual([1, true]);
-      const rest = await store.retention.purge({ ...purge, beforeMs: T0 + 1_000, limit: 9, ...placeOf(first.at) });
+      const rest = await store.retention.purge({ ...purge, beforeMs: T0 + 1_001, limit: 9, ...placeOf(first.at) });
       expect([rest.purged, rest.more]).toEqual([1, false]);
       const left = await store.access.listSessions(ACME, { size: 9 });
       expect(left.items.map(({ id }) => id)).toEqual(["ses_2"]);

@@ -15,6 +15,8 @@ import { eventually } from "../../support/within.ts";
 const AT_ONCE = { batch: 20, everyMs: 0 };
 /** From the readiness of the one that takes over until all that was accepted before is through (issue 6). */
 const PROMPT_MS = 2_000;
+/** As long for due deliveries of all endpoints, claimed in several rounds; some may become due only then. */
+const CLAIMS_MS = 5_000;
 /** What the proxy adds each way, so that a test can act between a write and the worker's knowledge of it. */
 const HELD_MS = 250;
 const OTHER_ROW_MS = 90_000;
@@ -138,7 +140,8 @@ export async function killedBeforeClaim(bed: FaultBed): Promise<FaultRow> {
   const verdict = await settled(trial);
   const row = verdict.row("kill -9 of a worker within a claim, before the store", next.readyAtMs, accepted);
   expect(row).toMatchObject({ repeated: 0, repeatBound: 0 });
-  expect(row.recoveredMs).toBeLessThan(PROMPT_MS);
+  // What becomes due while there is no worker is claimed batch by batch.
+  expect(row.recoveredMs).toBeLessThan(CLAIMS_MS);
   return row;
 }
 
