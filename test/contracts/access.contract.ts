@@ -1,6 +1,11 @@
 /** KeyStore, SessionStore and AuditStore, beyond finding a key. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AuditFilter, AuditRecord, KeyRecord, SessionRecord } from "../../src/access/access-store.ts";
+import { judge } from "../../src/access/authenticate.ts";
+import { makeKey, makeSession } from "../../src/access/keys.ts";
+import { idSource } from "../../src/kernel/ids.ts";
+import { ManualClock } from "../../src/kernel/manual-clock.ts";
+import { seededRandom } from "../../src/kernel/random.ts";
 import { ACME, ACME_TEST, allPages, GLOBEX, type MakeStore, type StoreUnderTest, T0 } from "./rows.ts";
 
 function key(id: string, over: Partial<KeyRecord> = {}): KeyRecord {
@@ -60,6 +65,24 @@ export function accessContract(name: string, make: MakeStore): void {
       expect(await store.access.revokeKey(ACME, "key_1", T0 + 2)).toBe(true);
       expect(await store.access.revokeKey(ACME, "key_1", T0 + 9)).toBe(true);
       expect(await other.access.findKey("key_1")).toEqual(key("key_1", { revokedAtMs: T0 + 2 }));
+    });
+
+    test("that one process revokes, another takes no more half a second later; portal sessions likewise", async () => {
+      const other = await store.connect();
+      const clock = new ManualClock(T0);
+      const random = seededRandom(5);
+      const material = { clock, random, ids: idSource(clock, random) };
+      const made = [makeKey(ACME, "viewer", material), makeSession(ACME, "shop", 60_000, material)] as const;
+      await store.access.insertKey(made[0].record);
+      await store.access.insertSession(made[1].record);
+      const judged = judge({ store: other.access, clock });
+      const codes = async () =>
+        Promise.all(made.map(async ({ text }) => (await judged(`Bearer ${text}`)).refused?.code ?? "in"));
+      expect(await codes()).toEqual(["in", "in"]);
+      await store.access.revokeKey(ACME, made[0].record.id, clock.now());
+      await store.access.revokeSession(ACME, made[1].record.id, clock.now());
+      clock.advance(500);
+      expect(await codes()).toEqual(["auth.invalid", "auth.invalid"]);
     });
 
     test("know when they were last used, whichever use is noted last", async () => {

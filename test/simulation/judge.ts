@@ -175,7 +175,8 @@ export class Judge {
       this.#accepted.findIndex(({ event }) => deliveryId(event, subscriptionId) === wanted);
     const [from, to] = [placeOf(id), placeOf(foldedInto ?? "")];
     const older = this.#accepted[from];
-    if (older === undefined || to === -1) {
+    const newer = this.#accepted[to];
+    if (older === undefined || newer === undefined) {
       this.#world.violated("given up", `${id} was cancelled by nobody`);
       return;
     }
@@ -187,7 +188,8 @@ export class Judge {
     const isOrdered = customer?.now.policy.ordering === "perPass";
     const isOver = isOrdered && between.some(({ event }) => event.type !== PassEventType.UPDATED);
     const isWrong = to < from || isOver;
-    if (isWrong && this.#isPlain(older) && !this.#strayed.has(older.event.passId)) {
+    // The place of one that came twice is that of the record by which its delivery was made.
+    if (isWrong && this.#isPlain(older) && this.#isPlain(newer) && !this.#strayed.has(older.event.passId)) {
       const list = between.map(({ event }) => event.id).join(", ");
       this.#world.violated("folded", `${id} was folded into ${foldedInto} over ${list}`);
     }

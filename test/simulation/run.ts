@@ -27,13 +27,15 @@ export interface RunOptions {
 }
 
 const PROGRESS_EVERY_MS = 10_000;
+/** A database keeps each history's prepared statements until it is closed. */
+const HISTORIES_A_DATABASE = 50;
 /** Histories in which every sort of trouble must have come up. */
 const ENOUGH = 1_000;
 
 export async function runHistories({ firstSeed, histories, limitMs, onProgress }: RunOptions): Promise<Summary> {
   const beganMs = performance.now();
   const counts = new Map<string, number>();
-  const database = emptyDatabase();
+  let database = emptyDatabase();
   let virtualMs = 0;
   let toldMs = 0;
   for (let done = 0; ; done++) {
@@ -42,6 +44,10 @@ export async function runHistories({ firstSeed, histories, limitMs, onProgress }
     if (elapsedMs - toldMs > PROGRESS_EVERY_MS) {
       toldMs = elapsedMs;
       onProgress?.(done, elapsedMs);
+    }
+    if (done % HISTORIES_A_DATABASE === HISTORIES_A_DATABASE - 1) {
+      database.close();
+      database = emptyDatabase();
     }
     const result = await runHistory(firstSeed + done, undefined, database);
     virtualMs += result.virtualMs;
