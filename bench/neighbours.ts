@@ -1,7 +1,8 @@
 /**
  * `npm run bench:neighbours`: what an endpoint that never answers costs nine healthy ones beside it (issue 6, "Must
  * show" 3). Two whole passbus processes, one with nine endpoints and one with the hanging one beside them, take turns:
- * first at 180 deliveries a second, then with bursts of 1,000 events. The ratios are of neighbouring windows.
+ * first at 180 deliveries a second, then with bursts of 1,000 events. The ratios are of neighbouring windows. Exit 2:
+ * a goal is missed.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -161,22 +162,29 @@ function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-function report(title: string, all: readonly Pair[]): readonly string[] {
+interface Report {
+  readonly lines: readonly string[];
+  readonly isMet: boolean;
+}
+
+function report(title: string, all: readonly Pair[]): Report {
   const ratio = (figure: (figures: Figures) => number) =>
     median(all.map(({ alone, beside }) => figure(beside) / figure(alone)));
   const of = (side: keyof Pair, figure: (figures: Figures) => number) => median(all.map((pair) => figure(pair[side])));
   const rate = ratio(({ perSecond }) => perSecond);
   const p99 = ratio(({ p99Ms }) => p99Ms);
-  const verdict = rate >= 0.9 && p99 <= 1.1 ? "met" : "MISSED";
-  return [
+  const isMet = rate >= 0.9 && p99 <= 1.1;
+  const verdict = isMet ? "met" : "MISSED";
+  const lines = [
     `${title}, ${all.length} pairs:`,
     `  alone  ${of("alone", (it) => it.perSecond).toFixed(0)}/s, p50 ${of("alone", (it) => it.p50Ms).toFixed(1)}, p99 ${of("alone", (it) => it.p99Ms).toFixed(1)} ms`,
     `  beside ${of("beside", (it) => it.perSecond).toFixed(0)}/s, p50 ${of("beside", (it) => it.p50Ms).toFixed(1)}, p99 ${of("beside", (it) => it.p99Ms).toFixed(1)} ms`,
     `  medians of the pairs' ratios: throughput ${rate.toFixed(2)}, p99 ${p99.toFixed(2)}; goal: within 10 % ${verdict}`,
   ];
+  return { lines, isMet };
 }
 
-async function main(): Promise<void> {
+async function main(): Promise<number> {
   const { values } = parseArgs({ options: { pairs: { type: "string" }, seconds: { type: "string" } } });
   const count = Number(values.pairs ?? 9);
   const seconds = Number(values.seconds ?? 15);
@@ -197,17 +205,17 @@ async function main(): Promise<void> {
     const steady = await pairs(count, paced(seconds), alone, beside, sink);
     say(`bursts of ${BURST_EVENTS} events`);
     const bursts = await pairs(count, burst, alone, beside, sink);
-    console.log(
-      [
-        `nine healthy endpoints, alone and beside one that never answers`,
-        ...report(`${DELIVERIES_PER_SECOND} deliveries a second offered, windows of ${seconds} s`, steady),
-        ...report(`bursts of ${BURST_EVENTS} events`, bursts),
-      ].join("\n"),
-    );
+    const reports = [
+      report(`${DELIVERIES_PER_SECOND} deliveries a second offered, windows of ${seconds} s`, steady),
+      report(`bursts of ${BURST_EVENTS} events`, bursts),
+    ];
+    const lines = reports.flatMap((one) => one.lines);
+    console.log(["nine healthy endpoints, alone and beside one that never answers", ...lines].join("\n"));
+    return reports.every(({ isMet }) => isMet) ? 0 : 2;
   } finally {
     for (const one of [alone, beside]) await one.close();
     await sink.stop();
   }
 }
 
-await main();
+process.exitCode = await main();
