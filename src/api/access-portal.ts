@@ -73,17 +73,10 @@ function subscriptionRules(add: Add): void {
   const byId = ({ id }: { readonly id: string }, own: Own) => own.subscription(id);
   add(method.createSubscription, ({ subscription }, own) => drafted(subscription, own));
   add(method.getSubscription, byId);
-  add(
-    method.listSubscriptions,
-    (request, own) => {
-      own.entity(request.entityId, "entity_id");
-      request.entityId = own.entityId;
-    },
-    (response, entityId) => {
-      response.subscriptions = response.subscriptions.filter((each) => each.entityId === entityId);
-      return true;
-    },
-  );
+  add(method.listSubscriptions, (request, own) => {
+    own.entity(request.entityId, "entity_id");
+    request.entityId = own.entityId;
+  });
   add(method.updateSubscription, ({ subscription }, own) =>
     own.subscription(subscription?.id ?? "", "subscription.id"),
   );

@@ -170,7 +170,7 @@ describe("TestSubscription", () => {
   });
 });
 
-// "To preview webhook activity without implementing your own endpoint" (seed 001).
+// "To preview webhook activity without implementing your own endpoint" (seed 001), "inspect the payloads" (seed 003).
 describe("PreviewPayload", () => {
   it("shows what a test send of the same would send, signed", async () => {
     const { id, secret } = await subscribe();

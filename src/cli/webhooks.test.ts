@@ -1,3 +1,4 @@
+/** What a person at a terminal does to debug a subscription (seed 000). */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ADMIN_KEY, type TestApi, testApi } from "../../test/support/api.ts";
 import { httpServer, type TestServer } from "../../test/support/receiver.ts";

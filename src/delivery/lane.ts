@@ -1,4 +1,5 @@
 import { LIMITS } from "../kernel/limits.ts";
+import { ClassQueue } from "./class-queue.ts";
 import type { Pace } from "./rate-pace.ts";
 import type { Work } from "./work.ts";
 
@@ -52,8 +53,7 @@ export class Lane {
   #claims = 0;
   /** When a request last took long and got no answer, with none answered since. */
   #unansweredAtMs: number | undefined;
-  #queue: Work[] = [];
-  #head = 0;
+  readonly #queue = new ClassQueue();
   /** What finished in the current window, and in the one before it. */
   #finished = 0;
   #finishedBefore = 0;
@@ -68,7 +68,7 @@ export class Lane {
   }
 
   get queued(): number {
-    return this.#queue.length - this.#head;
+    return this.#queue.length;
   }
 
   get inFlight(): number {
@@ -156,16 +156,17 @@ export class Lane {
   }
 
   /**
-   * How long the last of the queue will wait, at the rate at which work has been finishing. 0 of a lane that has been at
+   * How long live work that joins now will wait, at the rate at which work has been finishing. 0 of a lane that has been at
    * work for less than `graceMs`: nothing is known of it yet.
    */
   expectedWaitMs(nowMs: number, graceMs = WINDOW_MS): number {
-    if (this.queued === 0 || nowMs - this.#busySinceMs < graceMs) return 0;
-    return this.queued / this.#ratePerMs(nowMs);
+    const ahead = this.#queue.live;
+    if (ahead === 0 || nowMs - this.#busySinceMs < graceMs) return 0;
+    return ahead / this.#ratePerMs(nowMs);
   }
 
   get oldestQueued(): Work | undefined {
-    return this.#queue[this.#head];
+    return this.#queue.oldest;
   }
 
   inFlightWorks(): IterableIterator<Work> {
@@ -201,13 +202,9 @@ export class Lane {
 
   /** Takes the next of the queue into flight. */
   start(nowMs: number): Work | undefined {
-    const work = this.#queue[this.#head];
-    if (work === undefined || this.pace?.take(nowMs) === false) return undefined;
-    this.#head++;
-    if (this.#head > 256 && this.#head * 2 > this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#head);
-      this.#head = 0;
-    }
+    if (this.queued === 0 || this.pace?.take(nowMs) === false) return undefined;
+    const work = this.#queue.shift();
+    if (work === undefined) return undefined;
     work.startedAtMs = nowMs;
     this.#inFlight.add(work);
     return work;
@@ -230,13 +227,8 @@ export class Lane {
 
   /** Takes out of the queue what `which` says. */
   takeQueued(which: (work: Work) => boolean): Work[] {
-    const waiting = this.#queue.slice(this.#head);
-    const taken = waiting.filter(which);
-    if (taken.length > 0) {
-      this.#queue = waiting.filter((work) => !which(work));
-      this.#head = 0;
-      for (const work of taken) if (work.claim !== undefined) this.#claims--;
-    }
+    const taken = this.#queue.take(which);
+    for (const work of taken) if (work.claim !== undefined) this.#claims--;
     return taken;
   }
 

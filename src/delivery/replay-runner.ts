@@ -93,9 +93,10 @@ export class ReplayRunner {
   }
 
   async #wait(ms: number): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
     const woken = new AbortController();
     this.#wake = () => woken.abort();
-    await sleep(this.#deps.clock, ms, AbortSignal.any([woken.signal, this.#stopping.signal]));
+    await sleep(this.#deps.clock, ms, woken.signal);
     this.#wake = undefined;
   }
 

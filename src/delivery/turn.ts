@@ -6,8 +6,8 @@ import type { Log } from "../kernel/log.ts";
 import type { Random } from "../kernel/random.ts";
 import type { Tenant } from "../kernel/tenant.ts";
 import type { SubscriptionIndex } from "../matching/subscription-index.ts";
-import { type AttemptDeps, attempt } from "./attempt.ts";
-import { decide } from "./classify.ts";
+import { type AttemptDeps, type AttemptResult, attempt } from "./attempt.ts";
+import { type Decision, decide } from "./classify.ts";
 import type { NextState } from "./delivery-store.ts";
 import type { Admission, EndpointHealth } from "./endpoint-health.ts";
 import type { Stopped } from "./kill-switch.ts";
@@ -16,9 +16,18 @@ import type { Outcomes } from "./outcomes.ts";
 import { asReplay, replayMarks } from "./replay.ts";
 import { isFromLog, type Work, type WorkAssignment } from "./work.ts";
 
-/** Turns a subscription off: on the receiver's word, or for want of one. Resolves to undefined where there is none any more. */
+/** Turns a subscription off: on the receiver's word, or for want of one. */
 export interface EndpointSwitch {
-  disable(tenant: Tenant, subscriptionId: string, reason: "gone" | "failing"): Promise<unknown>;
+  /**
+   * `urlKey` is that of the endpoint which gave the reason: a subscription that has another by now stays as it is. The
+   * subscription as it then is; undefined where there is none any more.
+   */
+  disable(
+    tenant: Tenant,
+    subscriptionId: string,
+    reason: "gone" | "failing",
+    urlKey: string,
+  ): Promise<Pick<Subscription, "state"> | undefined>;
 }
 
 export interface TurnDeps extends AttemptDeps {
@@ -125,14 +134,16 @@ export class Turns {
   async #attempt(work: Work, subscription: Subscription, admission: Admission): Promise<boolean> {
     const result = await attempt(this.#deps, work.event, subscription, work.id, replayMarks(work.replayId));
     const nowMs = this.#deps.clock.now();
-    this.#ends.endpoints.note(subscription, result.outcome, admission);
+    // What a URL did that has been replaced meanwhile says nothing of the one in its place.
+    const isOld = isReplaced(subscription, this.#deps.index.find(subscription.tenant, subscription.id));
+    this.#ends.endpoints.note(subscription, isOld ? { kind: "cancelled" } : result.outcome, admission);
     if (result.outcome.kind === "cancelled") {
       this.#ends.putBack(work);
       return true;
     }
     const decided = decide(result.outcome, subscription.policy, work.runAttempts + 1, nowMs, this.#deps.random);
-    const { gone } = decided;
-    const next = work.replayId === undefined ? decided.next : asReplay(decided.next);
+    const concluded = decided.next.status === "failed" ? await this.#fail(work, subscription, result, decided) : decided.next;
+    const next = work.replayId === undefined ? concluded : asReplay(concluded);
     this.#deps.log.debug("delivery.attempted", {
       deliveryId: work.id,
       subscriptionId: work.subscriptionId,
@@ -140,33 +151,60 @@ export class Turns {
       next: next.status,
       durationMs: result.attempt.durationMs,
     });
-    if (next.status === "failed") await this.#tell(work, subscription, result.attempt, gone);
     this.#ends.outcomes.finish(work, { attempt: result.attempt, next });
-    if (gone) await this.#disable(subscription);
     return result.outcome.kind !== "unreachable";
   }
 
-  /** Before the failure is durable, or a crash between would lose it. */
-  async #tell(work: Work, subscription: Subscription, attempt: Attempt, gone: boolean): Promise<void> {
-    const { stored } = work.event;
-    // What passbus says of itself gives rise to nothing more.
-    if (stored.operationalType !== undefined) return;
-    const { id, createdAtMs, claim, runAttempts } = work;
-    const run = claim?.run ?? 1;
-    const failed = { id, eventId: stored.id, run, createdAtMs, runAttempts: runAttempts + 1, attempt };
-    await Promise.all([
-      this.#ends.operational.deliveryFailed(subscription, failed),
-      gone ? this.#ends.operational.disabledAsGone(subscription) : undefined,
-    ]);
-  }
-
-  async #disable(subscription: Subscription): Promise<void> {
+  /**
+   * What follows from a failure, which may be made durable once this has: told that it is to be disabled, disabled, told
+   * that the delivery failed. Whatever of it does not succeed, the delivery waits with the attempt that was made, and all
+   * of it happens again. The same where the URL was replaced meanwhile: the new one has not refused anything.
+   */
+  async #fail(
+    work: Work,
+    subscription: Subscription,
+    { attempt }: AttemptResult,
+    { next, gone }: Decision,
+  ): Promise<NextState> {
+    const { clock, log } = this.#deps;
     try {
-      await this.#deps.endpointSwitch.disable(subscription.tenant, subscription.id, "gone");
-      this.#deps.log.warn("subscription.disabled", { subscriptionId: subscription.id, reason: "gone" });
+      if (await this.#isReplacedByNow(subscription, gone)) {
+        return { status: "waiting", dueAtMs: clock.now(), workClass: "retry" };
+      }
+      // What passbus says of itself gives rise to nothing more.
+      const isTold = work.event.stored.operationalType === undefined;
+      if (gone) {
+        if (isTold) await this.#ends.operational.disabledAsGone(subscription);
+        await this.#disable(subscription);
+      }
+      if (isTold) await this.#tellFailed(work, subscription, attempt);
+      return next;
     } catch (err) {
-      // The next 410 tries again.
-      this.#deps.log.error("subscription.disable_failed", { err, subscriptionId: subscription.id });
+      log.error("delivery.failure_unfinished", { err, deliveryId: work.id, subscriptionId: subscription.id });
+      return { status: "waiting", dueAtMs: clock.now() + RUN_FAILED_WAIT_MS, workClass: "retry" };
     }
   }
+
+  /** A 410 has so much in its train that the store is asked. */
+  async #isReplacedByNow(subscription: Subscription, gone: boolean): Promise<boolean> {
+    const { index } = this.#deps;
+    const { tenant, id } = subscription;
+    return isReplaced(subscription, (gone ? await index.refresh([tenant]) : index).find(tenant, id));
+  }
+
+  async #tellFailed(work: Work, subscription: Subscription, attempt: Attempt): Promise<void> {
+    const { id, createdAtMs, claim, runAttempts, event } = work;
+    const run = claim?.run ?? 1;
+    const failed = { id, eventId: event.stored.id, run, createdAtMs, runAttempts: runAttempts + 1, attempt };
+    await this.#ends.operational.deliveryFailed(subscription, failed);
+  }
+
+  async #disable({ tenant, id, urlKey }: Subscription): Promise<void> {
+    const now = await this.#deps.endpointSwitch.disable(tenant, id, "gone", urlKey);
+    if (now?.state === "disabled") this.#deps.log.warn("subscription.disabled", { subscriptionId: id, reason: "gone" });
+  }
+}
+
+function isReplaced(tried: Subscription, now: Subscription | undefined): boolean {
+  return now !== undefined && now.urlKey !== tried.urlKey;
 }

@@ -36,6 +36,12 @@ function jsonOf(message: PassEvent): Uint8Array {
   return Buffer.from(toJsonString(PassEventSchema, message));
 }
 
+/** A list of small numbers: two bytes each in JSON, eleven in protobuf. */
+function jsonOfContent(numbers: string): Uint8Array {
+  const content = `{"a":[${numbers.slice(0, -1)}]}`;
+  return Buffer.from(`{"type":"PASS_EVENT_TYPE_CREATED","pass":{"id":"p1"},"details":{"content":${content}}}`);
+}
+
 function decoded(result: Decoded) {
   if (result.kind !== "event") throw new Error(`dead: ${result.letter.reason} ${result.letter.message}`);
   return result.event;
@@ -162,6 +168,7 @@ describe("a record that is dead", () => {
       "tenant.forbidden: the CloudEvent's source",
     ],
     ["too large a value", new Uint8Array(LIMITS.eventBytes + 1), {}, "limit.event_bytes"],
+    ["an event that is too large as protobuf", jsonOfContent("1,".repeat(60_000)), JSON_TYPE, "limit.event_bytes"],
     [
       "another tenant in header and value",
       bytesOf({ ...event(), organisationId: "a" }),

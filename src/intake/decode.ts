@@ -60,7 +60,17 @@ export function recordDecoder(tenants: TenantRule, options: DecoderOptions = {})
       const message = violations.map(({ field, description }) => `${field}: ${description}`).join("; ");
       return refuse("event.invalid", message, tenant);
     }
-    return { kind: "event", event: complete(record, event, tenant) };
+    const completed = complete(record, event, tenant);
+    // JSON can say in few bytes what is many as protobuf.
+    const { length } = completed.stored.value;
+    if (length > LIMITS.eventBytes) {
+      return refuse(
+        "limit.event_bytes",
+        `the event has ${length} bytes as protobuf, more than ${LIMITS.eventBytes}`,
+        tenant,
+      );
+    }
+    return { kind: "event", event: completed };
   };
 }
 

@@ -83,6 +83,8 @@ describe("validateEvent", () => {
     ],
     ["details.content", { details: { content: { a: [{ b: Number.POSITIVE_INFINITY }] } } }],
     ["details.content", { details: { content: nested(LIMITS.contentDepth + 1) } }],
+    ["details.content", { details: { content: { a: ["fine", "\ud800"] } } }],
+    ["details.content", { details: { content: { a: { "\udc00": 1 } } } }],
     ["token_gate.registrations[1].deleted_at", { tokenGate: { registrations: [{}, { deletedAt: { nanos: -1 } }] } }],
     ["scan.scanned_at", { scan: { scannedAt: { nanos: -1 } } }],
     ["membership_event", { protocolEvent: { case: "membershipEvent", value: 9 as never } }],

@@ -192,6 +192,10 @@ function checkContent(value: unknown, path: string, depth: number, wrong: FieldV
     wrong.push({ field: path, description: "must hold finite numbers only" });
     return false;
   }
+  if (typeof value === "string" && !value.isWellFormed()) {
+    wrong.push({ field: path, description: "must hold Unicode text without lone surrogates" });
+    return false;
+  }
   if (typeof value !== "object" || value === null) return true;
   if (depth > LIMITS.contentDepth) {
     wrong.push({
@@ -200,8 +204,8 @@ function checkContent(value: unknown, path: string, depth: number, wrong: FieldV
     });
     return false;
   }
-  for (const item of Object.values(value)) {
-    if (!checkContent(item, path, depth + 1, wrong)) return false;
+  for (const [key, item] of Object.entries(value)) {
+    if (!checkContent(key, path, depth, wrong) || !checkContent(item, path, depth + 1, wrong)) return false;
   }
   return true;
 }

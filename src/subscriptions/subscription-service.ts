@@ -218,15 +218,19 @@ export class SubscriptionService {
   }
 
   /**
-   * Disabled by passbus: the endpoint answered 410, or failed for days. One that is disabled already stays as it is;
-   * undefined where there is none any more.
+   * Disabled by passbus: the endpoint with this `urlKey` answered 410, or failed for days. One that is disabled already, or
+   * has got another endpoint since, stays as it is; undefined where there is none any more.
    */
-  async disable(tenant: Tenant, id: string, reason: "gone" | "failing"): Promise<Subscription | undefined> {
+  async disable(
+    tenant: Tenant,
+    id: string,
+    reason: "gone" | "failing",
+    urlKey: string,
+  ): Promise<Subscription | undefined> {
     try {
-      return await this.#write(tenant, id, async (current) => ({
-        ...current,
-        ...standingDisabledByUs(current, reason),
-      }));
+      return await this.#write(tenant, id, async (current) =>
+        current.urlKey === urlKey ? { ...current, ...standingDisabledByUs(current, reason) } : current,
+      );
     } catch (error) {
       if (error instanceof CodedError && error.code === "resource.not_found") return undefined;
       throw error;

@@ -99,6 +99,7 @@ describe("an outbound proxy", () => {
   });
 });
 
+// "If you need to whitelist our IP addresses" (seed 003).
 describe("an egress address", () => {
   it("is where connections leave from", async () => {
     const seen: (string | undefined)[] = [];

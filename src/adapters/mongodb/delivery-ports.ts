@@ -36,6 +36,9 @@ import type { EventTable } from "./events.ts";
 import { page, span } from "./pages.ts";
 import type { Wire } from "./wire.ts";
 
+/** Asked of the server: any number of a chain's rows may stand before those that are wanted. */
+const IN_NO_CHAIN = { $or: [{ sequence: { $exists: false } }, { run: { $gt: 1 } }] };
+
 export class MongoDeliveries implements DeliveryStore, DeliveryLog {
   readonly #wire: Wire;
   readonly #events: EventTable;
@@ -113,13 +116,11 @@ export class MongoDeliveries implements DeliveryStore, DeliveryLog {
   readonly moveOpen = async (request: MoveRequest): Promise<number> => {
     const { tenant, subscriptionId, from, to, nowMs, limit, unsequenced } = request;
     const status = STATUSES.indexOf(from);
-    const found = await this.#wire.find<DeliveryDocument>(
+    const oldest = await this.#wire.find<DeliveryDocument>(
       COLLECTIONS.deliveries,
-      { status, lane: idIn(tenant, subscriptionId) },
-      { sort: { createdAt: 1, _id: 1 }, limit, batchSize: limit, projection: { _id: 1, sequence: 1, run: 1 } },
+      { status, lane: idIn(tenant, subscriptionId), ...(unsequenced === true ? IN_NO_CHAIN : {}) },
+      { sort: { createdAt: 1, _id: 1 }, limit, batchSize: limit, projection: { _id: 1 } },
     );
-    const oldest =
-      unsequenced === true ? found.filter(({ sequence, run }) => sequence === undefined || run > 1) : found;
     if (oldest.length === 0) return 0;
     const $set = {
       status: STATUSES.indexOf(to),
@@ -188,7 +189,7 @@ function eventIdIn({ delivery }: DeliveryWrite & { readonly kind: "first" }): st
 
 /** Due now, as live work; what was terminal starts its next run. */
 function dueAgain(row: DeliveryDocument, nowMs: number): DeliveryDocument {
-  const { finishedAt: _finished, replay: _replay, ...kept } = row;
+  const { finishedAt: _finished, replay: _replay, foldedInto: _folded, ...kept } = row;
   const due = { ...kept, status: WAITING, class: WORK_CLASSES.indexOf("live"), workAt: nowMs };
   return row.status < FIRST_TERMINAL ? due : { ...due, run: row.run + 1, fence: row.fence + 1, runAttempts: 0 };
 }

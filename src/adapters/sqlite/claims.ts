@@ -242,11 +242,10 @@ export class Claims {
     const moved = this.#statements
       .get(
         `UPDATE deliveries SET status = ?, work_at = ?, finished_at = ?, fence = fence + 1 WHERE rowid IN (
-           SELECT rowid FROM (
-             SELECT rowid, sequence, run FROM deliveries INDEXED BY deliveries_unsent
-             WHERE status <> 3 AND tenant = ? AND subscription_id = ? AND status = ?
-             ORDER BY created_at, rowid LIMIT ?)
-           ${unsequenced ? "WHERE sequence IS NULL OR run > 1" : ""})`,
+           SELECT rowid FROM deliveries INDEXED BY ${unsequenced ? "deliveries_unchained" : "deliveries_unsent"}
+           WHERE status <> 3 AND tenant = ? AND subscription_id = ? AND status = ?
+             ${unsequenced ? "AND status < 3 AND (sequence IS NULL OR run > 1)" : ""}
+           ORDER BY created_at, rowid LIMIT ?)`,
       )
       .run(to, to === WAITING ? nowMs : null, to === CANCELLED ? nowMs : null, number, subscriptionId, from, limit);
     return Number(moved.changes);

@@ -155,7 +155,7 @@ export class DeliveryTable {
       this.#statements
         .get(
           `UPDATE deliveries SET status = ?, work_class = ?, work_at = ?, finished_at = NULL, run = run + ?,
-             fence = fence + ?, run_attempts = ?, replay_id = NULL WHERE rowid = ?`,
+             fence = fence + ?, run_attempts = ?, replay_id = NULL, folded_into = NULL WHERE rowid = ?`,
         )
         .run(WAITING, WORK_CLASSES.indexOf("live"), nowMs, next, next, next === 1 ? 0 : known.runAttempts, known.rowid);
     }

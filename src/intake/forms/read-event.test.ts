@@ -54,6 +54,19 @@ describe("one event in every form is one content", () => {
     expect(stored).toEqual(decoded(published(given)).stored);
   });
 
+  test.each(["", " ", "\n\t\r\n "])("JSON without a content type, behind %j", (blanks) => {
+    const json = toJsonString(PassEventSchema, passAlone());
+    const { event } = decoded({ headers: {}, value: Buffer.from(`${blanks}${json}\n`) });
+    expect(event).toEqual(decoded(published(passAlone())).event);
+  });
+
+  test("protobuf without a content type, although it begins like a line break and a brace", () => {
+    const id = "i".repeat("{".charCodeAt(0));
+    const { value } = published(create(PassEventSchema, { ...passAlone(), id }));
+    expect([...value.subarray(0, 2)]).toEqual([0x0a, 0x7b]);
+    expect(decoded({ headers: {}, value }).event.id).toBe(id);
+  });
+
   test("whatever the event", () => {
     fc.assert(
       fc.property(anyEvent, (any) => {

@@ -24,7 +24,7 @@ export function readValue(content: Content, media: MediaType, hint: TypeHint): P
   }
 }
 
-/** Without a content type a value is JSON if it begins as such, else protobuf. */
+/** Without a content type a value is JSON if it parses as such, else protobuf. */
 function encodingOf(content: Content, { name }: MediaType): "json" | "protobuf" {
   switch (name) {
     case "application/x-protobuf":
@@ -33,15 +33,30 @@ function encodingOf(content: Content, { name }: MediaType): "json" | "protobuf" 
     case "application/json":
       return "json";
     case "":
-      return content.kind === "json" || firstByte(content.bytes) === 0x7b ? "json" : "protobuf";
+      return content.kind === "json" || looksLikeJson(content.bytes) ? "json" : "protobuf";
     default:
       throw unreadable(`content-type ${shown(name)} is not one that passbus reads`);
   }
 }
 
-/** Message indexes never begin with a brace: as a varint that is a negative count. */
-function firstByte(bytes: Uint8Array): number | undefined {
-  return isFramed(bytes) ? readFrame(bytes).rest[0] : bytes[0];
+const BRACE = 0x7b;
+const BLANKS: ReadonlySet<number | undefined> = new Set([0x20, 0x09, 0x0a, 0x0d]);
+
+/**
+ * No protobuf of ours begins with a brace, which is field 15 as a group, nor do message indexes: as a varint it is a
+ * negative count. A blank before it may be a tag, so then the whole must parse.
+ */
+function looksLikeJson(bytes: Uint8Array): boolean {
+  const value = isFramed(bytes) ? readFrame(bytes).rest : bytes;
+  if (value[0] === BRACE) return true;
+  const begin = value.findIndex((byte) => !BLANKS.has(byte));
+  if (begin < 0 || value[begin] !== BRACE) return false;
+  try {
+    parseObject(textOf(value));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function readJson(content: Content, { proto }: MediaType, hint: TypeHint): PassEvent {
