@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ADMIN_KEY, type TestApi, testApi } from "../../test/support/api.ts";
 import { testTerminal } from "../../test/support/terminal.ts";
+import { eventually } from "../../test/support/within.ts";
 import { runCli } from "./cli.ts";
 import { publishCommand } from "./publish.ts";
 
@@ -32,6 +33,13 @@ async function publish(
 
 const eventIds = () => api.stage.records.map((record) => record.headers["event-id"]);
 
+/** A line, and another when it is told. */
+async function* slowly(more: Promise<void>): AsyncIterable<string> {
+  yield line("a");
+  await more;
+  yield line("b");
+}
+
 describe("passbus publish", () => {
   it("publishes a line an event, in order, however the input is cut", async () => {
     const text = `${line("a")}\r\n\n${line("b")}${line("c").trimEnd()}`;
@@ -50,6 +58,17 @@ describe("passbus publish", () => {
     await rm(directory, { recursive: true });
     const { code, err } = await publish([], [file]);
     expect([code, err]).toEqual([1, expect.stringContaining(`can't read ${file}`)]);
+  });
+
+  it("publishes what came from a pipe that is silent then", async () => {
+    const more = Promise.withResolvers<void>();
+    const terminal = { ...testTerminal(KEY), input: slowly(more.promise) };
+    const ended = runCli(["publish", "--url", api.url], [publishCommand()], terminal);
+    await eventually(5_000, "the first line", () => (eventIds().length > 0 ? true : undefined));
+    expect(eventIds()).toEqual(["a"]);
+    more.resolve();
+    expect(await ended).toBe(0);
+    expect(eventIds()).toEqual(["a", "b"]);
   });
 
   it("gives an id to an event that has none", async () => {

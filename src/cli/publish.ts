@@ -6,7 +6,7 @@ import { InvalidArgumentError } from "commander";
 import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { EventService, PublishFailureSchema } from "../../gen/passbus/v1/event_service_pb.js";
 import { type PassEvent, PassEventSchema } from "../../gen/passbus/v1/pass_event_pb.js";
-import { systemClock } from "../kernel/clock.ts";
+import { sleep, systemClock } from "../kernel/clock.ts";
 import { idSource } from "../kernel/ids.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { systemRandom } from "../kernel/random.ts";
@@ -18,7 +18,9 @@ interface PublishOptions extends ConnectionOptions {
 }
 
 /** Leaves room in a request for what JSON says shorter than protobuf does. */
-const BATCH_CHARACTERS = LIMITS.requestBytes / 2;
+const BATCH_BYTES = LIMITS.requestBytes / 2;
+/** A pipe that is silent for so long has nothing more for now. */
+const SILENT_MS = 200;
 
 export function publishCommand(): AddCommand {
   return (program, terminal) => {
@@ -73,23 +75,48 @@ function published({ events }: Progress): string {
   return `published ${events} ${events === 1 ? "event" : "events"}`;
 }
 
-/** Lines that are not empty, as many as go in a request. */
+/** Lines that are not empty, as many as go in a request, or as came before the input was silent for a moment. */
 async function* batches(input: AsyncIterable<string | Uint8Array>, size: number): AsyncIterable<Line[]> {
+  const source = linesOf(input)[Symbol.asyncIterator]();
   let lines: Line[] = [];
-  let characters = 0;
+  let bytes = 0;
   let number = 0;
-  for await (const text of linesOf(input)) {
+  let coming = source.next();
+  for (;;) {
+    const next = lines.length === 0 ? await coming : await soon(coming);
+    if (next === undefined || next.done === true) {
+      if (lines.length > 0) yield lines;
+      if (next !== undefined) return;
+      lines = [];
+      bytes = 0;
+      continue;
+    }
+    coming = source.next();
+    // It is awaited later: what fails meanwhile is not unheard.
+    coming.catch(() => {});
     number += 1;
+    const text = next.value;
     if (text.trim() === "") continue;
-    if (lines.length === size || (lines.length > 0 && characters + text.length > BATCH_CHARACTERS)) {
+    const length = Buffer.byteLength(text);
+    if (lines.length === size || (lines.length > 0 && bytes + length > BATCH_BYTES)) {
       yield lines;
       lines = [];
-      characters = 0;
+      bytes = 0;
     }
     lines.push({ number, text });
-    characters += text.length;
+    bytes += length;
   }
-  if (lines.length > 0) yield lines;
+}
+
+/** What comes within a moment; undefined where nothing does: then what is there need not wait any longer. */
+async function soon<T>(coming: Promise<T>): Promise<T | undefined> {
+  const over = new AbortController();
+  const silent = sleep(systemClock, SILENT_MS, over.signal).then(() => undefined);
+  try {
+    return await Promise.race([coming, silent]);
+  } finally {
+    over.abort();
+  }
 }
 
 /** node:readline does not hand on an error of the file that it reads. */

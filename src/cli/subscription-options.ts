@@ -68,7 +68,7 @@ export function addSettingOptions(command: Command): Command {
 }
 
 /** Gathers an option that may stand more than once, or have several values. */
-function pair(text: string, before: readonly string[] = []): readonly string[] {
+export function pair(text: string, before: readonly string[] = []): readonly string[] {
   if (text.indexOf("=") < 1) throw new InvalidArgumentError("It must be name=value.");
   return [...before, text];
 }
@@ -174,7 +174,7 @@ function operationalOfAll(words: readonly string[] = []): readonly OperationalEv
   return words.filter((word) => word !== NONE).map(operationalOf);
 }
 
-function mapOf(pairs: readonly string[] = []): Record<string, string> {
+export function mapOf(pairs: readonly string[] = []): Record<string, string> {
   return Object.fromEntries(pairs.map((text) => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)]));
 }
 

@@ -37,7 +37,29 @@ async function made(...args: readonly string[]) {
   return answer.subscription;
 }
 
+describe("passbus subscriptions list", () => {
+  it("is narrowed by each of its options", async () => {
+    const till = await made("--entity", "shop", "--type", "scanned", "--label", "team=x", "--description", "the till");
+    await made("--type", "created", "--endpoint", "https://b.example/");
+    for (const option of [
+      ["--label", "team=x"],
+      ["--type", "scanned"],
+      ["--scope", "entity"],
+      ["--text", "TILL"],
+    ]) {
+      expect((await json(["list", ...option])).map(({ id }) => id)).toEqual([till.id]);
+    }
+  });
+});
+
 describe("passbus subscriptions create", () => {
+  it("makes none where the endpoint does not answer the challenge", async () => {
+    const endpoint = ["--endpoint", "http://127.0.0.1:2/"];
+    const { code, err } = await subscriptions(["create", ...endpoint, "--verify"]);
+    expect([code, err]).toEqual([1, expect.stringContaining("challenge")]);
+    expect(await json(["list"])).toEqual([]);
+  });
+
   it("says each setting, and shows the secret this once", async () => {
     const settings = ["--entity", "shop", "--type", "created", "scanned", "--description", "the till", "--label"];
     const more = ["env=a=b", "team=x", "--header", "x-a=1", "--max-in-flight", "3", "--while-disabled", "hold"];

@@ -19,6 +19,7 @@ import {
 import {
   CreateSubscriptionResponseSchema,
   RotateSecretResponseSchema,
+  Scope,
   SubscriptionService,
 } from "../../gen/passbus/v1/subscription_service_pb.js";
 import { passProtocolName } from "../domain/pass-protocol.ts";
@@ -31,7 +32,7 @@ import {
   type OutputOptions,
 } from "./connection.ts";
 import { operationalWord } from "./event-kinds.ts";
-import { addSettingOptions, readSettings, type SettingOptions } from "./subscription-options.ts";
+import { addSettingOptions, mapOf, pair, readSettings, type SettingOptions } from "./subscription-options.ts";
 import {
   count,
   cut,
@@ -54,10 +55,14 @@ interface ListOptions extends OutputOptions {
   readonly state?: string;
   readonly format?: string;
   readonly health?: string;
+  readonly label?: readonly string[];
+  readonly type?: string;
+  readonly scope?: string;
+  readonly text?: string;
   readonly limit: number;
 }
 
-type CreateOptions = OutputOptions & SettingOptions & { readonly entity?: string };
+type CreateOptions = OutputOptions & SettingOptions & { readonly entity?: string; readonly verify?: true };
 type UpdateOptions = OutputOptions & SettingOptions;
 type RotateOptions = OutputOptions & { readonly overlap?: number };
 
@@ -74,7 +79,13 @@ export function subscriptionsCommand(): AddCommand {
       .addOption(new Option("--format <format>", "only of this format").choices(wordsOf(Format)))
       .addOption(
         new Option("--health <condition>", "only those whose endpoint is so").choices(wordsOf(EndpointCondition)),
-      );
+      )
+      .option("--label <name=value...>", "only those that have each of these", pair)
+      .addOption(new Option("--type <type>", "only those that get events of this type").choices(wordsOf(PassEventType)))
+      .addOption(
+        new Option("--scope <scope>", "only those of the organisation, or of entities").choices(wordsOf(Scope)),
+      )
+      .option("--text <text>", "only those with this in the id, entity, URL, description or labels");
     addOutputOptions(list)
       .option("--limit <n>", "no more than so many", count, 50)
       .action((options: ListOptions) => listSubscriptions(options, terminal));
@@ -84,7 +95,8 @@ export function subscriptionsCommand(): AddCommand {
     const create = group
       .command("create")
       .description("register an endpoint, and show its signing secret, this once")
-      .option("--entity <id>", "only this entity's events; left out: the whole organisation's");
+      .option("--entity <id>", "only this entity's events; left out: the whole organisation's")
+      .option("--verify", "make it only if the endpoint answers a challenge");
     addOutputOptions(addSettingOptions(create)).action((options: CreateOptions) =>
       createSubscription(options, terminal),
     );
@@ -139,6 +151,10 @@ async function listSubscriptions(options: ListOptions, terminal: Terminal): Prom
     state: numberOf(State, options.state),
     format: numberOf(Format, options.format),
     health: numberOf(EndpointCondition, options.health),
+    labels: mapOf(options.label),
+    eventType: numberOf(PassEventType, options.type),
+    scope: numberOf(Scope, options.scope),
+    text: options.text ?? "",
   };
   const found = await withClient(options, terminal, (subscriptions) =>
     listed(options.limit, async (page) => {
@@ -254,7 +270,9 @@ async function createSubscription(options: CreateOptions, terminal: Terminal): P
   subscription.id = "";
   if (options.entity !== undefined) subscription.entityId = options.entity;
   if (subscription.url === "") throw new CommandFailed("say --endpoint, or --file", { exitCode: EXIT.usage });
-  const answer = await withClient(options, terminal, (client) => client.createSubscription({ subscription }));
+  const answer = await withClient(options, terminal, (client) =>
+    client.createSubscription({ subscription, verifyEndpoint: options.verify === true }),
+  );
   if (options.json === true) terminal.out(`${toJsonString(CreateSubscriptionResponseSchema, answer, WHOLE)}\n`);
   else showSecret(answer, options, terminal);
 }

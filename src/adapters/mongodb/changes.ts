@@ -59,10 +59,16 @@ class DocumentReader<D extends Stored, T> implements ChangeReader<T> {
     ];
     const stream = wire.collection<D>(collection).watch<D>(pipeline, { maxAwaitTimeMS: AWAIT_MS });
     const reader = new DocumentReader<D, T>(wire, collection, stream, of);
-    // A change stream begins with its first read.
-    const first = await reader.#nextId();
-    if (first !== undefined) reader.#early.push(first);
-    return reader;
+    try {
+      // A change stream begins with its first read.
+      const first = await reader.#nextId();
+      if (first !== undefined) reader.#early.push(first);
+      return reader;
+    } catch (error) {
+      // Or each try during a fail-over would leave a cursor behind.
+      await stream.close().catch(() => {});
+      throw error;
+    }
   }
 
   async read(limit: number) {
