@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type TestApi, testApi } from "../../test/support/api.ts";
+import { keySets } from "./key-set.ts";
 import { ed25519KeysFrom, type JsonWebKeySet, jsonWebKeySet } from "../signing/ed25519.ts";
 
 const SEEDS = `new:${Buffer.alloc(32, 1).toString("base64")},old:${Buffer.alloc(32, 2).toString("base64")}`;
@@ -41,6 +42,26 @@ it.each(["?organisation=", "?organisation=a/b", "?environment=..%2f", "?organisa
     expect((await get(query)).status).toBe(400);
   },
 );
+
+it("derives a tenant's keys once, for the thousand asked for last", () => {
+  const derived: string[] = [];
+  const of = (tenant: typeof bootstrap) => {
+    derived.push(tenant.environment);
+    return keysOf(tenant);
+  };
+  const ask = keySets({ of, tenant: bootstrap });
+  const environment = (name: string) => ask(new URLSearchParams({ environment: name }));
+  const first = environment("first");
+  expect(first).toEqual(jsonWebKeySet(keysOf({ ...bootstrap, environment: "first" })));
+  environment("second");
+  expect(environment("first")).toEqual(first);
+  expect(derived).toEqual(["first", "second"]);
+  for (let at = 0; at < 999; at += 1) environment(`e${at}`);
+  derived.length = 0;
+  environment("first");
+  environment("second");
+  expect(derived).toEqual(["second"]);
+});
 
 it("is only read", async () => {
   const posted = await get("", { method: "POST", body: "{}" });

@@ -10,13 +10,31 @@ export interface PublicKeys {
   readonly tenant: Tenant;
 }
 
+/** Tenants whose keys are kept derived: anybody may ask, as often as he likes, and each costs a key pair a seed. */
+const KEPT = 1_000;
+
 /**
- * `?organisation=…&environment=…`; what is left out is the bootstrap tenant's. Undefined where a name is none. Keys are
+ * Answers by the query: `?organisation=…&environment=…`; what is left out is the bootstrap tenant's. Undefined where a name is none. Keys are
  * derived for whoever is named, so the answer doesn't tell who is a customer.
  */
-export function keySetFor(keys: PublicKeys, query: URLSearchParams): JsonWebKeySet | undefined {
-  const organisation = query.get("organisation") ?? keys.tenant.organisation;
-  const environment = query.get("environment") ?? keys.tenant.environment;
-  if (!isTenantName(organisation) || !isTenantName(environment)) return undefined;
-  return jsonWebKeySet(keys.of({ organisation, environment }));
+export function keySets({ of, tenant }: PublicKeys): (query: URLSearchParams) => JsonWebKeySet | undefined {
+  const kept = new Map<string, JsonWebKeySet>();
+  return (query) => {
+    const organisation = query.get("organisation") ?? tenant.organisation;
+    const environment = query.get("environment") ?? tenant.environment;
+    if (!isTenantName(organisation) || !isTenantName(environment)) return undefined;
+    // Neither name holds a slash.
+    const name = `${organisation}/${environment}`;
+    const found = kept.get(name) ?? jsonWebKeySet(of({ organisation, environment }));
+    // A Map keeps the order of insertion: moved to its end, the first is the one asked for longest ago.
+    kept.delete(name);
+    kept.set(name, found);
+    if (kept.size > KEPT) {
+      for (const oldest of kept.keys()) {
+        kept.delete(oldest);
+        break;
+      }
+    }
+    return found;
+  };
 }

@@ -1,5 +1,6 @@
 /** What is on the port besides RPCs: the probes of load balancers and Kubernetes, and the public keys of signatures. */
-import { KEY_SET_PATH, keySetFor, type PublicKeys } from "./key-set.ts";
+import { KEY_SET_PATH, keySets, type PublicKeys } from "./key-set.ts";
+import type { JsonWebKeySet } from "../signing/ed25519.ts";
 import type { HttpRequest, HttpResponse } from "./port.ts";
 import type { ReadReadiness } from "./readiness.ts";
 
@@ -30,7 +31,10 @@ export function probes(
       },
     ],
   ]);
-  if (keys !== undefined) pages.set(KEY_SET_PATH, (query) => keySetPage(keys, query));
+  if (keys !== undefined) {
+    const keySetFor = keySets(keys);
+    pages.set(KEY_SET_PATH, (query) => keySetPage(keySetFor(query)));
+  }
   return async (request, response) => {
     const [path = "", query = ""] = request.url?.split("?", 2) ?? [];
     const read = pages.get(path);
@@ -44,8 +48,7 @@ export function probes(
 }
 
 /** RFC 7517 §8.5.2. Kept by receivers for as long as a rotation has to wait at least. */
-function keySetPage(keys: PublicKeys, query: URLSearchParams): Page {
-  const body = keySetFor(keys, query);
+function keySetPage(body: JsonWebKeySet | undefined): Page {
   if (body === undefined) return { status: 400, body: { error: "organisation and environment must be names of such" } };
   return { status: 200, body, type: "application/jwk-set+json", cacheControl: "public, max-age=300" };
 }

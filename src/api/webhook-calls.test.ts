@@ -87,6 +87,8 @@ describe("TestSubscription", () => {
       responseExcerpt: "taken",
       responseHeaders: { "x-receiver": "r1" },
     });
+    expect(answer.response).toMatchObject({ statusCode: 200, headers: { "x-receiver": "r1" }, truncated: false });
+    expect(Buffer.from(answer.response?.body ?? []).toString()).toBe("taken");
     const { connect, firstByte, total, tls } = answer.timings ?? {};
     if (connect === undefined || firstByte === undefined || total === undefined) throw new Error("a phase is missing");
     expect(durationMs(connect) + durationMs(firstByte)).toBeLessThanOrEqual(durationMs(total));
@@ -102,6 +104,13 @@ describe("TestSubscription", () => {
     expect(received).toHaveLength(1);
     expect(answer.attempt).toMatchObject({ statusCode: 410, errorCode: "http.gone" });
     expect((await client().getSubscription({ id })).subscription).toEqual(subscription);
+  });
+
+  it("answers a response's first bytes, and says that there were more", async () => {
+    const { id } = await subscribe();
+    react = () => ({ status: 200, text: "é".repeat(3_000) });
+    const { response } = await client().testSubscription({ id });
+    expect([response?.body.length, response?.truncated]).toEqual([4_096, true]);
   });
 
   it("has a webhook-id of its own each time", async () => {

@@ -13,7 +13,7 @@ import type { DeliveryLog } from "../delivery/delivery-store.ts";
 import type { SwitchStore } from "../delivery/kill-switch.ts";
 import { previewOf } from "../delivery/preview.ts";
 import type { RequestPhases } from "../delivery/sender.ts";
-import { sendTest, type TestSendDeps } from "../delivery/test-send.ts";
+import { sendTest, type TestSend, type TestSendDeps } from "../delivery/test-send.ts";
 import { decodeStored } from "../domain/decoded-event.ts";
 import type { DecodedEvent } from "../domain/event.ts";
 import type { Subscription } from "../domain/subscription.ts";
@@ -49,11 +49,12 @@ export function webhookCalls(deps: WebhookCallsDeps): Pick<ServiceImpl<typeof Su
       const { kind, field } = askedKind(eventType, operationalEventType);
       const event = sampleFor(subscription, kind, field, ids.next("evt"), clock.now());
       await refuseWhileStopped(switches, subscription.tenant.organisation);
-      const { attempt, request, phases } = await slots.run(() => sendTest(webhooks, event, subscription));
+      const { attempt, request, phases, response } = await slots.run(() => sendTest(webhooks, event, subscription));
       return {
         attempt: attemptMessage(attempt),
         ...(request !== undefined && { request: { ...request, headers: shownHeaders(request.headers) } }),
         ...(phases !== undefined && { timings: timingsOf(phases) }),
+        ...(response !== undefined && { response: responseMessage(response) }),
       };
     },
 
@@ -73,6 +74,10 @@ export function webhookCalls(deps: WebhookCallsDeps): Pick<ServiceImpl<typeof Su
       };
     },
   };
+}
+
+function responseMessage({ status, headers, excerpt, isCut }: NonNullable<TestSend["response"]>) {
+  return { statusCode: status, headers, body: excerpt, truncated: isCut === true };
 }
 
 async function previewedEvent(

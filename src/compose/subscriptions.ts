@@ -14,7 +14,7 @@ export function subscriptionRules(config: Config, keys: SigningKeys, stores: Sto
     health: stores.endpoints,
     keyring: keys.keyring,
     signsEd25519: keys.signsEd25519,
-    checkEndpoint: async (url) => ({ urlKey: (await check(url)).href }),
+    checkEndpoint: check,
     clock,
     ids,
     random,

@@ -4,7 +4,7 @@ import type { Config } from "../config/config.ts";
 import { Engine, type EngineState } from "../delivery/engine.ts";
 import { KillSwitch, type Stopped } from "../delivery/kill-switch.ts";
 import { ReplayRunner } from "../delivery/replay-runner.ts";
-import { Upkeep } from "../delivery/upkeep.ts";
+import { Upkeep, type UpkeepDeps } from "../delivery/upkeep.ts";
 import { formatOf } from "../formats/registry.ts";
 import { Intake } from "../intake/consume.ts";
 import { recordDecoder } from "../intake/decode.ts";
@@ -88,7 +88,7 @@ export function makeWorker(config: Config, keyTexts: KeyTexts, ends: WorkerEnds,
     log,
   });
   const replays = replayRunner(stores, index, killSwitch, engine, log);
-  const upkeep = upkeepOf(config, ends, engine, log);
+  const upkeep = upkeepOf(config, ends, engine, { index, stopped: killSwitch }, log);
   const intake = new Intake({
     reader,
     decode: recordDecoder(ends.tenants, { isOwnLog: ends.isOwnLog }),
@@ -123,8 +123,15 @@ export function makeWorker(config: Config, keyTexts: KeyTexts, ends: WorkerEnds,
   };
 }
 
-function upkeepOf(config: Config, { stores, isOwnLog }: WorkerEnds, engine: Engine, log: Log): Upkeep {
+function upkeepOf(
+  config: Config,
+  { stores, isOwnLog }: WorkerEnds,
+  engine: Engine,
+  known: Pick<UpkeepDeps, "index" | "stopped">,
+  log: Log,
+): Upkeep {
   return new Upkeep({
+    ...known,
     store: stores.retention,
     deliveries: stores.deliveries,
     retention: upkeepRetention(config),

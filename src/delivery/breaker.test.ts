@@ -62,7 +62,7 @@ const opening = (byProbe = false, retryAfterMs = 0): Tally => ({
 });
 
 function fold(record: EndpointRecord | undefined, tally: Tally, nowMs = T0): EndpointRecord {
-  return folded(KEY, record, tally, nowMs, random);
+  return folded(KEY, record, tally, nowMs, random, 3_600_000);
 }
 
 describe("health", () => {
@@ -98,6 +98,23 @@ describe("health", () => {
       lastSuccessAtMs: T0,
     });
     expect(fold(third, tallied(WELL))).not.toHaveProperty("failingSinceMs");
+  });
+
+  test("of the time between failures an hour counts, and what goes back counts back", () => {
+    const year = 365 * 24 * 3_600_000;
+    const failedAt = (record: EndpointRecord | undefined, ms: number) =>
+      fold(record, { failures: 1, failedAtMs: T0 + ms, failingSinceMs: T0 + ms });
+    const first = failedAt(undefined, 0);
+    expect(first.failingForMs).toBe(0);
+    const second = failedAt(first, 1_800_000);
+    expect(second.failingForMs).toBe(1_800_000);
+    const ahead = failedAt(second, year);
+    expect(ahead.failingForMs).toBe(5_400_000);
+    expect(failedAt(ahead, year + 1_000).failingForMs).toBe(5_401_000);
+    expect(failedAt(ahead, 1_801_000)).toMatchObject({ failingForMs: 1_800_000, failingSinceMs: T0 });
+    expect(failedAt(first, -year).failingForMs).toBe(0);
+    expect(fold(ahead, tallied(WELL))).not.toHaveProperty("failingForMs");
+    expect(fold(ahead, tallied(WELL, status(400))).failingForMs).toBe(0);
   });
 
   test("two tallies joined say what one of both would", () => {

@@ -116,6 +116,20 @@ export function joined(earlier: Tally | undefined, later: Tally): Tally {
   };
 }
 
+/**
+ * For how long it has been failing by a tally, as far as that is believed. What goes back counts back: of a clock that
+ * jumps there and back, or of two workers whose clocks differ, nothing is left.
+ * @param mostGapMs what the time between two failures counts at most.
+ */
+export function failingFor(stored: EndpointRecord | undefined, tally: Tally, mostGapMs: number): number {
+  const isSame = tally.succeededAtMs === undefined && stored?.failingSinceMs !== undefined;
+  const believedMs = isSame ? (stored.failingForMs ?? 0) : 0;
+  const fromMs = isSame ? stored.lastFailureAtMs : tally.failingSinceMs;
+  if (tally.failedAtMs === undefined || fromMs === undefined) return believedMs;
+  const gapMs = Math.max(-mostGapMs, Math.min(tally.failedAtMs - fromMs, mostGapMs));
+  return Math.max(0, believedMs + gapMs);
+}
+
 /** What the stored row becomes by a tally; `stored` undefined: there is none. */
 export function folded(
   key: EndpointKey,
@@ -123,17 +137,18 @@ export function folded(
   tally: Tally,
   nowMs: number,
   random: Random,
+  mostGapMs: number,
 ): EndpointRecord {
   const { tenant, subscriptionId } = key;
   const before = stored ?? { tenant, subscriptionId, version: 0, ...NEW };
-  const { failingSinceMs: failing, ...rest } = before;
+  const { failingSinceMs: failing, failingForMs: _, ...rest } = before;
   const succeeded = tally.succeededAtMs !== undefined;
   const failingSinceMs = succeeded ? tally.failingSinceMs : (failing ?? tally.failingSinceMs);
   const health: EndpointRecord = {
     ...rest,
     version: before.version + 1,
     consecutiveFailures: (succeeded ? 0 : before.consecutiveFailures) + tally.failures,
-    ...(failingSinceMs === undefined ? {} : { failingSinceMs }),
+    ...(failingSinceMs === undefined ? {} : { failingSinceMs, failingForMs: failingFor(stored, tally, mostGapMs) }),
     ...(tally.succeededAtMs === undefined ? {} : { lastSuccessAtMs: tally.succeededAtMs }),
     ...(tally.failedAtMs === undefined ? {} : { lastFailureAtMs: tally.failedAtMs }),
     ...(tally.error === undefined ? {} : { lastError: tally.error }),

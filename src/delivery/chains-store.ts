@@ -16,6 +16,8 @@ export interface ChainRow {
   readonly eventType: PassEventType;
   readonly status: "waiting" | "attempting" | "held";
   readonly sequence: number;
+  /** It says more than its type: nothing newer of that type says the same. */
+  readonly protocolEvent?: true;
   readonly fence: number;
 }
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { MembershipEventId } from "../../gen/io/integrations_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { answer, engineSetup } from "../../test/support/engine.ts";
 import { sampleEvent, sampleSubscription, TENANT } from "../../test/support/samples.ts";
@@ -9,13 +10,17 @@ import { foldsOf } from "./conflation.ts";
 
 const { UPDATED, SCANNED } = PassEventType;
 
-/** `U2w`: sequence 2, an update that waits; `m`: attempted by us, `a`: by another, `h`: held; `S`: a scan. */
+/**
+ * `U2w`: sequence 2, an update that waits; `m`: attempted by us, `a`: by another, `h`: held; `S`: a scan, `P`: an update
+ * with a membership event.
+ */
 function rowOf(text: string): ChainRow {
   const states = { w: "waiting", m: "attempting", a: "attempting", h: "held" } as const;
   const state = text.at(-1) as keyof typeof states;
   const sequence = Number(text.slice(1, -1));
-  const eventType = text.startsWith("U") ? UPDATED : SCANNED;
-  return { id: text.slice(0, -1), eventType, status: states[state], sequence, fence: 1 };
+  const eventType = text.startsWith("S") ? SCANNED : UPDATED;
+  const row = { id: text.slice(0, -1), eventType, status: states[state], sequence, fence: 1 };
+  return text.startsWith("P") ? { ...row, protocolEvent: true } : row;
 }
 
 function folds(...rows: readonly string[]): readonly string[] {
@@ -36,6 +41,8 @@ describe("foldsOf", () => {
       ["U1m", "U2w", "S3m", "U4m", "U5w"],
       ["U1 into U2, claimed", "U4 into U5, claimed"],
     ],
+    ["one with a membership event ends it too", ["U1m", "U2w", "P3w", "U4w"], ["U1 into U2, claimed"]],
+    ["and is folded into nothing", ["P1m", "P2m", "U3w"], []],
     ["one that another worker attempts ends it", ["U1m", "U2a", "U3w"], []],
     ["a run without anything claimed is left alone", ["U1m", "S2w", "U3w", "U4w"], []],
     ["nothing is open any more", [], []],
@@ -99,6 +106,23 @@ describe("an endpoint that is behind", () => {
     await pass(4_000);
     expect(sent().filter((name) => name !== "u5")).toEqual(["u2", "s1", "u4"]);
     expect(sent()).toContain("u5");
+  });
+
+  test("is told of every membership event that rides on an update", async () => {
+    const { sender, event, take, pass, sent, row } = setup({ ...POLICY, ordering: "perPass" });
+    sender.reply = () => answer(503);
+    const earned = event("earned");
+    earned.event.protocolEvent = {
+      case: "membershipEvent",
+      value: MembershipEventId.MEMBER_EVENT_ENROLLED,
+    };
+    await take(event("u1"), earned, event("u2"), event("u3"));
+    await pass(100);
+    sender.reply = () => answer(200);
+    sender.requests.length = 0;
+    await pass(4_000);
+    expect(sent()).toEqual(["u1", "earned", "u3"]);
+    expect(row(earned, "sub_1")).toMatchObject({ status: "delivered", protocolEvent: true });
   });
 
   test("is told of a pass that changes all the time", async () => {

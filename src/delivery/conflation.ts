@@ -2,7 +2,8 @@
  * Conflation: while an endpoint is behind, its work waits in the store, and there several UPDATED of one pass become the
  * newest one. It happens when one of them is claimed: that one and those that follow it without a break end as
  * cancelled, and the newest of them goes in its place, at once, so that a pass that changes all the time is still told
- * of. An event of another type, or one that is being attempted, ends the run: nothing is passed over.
+ * of. An event of another type, one that carries a membership or coupon event, whatever its type, or one that is being
+ * attempted, ends the run: nothing is passed over.
  *
  * Not when work is spilled: the newer one is no row yet, and what is folded must say what it was folded into.
  */
@@ -62,8 +63,8 @@ interface ClaimedChain {
 function chainsOf(claimed: readonly ClaimedDelivery[], view: SubscriptionView): ReadonlyMap<string, ClaimedChain> {
   const chains = new Map<string, { query: ChainQuery; readonly mine: Map<string, Delivery> }>();
   for (const { delivery } of claimed) {
-    const { tenant, subscriptionId, passId, sequence, run, eventType } = delivery;
-    if (sequence === undefined || run !== 1 || eventType !== PassEventType.UPDATED) continue;
+    const { tenant, subscriptionId, passId, sequence, run } = delivery;
+    if (sequence === undefined || run !== 1 || !isPlainUpdate(delivery)) continue;
     const subscription = view.find(tenant, subscriptionId);
     if (subscription?.state !== "enabled" || !subscription.policy.conflate) continue;
     const key = `${tenantKey(tenant)}/${subscriptionId}/${passId}`;
@@ -76,6 +77,9 @@ function chainsOf(claimed: readonly ClaimedDelivery[], view: SubscriptionView): 
   return chains;
 }
 
+const isPlainUpdate = ({ eventType, protocolEvent }: Pick<ChainRow, "eventType" | "protocolEvent">): boolean =>
+  eventType === PassEventType.UPDATED && protocolEvent === undefined;
+
 /** One for each unbroken run of UPDATED, by sequence, that has something claimed in it. */
 export function foldsOf(
   tenant: Fold["tenant"],
@@ -86,7 +90,7 @@ export function foldsOf(
   const runs: ChainRow[][] = [[]];
   for (const row of rows) {
     const isFree = row.status !== "attempting" || isMine(row);
-    if (row.eventType === PassEventType.UPDATED && isFree) runs.at(-1)?.push(row);
+    if (isPlainUpdate(row) && isFree) runs.at(-1)?.push(row);
     else runs.push([]);
   }
   return runs.flatMap((run) => {

@@ -88,6 +88,11 @@ export interface OpenSubscription {
   readonly hasHeld: boolean;
 }
 
+export interface ShortenRequest {
+  readonly beyondMs: number;
+  readonly toMs: number;
+}
+
 export interface MoveRequest {
   readonly tenant: Tenant;
   readonly subscriptionId: string;
@@ -117,10 +122,15 @@ export interface DeliveryStore extends ChainStore {
    */
   claim(request: ClaimRequest): Promise<ClaimResult>;
   /**
-   * The wall clock was set back by so much: what is due later than now, or leased until then, is due, or leased, as
-   * much earlier, but not before now. The number moved.
+   * The wall clock was set back by so much: what waits for a time later than now is due as much earlier, but not before
+   * now. Once for all workers that see the same step within a few minutes of each other. The number moved.
    */
   turnBack(request: { readonly nowMs: number; readonly byMs: number }): Promise<number>;
+  /**
+   * Leases that end later than `beyondMs` end at `toMs`: a clock that was ahead wrote them, and whoever did may be dead.
+   * The number shortened.
+   */
+  shortenLeases(request: ShortenRequest): Promise<number>;
   /** Every subscription that has waiting or held deliveries. */
   openSubscriptions(): Promise<readonly OpenSubscription[]>;
   /** Moves up to `limit` deliveries, the oldest first; the number moved. Raises their fence. */

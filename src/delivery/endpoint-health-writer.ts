@@ -21,6 +21,8 @@ export interface EndpointHealthDeps {
 /** What this worker knows of one endpoint. */
 export interface Entry {
   readonly key: EndpointKey;
+  /** Of the endpoint that was tried last here. */
+  urlKey: string | undefined;
   /** As it was last read or written. */
   record: EndpointRecord | undefined;
   isKnown: boolean;
@@ -43,6 +45,7 @@ export interface Entry {
 export function newEntry(key: EndpointKey): Entry {
   return {
     key,
+    urlKey: undefined,
     record: undefined,
     isKnown: false,
     tally: undefined,
@@ -57,6 +60,17 @@ export function newEntry(key: EndpointKey): Entry {
   };
 }
 
+/** Its subscription points elsewhere now: what was seen of the endpoint before is neither written nor acted on. */
+export function beginAnew(entry: Entry, urlKey: string, clock: Pick<Clock, "monotonic">): void {
+  entry.urlKey = urlKey;
+  entry.isKnown = false;
+  entry.tally = undefined;
+  entry.isUrgent = false;
+  entry.downs = 0;
+  // A write that is under way is still of the old one, and must not disable the new.
+  entry.disabledAtMs = clock.monotonic();
+}
+
 /** What is read meanwhile may be older than what it knows or is about to write. */
 export function isBusy({ isUrgent, isWriting, isProbing }: Entry): boolean {
   return isUrgent || isWriting || isProbing;
@@ -68,6 +82,11 @@ const WRITE_BATCH = 500;
 const WRITE_TRIES = 4;
 /** Fewer failures say little, however far apart they are. */
 const DISABLE_FEWEST = 3;
+/**
+ * Of the time after which a subscription is disabled, what may lie between two failures and still count. A clock that
+ * jumps ahead counts as one such gap. Of five days it is 30 h: longer than any wait of the default retry schedule.
+ */
+const DISABLE_GAP_SHARE = 1 / 4;
 /** Until everybody has read that it is disabled, further failures come in. */
 const DISABLE_AGAIN_MS = 60_000;
 
@@ -118,7 +137,7 @@ export class HealthWriter {
 
   /** Those that were written leave `tallies`. */
   async #tryWrite(tallies: Map<Entry, Tally>): Promise<void> {
-    const { endpoints: store, clock, random } = this.#deps;
+    const { endpoints: store, clock, random, disableAfterMs } = this.#deps;
     const unknown = [...tallies.keys()].filter(({ isKnown }) => !isKnown);
     const found = unknown.length === 0 ? [] : await store.read(unknown.map(({ key }) => key));
     unknown.forEach((entry, at) => {
@@ -129,7 +148,7 @@ export class HealthWriter {
       entry,
       tally,
       before: entry.record,
-      after: folded(entry.key, entry.record, tally, nowMs, random),
+      after: folded(entry.key, entry.record, tally, nowMs, random, disableAfterMs * DISABLE_GAP_SHARE),
     }));
     const written = await store.write(writes.map(({ after }) => after));
     writes.forEach(({ entry, tally, before, after }, at) => {
@@ -170,21 +189,22 @@ export class HealthWriter {
   /** Decided at a failure, from what is stored: any worker may, and whoever comes second changes nothing. */
   #disableIfLong(entry: Entry, record: EndpointRecord): void {
     const { clock, disableAfterMs } = this.#deps;
-    const { failingSinceMs, consecutiveFailures } = record;
+    const { failingSinceMs, failingForMs = 0, consecutiveFailures } = record;
     if (disableAfterMs === 0 || failingSinceMs === undefined || consecutiveFailures < DISABLE_FEWEST) return;
-    if (clock.now() - failingSinceMs < disableAfterMs) return;
-    if (clock.monotonic() - entry.disabledAtMs < DISABLE_AGAIN_MS) return;
+    if (failingForMs < disableAfterMs) return;
+    const { urlKey } = entry;
+    if (urlKey === undefined || clock.monotonic() - entry.disabledAtMs < DISABLE_AGAIN_MS) return;
     entry.disabledAtMs = clock.monotonic();
-    void this.#disable(entry, record, failingSinceMs);
+    void this.#disable(entry, urlKey, record, failingSinceMs);
   }
 
-  async #disable(entry: Entry, record: EndpointRecord, sinceMs: number): Promise<void> {
+  async #disable(entry: Entry, urlKey: string, record: EndpointRecord, sinceMs: number): Promise<void> {
     const { endpointSwitch, log } = this.#deps;
     const { tenant, subscriptionId, lastError } = record;
     try {
       await this.#ends.onChange({ kind: "disabled", tenant, subscriptionId, sinceMs, reason: lastError ?? "" });
-      await endpointSwitch.disable(tenant, subscriptionId, "failing");
-      log.warn("subscription.disabled", { subscriptionId, reason: "failing", sinceMs });
+      const now = await endpointSwitch.disable(tenant, subscriptionId, "failing", urlKey);
+      if (now?.state === "disabled") log.warn("subscription.disabled", { subscriptionId, reason: "failing", sinceMs });
     } catch (err) {
       // The next failure tries again.
       entry.disabledAtMs = Number.NEGATIVE_INFINITY;

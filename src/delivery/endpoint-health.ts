@@ -9,7 +9,14 @@ import type { Subscription } from "../domain/subscription.ts";
 import { sleep, waitAtMost } from "../kernel/clock.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import { BREAKER, joined, judge, openFor, probeReleased, probeTimeMs, probing, tallyOf } from "./breaker.ts";
-import { type EndpointHealthDeps, type Entry, HealthWriter, isBusy, newEntry } from "./endpoint-health-writer.ts";
+import {
+  beginAnew,
+  type EndpointHealthDeps,
+  type Entry,
+  HealthWriter,
+  isBusy,
+  newEntry,
+} from "./endpoint-health-writer.ts";
 
 /**
  * What became of an endpoint. It may be told more than once (by several workers, or again after a crash), each time with
@@ -126,7 +133,11 @@ export class EndpointHealth {
   }
 
   /** What came of an attempt that was admitted. */
-  note({ tenant, id }: Pick<Subscription, "tenant" | "id">, outcome: Outcome, admission: Admission): void {
+  note(
+    { tenant, id, urlKey }: Pick<Subscription, "tenant" | "id" | "urlKey">,
+    outcome: Outcome,
+    admission: Admission,
+  ): void {
     const nowMs = this.#deps.clock.now();
     const entry = this.#entry({ tenant, subscriptionId: id });
     const isProbe = admission === "probe";
@@ -136,6 +147,8 @@ export class EndpointHealth {
       if (isProbe) this.#release(entry);
       return;
     }
+    if (entry.urlKey !== undefined && entry.urlKey !== urlKey) beginAnew(entry, urlKey, this.#deps.clock);
+    entry.urlKey = urlKey;
     entry.downs = judge(outcome) === "down" ? entry.downs + 1 : 0;
     const retryAfterMs = outcome.kind === "rejected" ? (outcome.retryAfterMs ?? 0) : 0;
     const opens = entry.downs > 0 && (isProbe || (!this.isOpen(id) && entry.downs >= BREAKER.failures));

@@ -255,22 +255,42 @@ describe("a rate", () => {
 });
 
 describe("an endpoint with nothing but failures", () => {
-  test("for five days is disabled at the next failure; with a success among them, not", async () => {
+  test("for five days is disabled at the next failure", async () => {
     const { engine, store, sender, take, pass, disabled, clock } = engineSetup();
     engine.start();
-    store.put(sampleSubscription({ policy: policy({ retryScheduleMs: [HOUR_MS] }) }));
+    store.put(sampleSubscription({ policy: policy({ retryScheduleMs: [] }) }));
     sender.reply = () => answer(400);
     await take(...events(3));
     await pass(1_000);
     const since = store.endpoints.of("sub_1")?.failingSinceMs ?? 0;
-    clock.advance(5 * 24 * HOUR_MS - 60_000);
-    await pass(1_000);
+    for (let day = 1; day <= 4; day++) {
+      clock.advance(24 * HOUR_MS);
+      await take(sampleEvent(`evt_day_${day}`));
+      await pass(6_000);
+    }
+    clock.advance(24 * HOUR_MS - 60_000);
+    await take(sampleEvent("evt_early"));
+    await pass(6_000);
     expect(disabled).toEqual([]);
     clock.advance(60_000);
     await take(sampleEvent("evt_late"));
     await pass(6_000);
     expect(store.endpoints.of("sub_1")?.failingSinceMs).toBe(since);
     expect(disabled).toEqual(["sub_1"]);
+  });
+
+  test("is not disabled by a clock that jumps a year ahead", async () => {
+    const { engine, store, sender, take, pass, disabled, clock } = engineSetup();
+    engine.start();
+    store.put(sampleSubscription({ policy: policy({ retryScheduleMs: [] }) }));
+    sender.reply = () => answer(400);
+    await take(...events(3));
+    await pass(6_000);
+    clock.step(365 * 24 * HOUR_MS);
+    await take(...events(5, "ahead"));
+    await pass(6_000);
+    expect(store.endpoints.of("sub_1")).toMatchObject({ consecutiveFailures: 8 });
+    expect(disabled).toEqual([]);
   });
 
   test("and a success counts from anew", async () => {

@@ -152,7 +152,8 @@ describe("one organisation's backlog", () => {
     sender.reply = (request) => (request.url.includes("busy") ? undefined : answer(200));
     store.put(sampleSubscription({ id: "sub_busy", tenant: busy ?? TENANT }));
     store.put(sampleSubscription({ id: "sub_quiet", tenant: quiet ?? TENANT }));
-    await take(...eventsOf(busy, 3_000), ...eventsOf(quiet, 100));
+    await take(...eventsOf(busy, 3_000));
+    await take(...eventsOf(quiet, 100));
     expect(sender.sentTo("sub_quiet")).toBe(100);
     const { pending } = engine.state;
     expect(pending).toBeLessThan(LIMITS.laneQueue + 64 + 64);
@@ -324,5 +325,49 @@ describe("a wall clock that is set back", () => {
     await pass(5_000);
     expect(sender.requests.length).toBeGreaterThanOrEqual(2);
     await engine.stop(0);
+  });
+
+  test("under two workers of one store brings a retry nearer once, and ends nobody's lease", async () => {
+    const hour = 3_600_000;
+    const first = engineSetup();
+    const second = engineSetup(first);
+    const { clock, sender, store, take, pass, row } = first;
+    store.put(sampleSubscription({ policy: { ...sampleSubscription().policy, retryScheduleMs: [3 * hour] } }));
+    store.put(sampleSubscription({ id: "sub_2" }));
+    sender.reply = ({ url }) => (url.endsWith("/sub_2") ? undefined : answer(400));
+    const [waits, flies] = [sampleEvent("e1"), sampleEvent("e2")];
+    first.engine.start();
+    second.engine.start();
+    await take(waits, flies);
+    await pass(5_000);
+    const dueAtMs = row(waits, "sub_1")?.dueAtMs ?? 0;
+    const held = row(flies, "sub_2");
+    expect(held).toMatchObject({ status: "attempting", fence: 0 });
+    clock.step(-hour);
+    await pass(5_000);
+    expect(row(waits, "sub_1")?.dueAtMs).toBe(dueAtMs - hour);
+    expect(row(flies, "sub_2")).toMatchObject({ status: "attempting", fence: 0 });
+    expect(row(flies, "sub_2")?.leaseUntilMs).toBeGreaterThan(clock.now() + 50_000);
+    expect(second.sender.requests).toEqual([]);
+    await Promise.all([first.engine.stop(0), second.engine.stop(0)]);
+  });
+
+  test("gives up the leases of a worker that died with a clock that was ahead, within minutes", async () => {
+    const setup = engineSetup();
+    const { clock, engine, sender, store, take, pass, row } = setup;
+    store.put(sampleSubscription());
+    sender.reply = () => undefined;
+    const event = sampleEvent("e1");
+    clock.step(3_600_000);
+    await take(event);
+    await pass(5_000);
+    expect(row(event, "sub_1")?.status).toBe("attempting");
+    const heir = engineSetup(setup);
+    // The worker with the clock that was ahead never ran its scheduler, and says no more.
+    clock.step(-3_600_000);
+    heir.engine.start();
+    await pass(70_000);
+    expect(heir.sender.requests).toHaveLength(1);
+    await Promise.all([engine.stop(0), heir.engine.stop(0)]);
   });
 });

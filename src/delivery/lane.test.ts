@@ -94,6 +94,40 @@ test("queued work can be taken out without touching the rest of the order", () =
   expect([started?.id, lane.start(0)?.id, lane.start(0)]).toEqual(["w1", "w3", undefined]);
 });
 
+test("live work starts before retries before replays, in its order within a class", () => {
+  const lane = new Lane("sub_1", 10);
+  const classes = ["replay", "retry", "live", "replay", "retry", "live"] as const;
+  for (const [at, workClass] of classes.entries()) lane.push({ ...work(`${workClass}${at}`), workClass });
+  expect(lane.oldestQueued?.id).toBe("live2");
+  const started = classes.map(() => lane.start(0)?.id);
+  expect(started).toEqual(["live2", "live5", "retry1", "retry4", "replay0", "replay3"]);
+  expect([lane.start(0), lane.queued]).toEqual([undefined, 0]);
+});
+
+test("retries are not what new live work waits for, and can be taken out like it", () => {
+  const lane = laneOf(200, 1);
+  for (let at = 0; at < 100; at++) lane.push({ ...work(`r${at}`), workClass: "retry" });
+  for (let ms = 0; ms < 500; ms += 5) {
+    const started = lane.start(ms);
+    if (started) lane.finish(started, ms + 1, true);
+  }
+  const live = lane.takeQueued((one) => one.workClass === "live").length;
+  expect(live).toBeGreaterThan(100);
+  expect(lane.expectedWaitMs(500)).toBe(0);
+  expect(lane.queued).toBe(200 - live);
+});
+
+test("an endless stream of live work leaves one start in ten to the others", () => {
+  const lane = laneOf(100, 100);
+  for (const workClass of ["replay", "retry", "retry"] as const) lane.push({ ...work(workClass), workClass });
+  const started = Array.from({ length: 40 }, () => lane.start(0)?.workClass);
+  expect(started.flatMap((workClass, at) => (workClass === "live" ? [] : [[at, workClass]]))).toEqual([
+    [9, "retry"],
+    [19, "retry"],
+    [29, "replay"],
+  ]);
+});
+
 test("finishing twice counts once", () => {
   const lane = laneOf(1, 1);
   const started = lane.start(0);

@@ -98,7 +98,7 @@ export class Outcomes {
         attemptCount: 0,
         attempts: [],
         createdAtMs: work.createdAtMs,
-        ...(work.sequence === undefined ? {} : { sequence: work.sequence }),
+        ...placeOf(work),
         ...rest,
       },
     };
@@ -131,4 +131,10 @@ export class Outcomes {
     this.#deps.inHand.works.delete(work.id);
     for (const waiter of work.waiters.splice(0)) waiter.release();
   }
+}
+
+/** Its place in its chain, and what is to be known of it there. */
+function placeOf({ sequence, event }: Work): Pick<Delivery, "sequence" | "protocolEvent"> {
+  if (sequence === undefined) return {};
+  return event.event.protocolEvent.case === undefined ? { sequence } : { sequence, protocolEvent: true };
 }

@@ -161,7 +161,7 @@ export class ReplayRunner {
 
   async #look(replay: Replay, room: number, subscription: FindSubscription): Promise<StepWork> {
     const { jobs, store, clock } = this.#deps;
-    const { tenant, id, targetSubscriptionId } = replay;
+    const { tenant, targetSubscriptionId } = replay;
     const goesOn = !replay.isAtEnd && replay.deferred.length < MOST_DEFERRED;
     const ahead = targetSubscriptionId === undefined ? LOOK_AHEAD : LOOK_AHEAD_ASKING;
     const rows = Math.min(STEP_ROWS, room + ahead);
@@ -170,7 +170,7 @@ export class ReplayRunner {
     const pairs = orderedPairs(seen);
     const [wanted, busy] = await Promise.all([
       this.#wanted(replay, found, subscription),
-      pairs.length === 0 ? [] : jobs.busyPasses(tenant, id, pairs),
+      pairs.length === 0 ? [] : jobs.busyPasses(tenant, pairs),
     ]);
     return stepWork({ ...seen, wanted, busy, room, nowMs: clock.now() });
   }

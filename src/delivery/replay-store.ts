@@ -91,12 +91,15 @@ export interface PassOfSubscription {
 
 /** The side of the worker that runs them. */
 export interface ReplayJobs {
-  /** Running ones that nobody has, or whose lease has ended, the oldest first; now under a new fence and lease. */
+  /**
+   * Running ones that nobody has, or whose lease has ended, or ends so late that a wrong clock wrote it (lease.ts), the
+   * oldest first; now under a new fence and lease.
+   */
   take(request: TakeReplays): Promise<readonly Replay[]>;
   /** How many of those that the replay made due wait for their first attempt, or are in it; counted up to `limit`. */
   unattempted(tenant: Tenant, id: string, limit: number): Promise<number>;
-  /** Those of the pairs of which the replay has a delivery that is not terminal. */
-  busyPasses(tenant: Tenant, id: string, pairs: readonly PassOfSubscription[]): Promise<readonly PassOfSubscription[]>;
+  /** Those of the pairs that have a delivery which is not terminal: in their chain, or made due by whichever replay. */
+  busyPasses(tenant: Tenant, pairs: readonly PassOfSubscription[]): Promise<readonly PassOfSubscription[]>;
   /** Those of the events that are stored, by id. */
   events(tenant: Tenant, ids: readonly string[]): Promise<ReadonlyMap<string, StoredEvent>>;
   /**

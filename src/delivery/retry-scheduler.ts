@@ -14,11 +14,12 @@ import { eventKeyText } from "./in-hand.ts";
 import type { Stopped } from "./kill-switch.ts";
 import { AHEAD_MS } from "./lane.ts";
 import type { Lanes } from "./lanes.ts";
+import { LEASE_SKEW_MS } from "./lease.ts";
 import { LEASE_MS } from "./outcomes.ts";
 import type { EventInHand, Work } from "./work.ts";
 
 export interface RetrySchedulerDeps {
-  readonly store: Pick<DeliveryStore, "claim" | "turnBack" | "openInChains" | "fold">;
+  readonly store: Pick<DeliveryStore, "claim" | "turnBack" | "shortenLeases" | "openInChains" | "fold">;
   readonly index: SubscriptionIndex;
   readonly lanes: Lanes;
   readonly clock: Clock;
@@ -53,6 +54,8 @@ const AHEAD_CLAIMS = 3;
 const SET_BACK_MS = 10_000;
 /** Longer than a group commit waits. */
 const SET_BACK_WAIT_MS = 1_000;
+/** Between two looks for leases that are longer than any. */
+const LONG_LEASES_MS = 60_000;
 /** Between two looks at the store when nothing wakes it: another process may have made something due. */
 const POLL_MS = 1_000;
 
@@ -64,6 +67,8 @@ export class RetryScheduler {
   #aheadMs: number | undefined;
   /** By how much it was set back, and when that was seen. */
   #setBack: { readonly byMs: number; readonly seenAtMs: number } | undefined;
+  /** When leases were last looked over. */
+  #leasesSeenAtMs = Number.NEGATIVE_INFINITY;
   /** What the last claim took. */
   #costMs = 0;
   #wake: (() => void) | undefined;
@@ -123,19 +128,33 @@ export class RetryScheduler {
   async #followClock(): Promise<void> {
     const { clock, store, log } = this.#deps;
     const nowMs = clock.monotonic();
+    if (nowMs - this.#leasesSeenAtMs >= LONG_LEASES_MS) await this.#shortenLeases(LEASE_SKEW_MS);
     const aheadMs = clock.now() - nowMs;
     const byMs = Math.round((this.#aheadMs ?? aheadMs) - aheadMs);
     this.#aheadMs = aheadMs;
     if (byMs > SET_BACK_MS) this.#setBack = { byMs: byMs + (this.#setBack?.byMs ?? 0), seenAtMs: nowMs };
     // What was decided before is on its way to the store.
     if (this.#setBack === undefined || nowMs - this.#setBack.seenAtMs < SET_BACK_WAIT_MS) return;
+    // A healthy lease, ours or another's, is never that long: only what the clock that was ahead wrote is cut.
+    await this.#shortenLeases(0);
     const deliveries = await store.turnBack({ nowMs: clock.now(), byMs: this.#setBack.byMs });
     log.warn("delivery.clock_set_back", { byMs: this.#setBack.byMs, deliveries });
     this.#setBack = undefined;
   }
 
+  /** Not ended but cut to the length of a new one: whoever took such a lease may still be at work. */
+  async #shortenLeases(skewMs: number): Promise<void> {
+    const { clock, store, log } = this.#deps;
+    this.#leasesSeenAtMs = clock.monotonic();
+    const toMs = clock.now() + LEASE_MS;
+    const deliveries = await store.shortenLeases({ beyondMs: toMs + skewMs, toMs });
+    if (deliveries > 0) log.warn("delivery.leases_shortened", { deliveries });
+  }
+
   async #round(): Promise<{ readonly claimed: boolean; readonly nextDueAtMs?: number }> {
     const { lanes, store, clock, stopped, endpoints } = this.#deps;
+    // Seen at once even where nothing may start: other workers see the same step, and make up for it together.
+    await this.#followClock().catch((err: unknown) => this.#deps.log.error("delivery.clock_unfollowed", { err }));
     const limit = lanes.freeSlots;
     if (limit === 0 || stopped.all || !this.#deps.mayStart()) return { claimed: false };
     const slots = new Map<string, number>();
@@ -145,7 +164,6 @@ export class RetryScheduler {
     for (const lane of lanes.all()) slots.set(lane.subscriptionId, lane.freeSlots(nowMs, aheadMs));
     for (const [id, open] of endpoints.openSlots()) slots.set(id, (lanes.find(id)?.queued ?? 0) > 0 ? 0 : open);
     try {
-      await this.#followClock();
       const result = await store.claim({
         nowMs: clock.now(),
         leaseMs: LEASE_MS,

@@ -20,6 +20,8 @@ export type Exchange =
       readonly headers: Readonly<Record<string, string>>;
       /** The body's first bytes (`LIMITS.responseExcerptBytes`). */
       readonly excerpt: Uint8Array;
+      /** The body had more. */
+      readonly isCut?: true;
       readonly durationMs: number;
     }
   | {

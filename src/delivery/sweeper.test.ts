@@ -1,5 +1,12 @@
-import { expect, test } from "vitest";
-import { movesOf } from "./sweeper.ts";
+import { describe, expect, test } from "vitest";
+import { sampleSubscription } from "../../test/support/samples.ts";
+import type { Subscription } from "../domain/subscription.ts";
+import { silentLog } from "../kernel/log.ts";
+import { ManualClock } from "../kernel/manual-clock.ts";
+import { type Tenant, tenantKey } from "../kernel/tenant.ts";
+import { SubscriptionIndex } from "../matching/subscription-index.ts";
+import type { MoveRequest } from "./delivery-store.ts";
+import { movesOf, Sweeper } from "./sweeper.ts";
 
 const OPEN = { hasHeld: true, hasWaiting: true };
 const ENABLED = { state: "enabled", policy: { ordering: "none" } } as const;
@@ -26,4 +33,92 @@ test("deleted: all of it is cancelled", () => {
     { from: "waiting", to: "cancelled" },
     { from: "held", to: "cancelled" },
   ]);
+});
+
+describe("many tenants with open work, more than the index holds", () => {
+  const HELD = 50;
+  const tenants = Array.from({ length: 450 }, (_, at): Tenant => ({ organisation: `o${at}`, environment: "x" }));
+
+  function setUp() {
+    const subscriptions = new Map<string, Subscription>();
+    const versions = new Map<string, number>();
+    const put = (tenant: Tenant, over: Partial<Subscription>) => {
+      const key = tenantKey(tenant);
+      subscriptions.set(key, sampleSubscription({ id: "sub", tenant, ...over }));
+      versions.set(key, (versions.get(key) ?? 0) + 1);
+    };
+    for (const tenant of tenants) put(tenant, {});
+    const loads: string[] = [];
+    let loading = 0;
+    let mostLoading = 0;
+    const feed = {
+      versions: async (asked: readonly Tenant[]) => asked.map((tenant) => versions.get(tenantKey(tenant)) ?? 0),
+      async load(tenant: Tenant) {
+        loads.push(tenantKey(tenant));
+        mostLoading = Math.max(mostLoading, ++loading);
+        await Promise.resolve();
+        loading--;
+        const found = subscriptions.get(tenantKey(tenant));
+        return { version: versions.get(tenantKey(tenant)) ?? 0, subscriptions: found === undefined ? [] : [found] };
+      },
+    };
+    const moves: MoveRequest[] = [];
+    const flags = { hasWaiting: true, hasHeld: false };
+    const sweeper = new Sweeper({
+      store: {
+        openSubscriptions: async () => tenants.map((tenant) => ({ tenant, subscriptionId: "sub", ...flags })),
+        async moveOpen(request) {
+          moves.push(request);
+          return 0;
+        },
+        promoteNext: async () => ({ promoted: 0 }),
+      },
+      index: new SubscriptionIndex({ feed, typesOf: () => [], maxTenants: HELD }),
+      clock: new ManualClock(),
+      log: silentLog,
+      onDue: () => {},
+    });
+    return { put, subscriptions, versions, loads, moves, flags, sweeper, mostLoading: () => mostLoading };
+  }
+
+  test("each is loaded once, a few at a time, and again only where it changed", async () => {
+    const { put, loads, sweeper, mostLoading } = setUp();
+    await sweeper.sweep();
+    expect(new Set(loads).size).toBe(450);
+    expect(loads).toHaveLength(450);
+    expect(mostLoading()).toBeLessThanOrEqual(16);
+    await sweeper.sweep();
+    await sweeper.sweep();
+    // Those that the index held at first came to be remembered, at one load each.
+    expect(loads.length).toBeLessThanOrEqual(450 + HELD);
+    loads.splice(0);
+    put({ organisation: "o3", environment: "x" }, { state: "disabled" });
+    await sweeper.sweep();
+    expect(loads).toEqual(["o3/x"]);
+  });
+
+  test("what is remembered is acted on, and a change is seen by the next sweep", async () => {
+    const { put, subscriptions, versions, moves, flags, sweeper } = setUp();
+    await sweeper.sweep();
+    await sweeper.sweep();
+    expect(moves).toEqual([]);
+    const [, disabled, deleted] = tenants;
+    if (disabled === undefined || deleted === undefined) throw new Error("no tenants");
+    put(disabled, { state: "disabled" });
+    subscriptions.delete(tenantKey(deleted));
+    versions.set(tenantKey(deleted), 2);
+    await sweeper.sweep();
+    const movedBy = () => moves.splice(0).map(({ tenant, from, to }) => [tenant.organisation, from, to]);
+    const asked = [
+      ["o1", "waiting", "held"],
+      ["o2", "waiting", "cancelled"],
+      ["o2", "held", "cancelled"],
+    ];
+    expect(movedBy().toSorted()).toEqual(asked.toSorted());
+    await sweeper.sweep();
+    expect(movedBy().toSorted()).toEqual(asked.toSorted());
+    flags.hasHeld = true;
+    await sweeper.sweep();
+    expect(movedBy().filter(([, from, to]) => from === "held" && to === "waiting")).toHaveLength(448);
+  });
 });

@@ -2,10 +2,12 @@
  * Sweeps that run always, not only after a crash or at the switch (protocol, rule 8): held deliveries of enabled
  * subscriptions are released, where these ask for order only the first of each pass; waiting ones of disabled
  * subscriptions are held. Those of deleted ones are cancelled.
- * Once a second, with the index brought up to date on the way.
+ * Once a second, with the index brought up to date on the way, a group of tenants at a time: however many have open
+ * work, few of them are in memory at once, and one that doesn't change is loaded no second time.
  */
 import type { Subscription } from "../domain/subscription.ts";
 import { type Clock, sleep } from "../kernel/clock.ts";
+import { CodedError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { SubscriptionIndex } from "../matching/subscription-index.ts";
@@ -21,6 +23,10 @@ export interface SweeperDeps {
 }
 
 const SWEEP_EVERY_MS = 1_000;
+/** Tenants whose subscriptions are looked at together. */
+const GROUP = 100;
+/** Subscriptions of which it is remembered what they ask; those beyond are loaded with every sweep. */
+const REMEMBERED = 100_000;
 const MOVE_BATCH = 1_000;
 /** Open deliveries of an ordered subscription that one look takes in. */
 const PROMOTE_ROWS = 1_000;
@@ -33,6 +39,8 @@ export class Sweeper {
   #loop: Promise<void> | undefined;
   /** How far the look at an ordered subscription's passes got, where it did not get to the end. */
   readonly #lastPasses = new Map<string, string>();
+  /** As of a version: what open subscriptions ask, of tenants that the index didn't hold. */
+  #remembered = new Map<string, Remembered>();
 
   constructor(deps: SweeperDeps) {
     this.#deps = deps;
@@ -61,16 +69,67 @@ export class Sweeper {
 
   async sweep(): Promise<void> {
     const { index, store } = this.#deps;
-    const open = await store.openSubscriptions();
-    const tenants = new Map<string, Tenant>(index.tenants().map((tenant) => [tenantKey(tenant), tenant]));
-    for (const { tenant } of open) tenants.set(tenantKey(tenant), tenant);
-    const view = await index.refresh([...tenants.values()]);
-    for (const entry of open) {
-      const subscription = view.find(entry.tenant, entry.subscriptionId);
-      for (const move of movesOf(entry, subscription)) await this.#move(entry, move);
-      if (entry.hasHeld && keepsOrder(subscription)) await this.#promote(entry);
-      else this.#lastPasses.delete(entry.subscriptionId);
+    const open = Map.groupBy(await store.openSubscriptions(), ({ tenant }) => tenantKey(tenant));
+    const held = index.tenants();
+    const remembered = new Map<string, Remembered>();
+    for (const tenants of groupsOf(held)) {
+      const view = await index.refresh(tenants);
+      for (const tenant of tenants) {
+        const entries = open.get(tenantKey(tenant)) ?? [];
+        for (const entry of entries) await this.#sweepOne(entry, view.find(tenant, entry.subscriptionId));
+      }
     }
+    for (const key of held.map(tenantKey)) {
+      // The index may let go of it before the next sweep.
+      const known = this.#remembered.get(key);
+      if (open.delete(key) && known !== undefined) remembered.set(key, known);
+    }
+    await this.#sweepOthers([...open.values()], remembered);
+    this.#remembered = remembered;
+  }
+
+  /** Of tenants that the index doesn't hold: a view of each group, let go after it. */
+  async #sweepOthers(
+    open: readonly (readonly OpenSubscription[])[],
+    remembered: Map<string, Remembered>,
+  ): Promise<void> {
+    const { index } = this.#deps;
+    let count = 0;
+    for (const group of groupsOf(open)) {
+      const asked = await this.#askedBy(group, await index.versions(group.map(tenantOf)));
+      for (const [at, entries] of group.entries()) {
+        const now = asked[at];
+        if (now === undefined) continue;
+        for (const entry of entries) await this.#sweepOne(entry, now.byId.get(entry.subscriptionId));
+        count += entries.length;
+        if (count <= REMEMBERED) remembered.set(tenantKey(tenantOf(entries)), now);
+      }
+    }
+  }
+
+  /** For each tenant of a group; loads those of which it is not remembered. */
+  async #askedBy(
+    group: readonly (readonly OpenSubscription[])[],
+    versions: readonly number[],
+  ): Promise<readonly Remembered[]> {
+    const known = group.map((entries, at) => {
+      const found = this.#remembered.get(tenantKey(tenantOf(entries)));
+      const isWhole = entries.every(({ subscriptionId }) => found?.byId.has(subscriptionId));
+      return isWhole && found?.version === versions[at] ? found : undefined;
+    });
+    const view = await this.#deps.index.refresh(group.filter((_, at) => known[at] === undefined).map(tenantOf));
+    return group.map((entries, at) => {
+      const find = (id: string) => askedOf(view.find(tenantOf(entries), id));
+      const byId = () => new Map(entries.map(({ subscriptionId: id }) => [id, find(id)]));
+      // What was loaded is of this version or newer; where it is newer, the next sweep loads it again.
+      return known[at] ?? { version: versions[at] ?? 0, byId: byId() };
+    });
+  }
+
+  async #sweepOne(entry: OpenSubscription, subscription: Asked | undefined): Promise<void> {
+    for (const move of movesOf(entry, subscription)) await this.#move(entry, move);
+    if (entry.hasHeld && keepsOrder(subscription)) await this.#promote(entry);
+    else this.#lastPasses.delete(entry.subscriptionId);
   }
 
   async #promote({ tenant, subscriptionId }: OpenSubscription): Promise<void> {
@@ -106,6 +165,28 @@ export class Sweeper {
 type Move = Pick<MoveRequest, "from" | "to" | "unsequenced">;
 
 type Asked = Pick<Subscription, "state"> & { readonly policy: Pick<Subscription["policy"], "ordering"> };
+
+interface Remembered {
+  readonly version: number;
+  /** Undefined: there is no such subscription. */
+  readonly byId: ReadonlyMap<string, Asked | undefined>;
+}
+
+/** No more of it than a sweep reads. */
+function askedOf(subscription: Subscription | undefined): Asked | undefined {
+  if (subscription === undefined) return undefined;
+  return { state: subscription.state, policy: { ordering: subscription.policy.ordering } };
+}
+
+/** All of the entries are of one tenant. */
+function tenantOf([entry]: readonly OpenSubscription[]): Tenant {
+  if (entry === undefined) throw new CodedError("internal", "a tenant without open subscriptions is not swept");
+  return entry.tenant;
+}
+
+function* groupsOf<T>(all: readonly T[]): Generator<readonly T[]> {
+  for (let from = 0; from < all.length; from += GROUP) yield all.slice(from, from + GROUP);
+}
 
 function keepsOrder(subscription: Asked | undefined): boolean {
   return subscription?.state === "enabled" && subscription.policy.ordering === "perPass";

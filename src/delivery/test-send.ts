@@ -8,7 +8,7 @@ import { deliveryId } from "../domain/delivery.ts";
 import type { DecodedEvent } from "../domain/event.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import { type AttemptDeps, attempt } from "./attempt.ts";
-import type { DirectSender, OutboundRequest, RequestPhases, Sender } from "./sender.ts";
+import type { DirectSender, Exchange, OutboundRequest, RequestPhases, Sender } from "./sender.ts";
 
 /** Receivers tell a test by it. */
 const TEST_MARK = { "webhook-test": "true" };
@@ -22,6 +22,8 @@ export interface TestSend {
   /** As it was sent, secrets and all. Absent where no request could be made. */
   readonly request?: OutboundRequest;
   readonly phases?: RequestPhases;
+  /** As it was received. Absent where there was none. */
+  readonly response?: Extract<Exchange, { readonly kind: "response" }>;
 }
 
 /** Never rejects: what goes wrong stands in the attempt. */
@@ -30,7 +32,7 @@ export async function sendTest(deps: TestSendDeps, event: DecodedEvent, subscrip
   const sender: Pick<Sender, "send"> = {
     async send(request) {
       const { exchange, phases } = await deps.sender.send(request);
-      sent = { request, phases };
+      sent = { request, phases, ...(exchange.kind === "response" && { response: exchange }) };
       return exchange;
     },
   };

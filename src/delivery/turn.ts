@@ -142,7 +142,8 @@ export class Turns {
       return true;
     }
     const decided = decide(result.outcome, subscription.policy, work.runAttempts + 1, nowMs, this.#deps.random);
-    const concluded = decided.next.status === "failed" ? await this.#fail(work, subscription, result, decided) : decided.next;
+    const concluded =
+      decided.next.status === "failed" ? await this.#fail(work, subscription, result, decided) : decided.next;
     const next = work.replayId === undefined ? concluded : asReplay(concluded);
     this.#deps.log.debug("delivery.attempted", {
       deliveryId: work.id,

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { delivery } from "../../test/contracts/rows.ts";
+import { sampleSubscription } from "../../test/support/samples.ts";
 import { settled } from "../../test/support/settled.ts";
 import type { Delivery } from "../domain/delivery.ts";
+import type { Subscription } from "../domain/subscription.ts";
 import { type LogFields, silentLog } from "../kernel/log.ts";
 import { ManualClock } from "../kernel/manual-clock.ts";
 import type { PurgeRequest, PurgeStep, RetentionStore, TenantRetention } from "./retention.ts";
@@ -31,6 +33,7 @@ class AskedStore implements RetentionStore {
   answer: (request: PurgeRequest) => PurgeStep = () => ({ purged: 0, more: false });
   given: TenantRetention[] = [{ tenant: ACME }];
   turn = true;
+  turnsTaken = 0;
   state: string | null = null;
 
   async tenants() {
@@ -48,6 +51,7 @@ class AskedStore implements RetentionStore {
   }
 
   async takeTurn() {
+    this.turnsTaken++;
     return this.turn ? { state: this.state } : undefined;
   }
 
@@ -68,6 +72,9 @@ function setUp(over: Partial<UpkeepDeps> = {}) {
   const say = (event: string, fields?: LogFields) => void said.push([event, fields]);
   const held: Delivery[] = [];
   const expired: string[] = [];
+  /** By id; one that isn't here is deleted. */
+  const subscriptions = new Map<string, Subscription>();
+  const stopped = new Set<string>();
   const upkeep = new Upkeep({
     store,
     deliveries: {
@@ -75,6 +82,8 @@ function setUp(over: Partial<UpkeepDeps> = {}) {
         items: held.filter((of) => of.createdAtMs < toMs && status === "held" && of.tenant === tenant),
       }),
     },
+    index: { refresh: async () => ({ find: (_tenant, id) => subscriptions.get(id) }) },
+    stopped: { isStopped: (organisation) => stopped.has(organisation) },
     retention: RETENTION,
     expiring: async (deliveries) => void expired.push(...deliveries.map(({ id }) => id)),
     isBusy: () => false,
@@ -94,7 +103,7 @@ function setUp(over: Partial<UpkeepDeps> = {}) {
     await settled();
     await pass(MINUTE_MS, 500);
   };
-  return { clock, store, said, held, expired, upkeep, pass, start };
+  return { clock, store, said, held, expired, subscriptions, stopped, upkeep, pass, start };
 }
 
 describe("a round", () => {
@@ -272,25 +281,107 @@ describe("the clock", () => {
 const keyOf = (kind: string) =>
   `${{ deliveries: "delivery", events: "event", deadLetters: "deadLetter", replays: "replay" }[kind] ?? kind}RetentionMs`;
 
+describe("a round that takes long", () => {
+  test("renews its turn before that ends, and stops where the turn was lost", async () => {
+    const { clock, store, said, start, pass, upkeep } = setUp();
+    store.answer = () => {
+      clock.advance(5_000);
+      return { purged: 1, at: { timeMs: 1, id: "x" }, more: true };
+    };
+    await start();
+    await pass(10 * MINUTE_MS);
+    expect(store.turnsTaken).toBeGreaterThanOrEqual(10);
+    store.turn = false;
+    await pass(2 * MINUTE_MS);
+    const asked = store.asked.length;
+    await pass(5 * MINUTE_MS);
+    expect(store.asked).toHaveLength(asked);
+    expect(said.map(([event]) => event)).toEqual(["retention.turn_lost", "retention.purged"]);
+    await upkeep.stop();
+  });
+
+  test("a short one takes its turn once", async () => {
+    const { store, start, upkeep } = setUp();
+    await start();
+    expect(store.turnsTaken).toBe(1);
+    await upkeep.stop();
+  });
+});
+
+/** Disabled by a person so long ago. */
+const disabledFor = (ms: number, nowMs: number) =>
+  sampleSubscription({ state: "disabled", disabledReason: "requested", disabledSpans: [{ fromMs: nowMs - ms }] });
+
 describe("held deliveries", () => {
   test("that are too old are told of, and then end", async () => {
     const order: string[] = [];
-    const { clock, held, store, start, upkeep } = setUp({
+    const { clock, held, store, subscriptions, start, upkeep } = setUp({
       expiring: async (deliveries) => void order.push(...deliveries.map(({ id }) => `told ${id}`)),
     });
     store.expireHeld = async (_tenant, ids) => order.push(...ids.map((id) => `ended ${id}`));
     const nowMs = clock.now();
     const at = (id: string, ageMs: number) =>
-      delivery(id, { tenant: ACME, status: "held", createdAtMs: nowMs - ageMs });
+      delivery(id, { tenant: ACME, subscriptionId: "off", status: "held", createdAtMs: nowMs - ageMs });
+    subscriptions.set("off", disabledFor(9 * DAY_MS, nowMs));
     held.push(at("old", 5 * DAY_MS), at("young", 5 * DAY_MS - 1));
     await start();
     expect(order).toEqual(["told old", "ended old"]);
     await upkeep.stop();
   });
 
+  test("end where their subscription is disabled, and has been for as long", async () => {
+    const { clock, held, store, expired, subscriptions, start, upkeep } = setUp();
+    const nowMs = clock.now();
+    const passbusDid = { state: "disabled", disabledReason: "failing" } as const;
+    const stillOff = sampleSubscription({ ...passbusDid, updatedAtMs: nowMs - 5 * DAY_MS });
+    const reopened = { fromMs: nowMs - 9 * DAY_MS, toMs: nowMs - 8 * DAY_MS };
+    const states: Readonly<Record<string, Subscription | undefined>> = {
+      enabled: sampleSubscription({ disabledSpans: [reopened] }),
+      long: disabledFor(5 * DAY_MS, nowMs),
+      lately: disabledFor(5 * DAY_MS - 1, nowMs),
+      again: sampleSubscription({ ...disabledFor(DAY_MS, nowMs), disabledSpans: [reopened, { fromMs: nowMs - DAY_MS }] }),
+      byPassbus: stillOff,
+      byPassbusLately: sampleSubscription({ ...passbusDid, updatedAtMs: nowMs - DAY_MS }),
+    };
+    for (const [id, state] of Object.entries(states)) if (state !== undefined) subscriptions.set(id, state);
+    for (const id of [...Object.keys(states), "deleted"])
+      held.push(delivery(id, { tenant: ACME, subscriptionId: id, status: "held", createdAtMs: nowMs - 9 * DAY_MS }));
+    await start();
+    expect(expired).toEqual(["long", "byPassbus"]);
+    expect(store.ended).toEqual(["long", "byPassbus"]);
+    await upkeep.stop();
+  });
+
+  test("stay that were asked for again, or whose organisation is stopped", async () => {
+    const { clock, held, store, expired, stopped, subscriptions, start, upkeep } = setUp();
+    const row = { subscriptionId: "off", status: "held", createdAtMs: 0 } as const;
+    subscriptions.set("off", disabledFor(9 * DAY_MS, clock.now()));
+    stopped.add(GLOBEX.organisation);
+    store.given = [{ tenant: ACME }, { tenant: GLOBEX }];
+    held.push(delivery("again", { ...row, tenant: ACME, run: 2 }), delivery("first", { ...row, tenant: ACME }));
+    held.push(delivery("stopped", { ...row, tenant: GLOBEX }));
+    await start();
+    expect([expired, store.ended]).toEqual([["first"], ["first"]]);
+    await upkeep.stop();
+  });
+
+  test("stay whose subscription was enabled while it was told", async () => {
+    const setup = setUp({ expiring: async () => void setup.subscriptions.set("off", sampleSubscription()) });
+    const { clock, held, store, subscriptions, start, upkeep } = setup;
+    subscriptions.set("off", disabledFor(9 * DAY_MS, clock.now()));
+    held.push(delivery("old", { tenant: ACME, subscriptionId: "off", status: "held", createdAtMs: 0 }));
+    await start();
+    expect(subscriptions.get("off")?.state).toBe("enabled");
+    expect(store.ended).toEqual([]);
+    await upkeep.stop();
+  });
+
   test("stay where nobody could be told", async () => {
-    const { held, store, said, start, upkeep } = setUp({ expiring: () => Promise.reject(new Error("stopping")) });
-    held.push(delivery("old", { tenant: ACME, status: "held", createdAtMs: 0 }));
+    const { clock, held, store, said, subscriptions, start, upkeep } = setUp({
+      expiring: () => Promise.reject(new Error("stopping")),
+    });
+    subscriptions.set("off", disabledFor(9 * DAY_MS, clock.now()));
+    held.push(delivery("old", { tenant: ACME, subscriptionId: "off", status: "held", createdAtMs: 0 }));
     await start();
     expect(store.ended).toEqual([]);
     expect(said.map(([event]) => event)).toEqual(["retention.failed"]);

@@ -4,25 +4,31 @@
  */
 import type { Delivery } from "../domain/delivery.ts";
 import type { ServiceRetention } from "../domain/retention.ts";
+import { disabledSince } from "../domain/subscription.ts";
 import { type Clock, sleep } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import type { Log } from "../kernel/log.ts";
 import type { Cursor } from "../kernel/page.ts";
-import { tenantKey } from "../kernel/tenant.ts";
+import { type Tenant, tenantKey } from "../kernel/tenant.ts";
+import type { SubscriptionView } from "../matching/subscription-index.ts";
 import type { DeliveryLog } from "./delivery-store.ts";
+import type { Stopped } from "./kill-switch.ts";
 import { nextPurgeClock, type PurgeClock, readPurgeClock } from "./purge-clock.ts";
 import { PURGED, type PurgedKind, type RetentionStore, type TenantRetention } from "./retention.ts";
 
 export interface UpkeepRetention extends ServiceRetention {
   readonly deadLetterRetentionMs: number;
   readonly auditRetentionMs: number;
-  /** Of a held delivery, from its creation. */
+  /** Of a held delivery, from its creation or since its subscription was disabled, whichever is later. */
   readonly holdRetentionMs: number;
 }
 
 export interface UpkeepDeps {
   readonly store: RetentionStore;
   readonly deliveries: Pick<DeliveryLog, "listDeliveries">;
+  /** The tenant's subscriptions as they are now (SubscriptionIndex). */
+  readonly index: { refresh(tenants: readonly Tenant[]): Promise<Pick<SubscriptionView, "find">> };
+  readonly stopped: Pick<Stopped, "isStopped">;
   readonly retention: UpkeepRetention;
   /** Called with held deliveries that are about to end for their age; they end when it has resolved. */
   readonly expiring: (deliveries: readonly Delivery[]) => Promise<void>;
@@ -37,6 +43,8 @@ export interface UpkeepDeps {
 const ROUND_EVERY_MS = 10 * 60_000;
 /** Longer than from one round to the next, so that one process does them all; its heir waits no longer than this. */
 const TURN_MS = 15 * 60_000;
+/** A round that takes longer renews its turn as often as this: many times before it would end. */
+const RENEW_MS = 60_000;
 const STEP_ROWS = 500;
 /** Between two steps: the store has four fifths of its time for others. */
 const REST = 4;
@@ -77,6 +85,9 @@ export class Upkeep {
   /** The purge clock's last look of this process, by the monotonic clock. */
   #lookedAtMs: number | undefined;
   #wasBehind = false;
+  /** Whether it is this process's turn, and when that was last made sure of, by the monotonic clock. */
+  #hasTurn = false;
+  #turnAtMs = 0;
   readonly #payloads = new Map<string, Place>();
 
   constructor(deps: UpkeepDeps) {
@@ -113,8 +124,9 @@ export class Upkeep {
     for (const tenant of await store.tenants()) {
       counts.expired += await this.#expireHeld(tenant, nowMs);
       for (const kind of PURGED) counts[kind] += await this.#purge(kind, tenant, nowMs);
-      if (this.#stopping.signal.aborted) break;
+      if (this.#stopping.signal.aborted || !this.#hasTurn) break;
     }
+    if (!this.#hasTurn) log.warn("retention.turn_lost", { holder: this.#deps.holder });
     if (Object.values(counts).some((count) => count > 0)) log.info("retention.purged", counts);
     log.debug("retention.round_ended", counts);
   }
@@ -122,7 +134,7 @@ export class Upkeep {
   /** Undefined where it is another process's turn. */
   async #purgeTime(): Promise<number | undefined> {
     const { store, clock, holder, log } = this.#deps;
-    const turn = await store.takeTurn({ holder, nowMs: clock.now(), leaseMs: TURN_MS });
+    const turn = await this.#takeTurn();
     if (turn === undefined) return undefined;
     const lookMs = clock.monotonic();
     const elapsedMs = this.#lookedAtMs === undefined ? undefined : lookMs - this.#lookedAtMs;
@@ -131,6 +143,15 @@ export class Upkeep {
     await store.keepState(holder, JSON.stringify(next));
     this.#tell(next, log);
     return next.purgeMs;
+  }
+
+  async #takeTurn() {
+    const { store, clock, holder } = this.#deps;
+    const turnAtMs = clock.monotonic();
+    const turn = await store.takeTurn({ holder, nowMs: clock.now(), leaseMs: TURN_MS });
+    this.#hasTurn = turn !== undefined;
+    this.#turnAtMs = turnAtMs;
+    return turn;
   }
 
   #tell({ purgeMs, wallMs }: PurgeClock, log: Log): void {
@@ -182,11 +203,17 @@ export class Upkeep {
     let after: Cursor | undefined;
     while (await this.#mayStep()) {
       const request = { size: LIMITS.pageSize, ...(after !== undefined && { after }) };
-      const { items, next } = await deliveries.listDeliveries(tenant, { status: "held", toMs }, request);
-      if (items.length > 0) {
-        await expiring(items);
-        const ids = items.map(({ id }) => id);
-        expired += await this.#rested(() => store.expireHeld(tenant, ids, this.#deps.clock.now()));
+      const { items, next } = await this.#rested(() =>
+        deliveries.listDeliveries(tenant, { status: "held", toMs }, request),
+      );
+      const old = await this.#heldTooLong(tenant, items, toMs);
+      if (old.length > 0) {
+        await expiring(old);
+        // Telling takes its time, in which it may have been enabled.
+        const ids = (await this.#heldTooLong(tenant, old, toMs)).map(({ id }) => id);
+        if (ids.length > 0) {
+          expired += await this.#rested(() => store.expireHeld(tenant, ids, this.#deps.clock.now()));
+        }
       }
       if (next === undefined) break;
       after = next;
@@ -194,13 +221,33 @@ export class Upkeep {
     return expired;
   }
 
-  /** Waits while the store is busy; false where the process stops. */
+  /**
+   * Those whose subscription is disabled, and was before `toMs`. What waits for its turn in a chain is held too, and so
+   * is what was held when its organisation was stopped: these go on by themselves. One that was asked for again
+   * (a later run) doesn't go with age: its creation says nothing of how long it has been held.
+   */
+  async #heldTooLong(tenant: Tenant, held: readonly Delivery[], toMs: number): Promise<readonly Delivery[]> {
+    const { index, stopped } = this.#deps;
+    const inFirstRun = held.filter(({ run, createdAtMs }) => run === 1 && createdAtMs < toMs);
+    if (inFirstRun.length === 0) return [];
+    const view = await index.refresh([tenant]);
+    if (stopped.isStopped(tenant.organisation)) return [];
+    return inFirstRun.filter(({ subscriptionId }) => {
+      const subscription = view.find(tenant, subscriptionId);
+      const sinceMs = subscription === undefined ? undefined : disabledSince(subscription);
+      return sinceMs !== undefined && sinceMs < toMs;
+    });
+  }
+
+  /** Waits while the store is busy; false where the process stops, or it is another's turn. */
   async #mayStep(): Promise<boolean> {
     const { clock, isBusy } = this.#deps;
     const { signal } = this.#stopping;
     const untilMs = clock.monotonic() + PATIENCE_MS;
     while (!signal.aborted && isBusy() && clock.monotonic() < untilMs) await sleep(clock, LOOK_MS, signal);
-    return !signal.aborted;
+    if (signal.aborted || !this.#hasTurn) return false;
+    if (clock.monotonic() - this.#turnAtMs >= RENEW_MS) await this.#takeTurn();
+    return this.#hasTurn;
   }
 
   async #rested<T>(step: () => Promise<T>): Promise<T> {

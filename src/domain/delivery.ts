@@ -85,6 +85,8 @@ export interface Delivery {
    * order or conflation when it was planned.
    */
   readonly sequence?: number;
+  /** Its event carries a membership or coupon event. Present only beside a sequence, for conflation. */
+  readonly protocolEvent?: true;
   /** The replay that made it due; its attempts carry `webhook-replay: true`. */
   readonly replayId?: string;
   /** The newer delivery that says what this one would have said (conflation). Only when cancelled. */

@@ -32,6 +32,11 @@ export interface EndpointRecord extends EndpointKey {
   readonly closedAtMs?: number;
   /** The first failure since the last success. Absent where the newest attempt succeeded. */
   readonly failingSinceMs?: number;
+  /**
+   * How long of that is believed: the times between its failures, each counted up to a bound, so that a clock that
+   * jumps, or a service that was down, makes no endpoint look as if it had failed all that while.
+   */
+  readonly failingForMs?: number;
   /** Since the last success. */
   readonly consecutiveFailures: number;
   readonly lastSuccessAtMs?: number;

@@ -140,6 +140,19 @@ export function sameEndpoint(left: Pick<Subscription, "urlKey">, right: Pick<Sub
   return left.urlKey.split("#", 1)[0] === right.urlKey.split("#", 1)[0];
 }
 
+/**
+ * Since when it has been disabled; undefined while it is enabled. What passbus disabled by itself opens no span: its
+ * last change is taken, which was then or later.
+ */
+export function disabledSince({
+  state,
+  disabledSpans,
+  updatedAtMs,
+}: Pick<Subscription, "state" | "disabledSpans" | "updatedAtMs">): number | undefined {
+  if (state === "enabled") return undefined;
+  return disabledSpans.findLast(({ toMs }) => toMs === undefined)?.fromMs ?? updatedAtMs;
+}
+
 /** The secrets that sign at this moment, newest first. */
 export function liveSecrets({ secrets }: Pick<Subscription, "secrets">, nowMs: number): readonly SealedSecret[] {
   return secrets.filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > nowMs);

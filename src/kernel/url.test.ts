@@ -11,6 +11,37 @@ function verdict(text: string, rules: Partial<UrlRules> = {}): string {
   return check.ok ? check.url.href : `${check.error.code} ${check.error.message}`;
 }
 
+function keyOf(text: string): string {
+  const check = checkUrl(text, strict);
+  return check.ok ? check.url.urlKey : check.error.code;
+}
+
+describe("the key of an endpoint's URL", () => {
+  it.each([
+    ["https://h.example/hook?", "https://h.example/hook"],
+    ["https://h.example?", "https://h.example/"],
+    ["https://h.example/%68ook", "https://h.example/hook"],
+    ["https://h.example/a%2fb", "https://h.example/a%2Fb"],
+    ["https://h.example/%7e", "https://h.example/~"],
+    ["https://h.example/?q=%7E%c3%bc", "https://h.example/?q=~%C3%BC"],
+    // Undone once: what is written was an escaped percent sign.
+    ["https://h.example/%257e", "https://h.example/%257e"],
+    ["https://h.example/%7", "https://h.example/%7"],
+  ])("is one for all spellings: %s", (text, key) => {
+    expect(keyOf(text)).toBe(key);
+    expect(keyOf(key)).toBe(key);
+  });
+
+  it.each([
+    ["https://h.example/a%2Fb", "https://h.example/a/b"],
+    ["https://h.example/Hook", "https://h.example/hook"],
+    ["https://h.example/hook/", "https://h.example/hook"],
+    ["https://h.example/?a=%26", "https://h.example/?a=&"],
+  ])("differs where another resource may answer: %s", (left, right) => {
+    expect(keyOf(left)).not.toBe(keyOf(right));
+  });
+});
+
 describe("an endpoint's URL", () => {
   it.each([
     ["https://example.com/hook", "https://example.com/hook"],

@@ -15,8 +15,10 @@ export interface UrlRules {
 
 /** An endpoint's URL in its parts. */
 export interface EndpointUrl {
-  /** The normal form (WHATWG URL): what is requested, and what uniqueness in a scope is decided by. */
+  /** As the WHATWG parser writes it: what is requested. */
   readonly href: string;
+  /** What uniqueness in a scope is decided by; nothing is requested by it. */
+  readonly urlKey: string;
   /** Scheme, host and port; a default port is left out. */
   readonly origin: string;
   readonly protocol: "https:" | "http:";
@@ -137,11 +139,23 @@ function isHostName(host: string): boolean {
 function endpointUrl(parsed: URL, host: string): EndpointUrl {
   return {
     href: parsed.href,
+    urlKey: urlKeyOf(parsed),
     origin: parsed.origin,
     protocol: parsed.protocol === "http:" ? "http:" : "https:",
     host,
     path: parsed.pathname + parsed.search,
   };
+}
+
+/**
+ * `href` in the normal form of RFC 3986 §6.2.2, of which the WHATWG parser does the half: escapes of what needs none are
+ * undone, the others are in upper case, and an empty query is none.
+ */
+function urlKeyOf({ origin, pathname, search }: URL): string {
+  return (origin + pathname + search).replace(/%[0-9a-f]{2}/gi, (escape) => {
+    const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16));
+    return /[a-z0-9._~-]/i.test(character) ? character : escape.toUpperCase();
+  });
 }
 
 function refusal(code: "url.invalid" | "guard.refused", message: string): UrlCheck {

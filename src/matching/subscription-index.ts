@@ -24,6 +24,9 @@ export interface Match {
 /** How much younger than an event a subscription may be, by clocks that differ, and still get it. */
 export const CLOCK_SKEW_MS = 1_000;
 
+/** Tenants that one refresh loads at the same time. */
+const LOADS_AT_ONCE = 16;
+
 export interface SubscriptionIndexDeps {
   readonly feed: SubscriptionFeed;
   /** The types that a format can say. */
@@ -85,22 +88,27 @@ export class SubscriptionIndex {
     const view = new Map<string, Entry>();
     if (tenants.length > 0) {
       const versions = await this.#feed.versions(tenants);
-      await Promise.all(
-        tenants.map(async (tenant, at) => {
-          const key = tenantKey(tenant);
-          const held = this.#entries.get(key);
-          const isCurrent = held !== undefined && held.version >= (versions[at] ?? 0);
-          const entry = isCurrent ? held : this.#entryOf(await this.#feed.load(tenant), held?.filters);
-          view.set(key, entry);
-          this.#hold(key, entry);
-        }),
-      );
+      const stale: Tenant[] = [];
+      tenants.forEach((tenant, at) => {
+        const key = tenantKey(tenant);
+        const held = this.#entries.get(key);
+        if (held === undefined || held.version < (versions[at] ?? 0)) stale.push(tenant);
+        else this.#take(view, key, held);
+      });
+      for (let from = 0; from < stale.length; from += LOADS_AT_ONCE) {
+        await Promise.all(stale.slice(from, from + LOADS_AT_ONCE).map((tenant) => this.#load(view, tenant)));
+      }
       this.#evict();
     }
     return {
       find: (tenant, subscriptionId) => asked(view, tenant).byId.get(subscriptionId),
       match: (event) => this.#match(asked(view, event.stored.tenant), event),
     };
+  }
+
+  /** The tenants' versions in the store, in the order asked: what was found at a version holds while it is that one. */
+  versions(tenants: readonly Tenant[]): Promise<readonly number[]> {
+    return this.#feed.versions(tenants);
   }
 
   /** Tenants that are held now; a change feed refreshes these. */
@@ -142,6 +150,17 @@ export class SubscriptionIndex {
       matches.push({ subscription, disposition });
     }
     return matches;
+  }
+
+  async #load(view: Map<string, Entry>, tenant: Tenant): Promise<void> {
+    const key = tenantKey(tenant);
+    const loaded = await this.#feed.load(tenant);
+    this.#take(view, key, this.#entryOf(loaded, this.#entries.get(key)?.filters));
+  }
+
+  #take(view: Map<string, Entry>, key: string, entry: Entry): void {
+    view.set(key, entry);
+    this.#hold(key, entry);
   }
 
   #entryOf(loaded: TenantSubscriptions, heldFilters: PlannedFilters | undefined): Entry {

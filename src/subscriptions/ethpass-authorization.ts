@@ -6,6 +6,7 @@ import type { FormatOptions, Subscription } from "../domain/subscription.ts";
 import { formatOf } from "../formats/registry.ts";
 import type { Keyring } from "../signing/keyring.ts";
 import { type SecretOwner, sealAuthorization } from "../signing/secrets.ts";
+import type { Violations } from "./violations.ts";
 
 const PATH = "format_options.ethpass_authorization";
 
@@ -19,6 +20,22 @@ export type AuthorizationChange = { readonly text: string } | "remove" | "keep";
 export function authorizationChange(text: string, paths: readonly string[] | undefined): AuthorizationChange {
   if (text !== "") return { text };
   return paths?.includes(PATH) === true ? "remove" : "keep";
+}
+
+/**
+ * A stored one is for the server that it was given for: who may change a URL could else have it sent to a server of his
+ * own, and read there what is shown never.
+ */
+export function refuseMovedAuthorization(
+  current: Pick<Subscription, "url" | "formatOptions">,
+  next: Pick<Subscription, "url" | "format">,
+  change: AuthorizationChange,
+  wrong: Violations,
+): void {
+  const isKept = change === "keep" && formatOf(next.format).sendsAuthorization === true;
+  if (!isKept || current.formatOptions.sealedEthpassAuthorization === undefined) return;
+  if (URL.parse(next.url)?.origin === URL.parse(current.url)?.origin) return;
+  wrong.add(PATH, "must be given again, or taken away by the mask: the URL moves to another server");
 }
 
 /** `options` with what is stored of the authorization after the change. A format that doesn't send it doesn't keep it. */

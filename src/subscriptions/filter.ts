@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { PassEvent } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { Subscription as SubscriptionMessage } from "../../gen/passbus/v1/subscription_pb.js";
 import { EVENT_TYPES } from "../domain/event.ts";
@@ -8,16 +9,26 @@ import { sampleEvent } from "../formats/samples.ts";
 import { filterFlaw } from "../matching/filter.ts";
 import type { Violations } from "./violations.ts";
 
-/** The filter as it stands, tried on the sample of each type that it may meet; one that is empty is absent. */
+/**
+ * The filter as it stands, tried on the sample of each type that it may meet; one that is empty is absent. One that
+ * `before` has too, and meets the same events there, is taken as it is.
+ */
 export function readEventFilter(
   message: SubscriptionMessage,
   format: FormatName,
   wrong: Violations,
+  before?: SubscriptionMessage,
 ): { readonly filter?: string } {
   if (message.filter === "") return {};
+  if (before !== undefined && isDeepStrictEqual(judgedBy(message), judgedBy(before))) return { filter: message.filter };
   const flaw = filterFlaw(message.filter, samplesFor(message, format));
   if (flaw !== undefined) wrong.add("filter", flaw);
   return { filter: message.filter };
+}
+
+function judgedBy(message: SubscriptionMessage) {
+  const { filter, format, protocol, eventTypes, membershipEvents, couponEvents, operationalEvents } = message;
+  return { filter, format, protocol, eventTypes, membershipEvents, couponEvents, operationalEvents };
 }
 
 function samplesFor(message: SubscriptionMessage, format: FormatName): readonly PassEvent[] {

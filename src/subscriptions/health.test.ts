@@ -90,9 +90,9 @@ describe("what is known of an endpoint", () => {
 
   test("is forgotten when a person enables the subscription again, and not before", async () => {
     const { add, change, health, service } = subscriptionsRoom();
-    const { id } = (await add()).subscription;
+    const { id, urlKey } = (await add()).subscription;
     await health.write([record(id, FAILING)]);
-    await service.disable(tenant, id, "failing");
+    await service.disable(tenant, id, "failing", urlKey);
     expect(health.of(id)).toBeDefined();
     await change({ id, state: State.ENABLED }, ["state"]);
     expect(health.of(id)).toBeUndefined();

@@ -84,6 +84,12 @@ describe("what a list is narrowed to", () => {
     expect(found(read(request))).toBe(expected);
   });
 
+  test("a protocol lists those for any protocol too", () => {
+    const any = create(SinkSubscriptionSchema, { id: "z" });
+    expect(found(read({ protocol: PassProtocol.MEMBERSHIP }), [...SINKS, any])).toBe("abz");
+    expect(found(readOld({ protocol: PassProtocol.SINGLE_USE_COUPON }), [...SINKS, any])).toBe("cz");
+  });
+
   test("the protocol's events by name", () => {
     const of = (field: string, name: string) => read({ filters: { filterGroups: filters([field, name]) } });
     expect(found(of("membershipEvents", "MEMBER_EVENT_ENROLLED"), [member])).toBe("m");

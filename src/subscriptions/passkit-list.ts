@@ -85,11 +85,16 @@ function query(
   if (wrong.length > 0) throw invalidFields(wrong);
   return {
     ...(classId === "" ? {} : { classId }),
-    matches: (sink) => (protocol === 0 || sink.protocol === protocol) && tests.every((test) => test(sink)),
+    matches: (sink) => isOf(protocol, sink) && tests.every((test) => test(sink)),
     offset,
     limit: limit <= 0 ? Number.POSITIVE_INFINITY : limit,
     ...(compare === undefined ? {} : { compare }),
   };
+}
+
+/** One for any protocol (made in passbus.v1) is listed under each, as PassKit's get finds it. */
+function isOf(protocol: PassProtocol, sink: SinkSubscription): boolean {
+  return protocol === 0 || sink.protocol === 0 || sink.protocol === protocol;
 }
 
 function groupTest({ condition, fieldFilters }: FilterGroup, root: string, wrong: FieldViolation[]): Test {

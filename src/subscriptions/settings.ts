@@ -54,8 +54,15 @@ export type SubscriptionSettings = Pick<
 /**
  * Where violations are, the answer is not to be used. The write-only authorization is judged here, but not in the
  * answer: ethpass-authorization.ts seals it.
+ *
+ * @param before what is stored, where the message is a change of it: a filter that was accepted then is judged anew only
+ * where the change touches what it is judged by, for another version of passbus may think otherwise of it.
  */
-export function readSettings(message: SubscriptionMessage, wrong: Violations): SubscriptionSettings {
+export function readSettings(
+  message: SubscriptionMessage,
+  wrong: Violations,
+  before?: SubscriptionMessage,
+): SubscriptionSettings {
   if (message.url === "") wrong.add("url", "is required");
   if (message.description.length > LIMITS.descriptionCharacters) {
     wrong.add("description", `must have at most ${LIMITS.descriptionCharacters} characters`);
@@ -77,7 +84,7 @@ export function readSettings(message: SubscriptionMessage, wrong: Violations): S
     protocol: message.protocol,
     ...readProtocolEvents(message, format, wrong),
     ...readOperationalEvents(message, format, wrong),
-    ...readEventFilter(message, format, wrong),
+    ...readEventFilter(message, format, wrong, before),
     ...(message.ed25519Signature ? { ed25519Signature: true } : {}),
   };
 }

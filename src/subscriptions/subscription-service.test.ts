@@ -97,7 +97,7 @@ describe("create", () => {
 describe("get, list and delete", () => {
   test("another tenant's subscription is not found, as an unknown one", async () => {
     const { add, service } = subscriptionsRoom();
-    const { id } = (await add()).subscription;
+    const { id, urlKey } = (await add()).subscription;
     for (const call of [
       service.get(stranger, id),
       service.delete(stranger, id),
@@ -107,7 +107,7 @@ describe("get, list and delete", () => {
     ]) {
       expect((await refusal(call)).code).toBe("resource.not_found");
     }
-    expect(await service.disable(stranger, id, "gone")).toBeUndefined();
+    expect(await service.disable(stranger, id, "gone", urlKey)).toBeUndefined();
     expect((await service.get(tenant, id)).version).toBe(1);
   });
 
@@ -180,14 +180,22 @@ describe("rotateSecret", () => {
 describe("disable", () => {
   test("an endpoint that is gone is disabled without a span", async () => {
     const { add, service } = subscriptionsRoom();
-    const { id } = (await add()).subscription;
-    expect(await service.disable(tenant, id, "gone")).toMatchObject({
+    const { id, urlKey } = (await add()).subscription;
+    expect(await service.disable(tenant, id, "gone", urlKey)).toMatchObject({
       state: "disabled",
       disabledReason: "gone",
       disabledSpans: [],
       version: 2,
     });
-    expect((await service.disable(tenant, id, "failing"))?.disabledReason).toBe("gone");
+    expect((await service.disable(tenant, id, "failing", urlKey))?.disabledReason).toBe("gone");
+  });
+
+  test("one that has got another URL since stays as it is", async () => {
+    const { add, change, service } = subscriptionsRoom();
+    const { id, urlKey } = (await add()).subscription;
+    const corrected = await change({ id, url: "https://b.example/hook" }, ["url"]);
+    expect(await service.disable(tenant, id, "gone", urlKey)).toEqual(corrected);
+    expect((await service.get(tenant, id)).state).toBe("enabled");
   });
 });
 
@@ -196,7 +204,7 @@ describe("subscriptionMessage", () => {
     const { add, clock, service } = subscriptionsRoom();
     const { id } = (await add()).subscription;
     await service.rotateSecret(tenant, id, durationFromMs(1_000));
-    const disabled = await service.disable(tenant, id, "failing");
+    const disabled = await service.disable(tenant, id, "failing", url);
     if (disabled === undefined) throw new Error("it is gone");
     const message = subscriptionMessage(disabled, clock.now());
     expect(message).toMatchObject({

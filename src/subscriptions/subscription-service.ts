@@ -20,13 +20,19 @@ import type { Random } from "../kernel/random.ts";
 import type { Tenant } from "../kernel/tenant.ts";
 import type { Keyring } from "../signing/keyring.ts";
 import { makeSecret, openSecret, sealSecret } from "../signing/secrets.ts";
-import { type AuthorizationChange, authorizationChange, withAuthorization } from "./ethpass-authorization.ts";
+import {
+  type AuthorizationChange,
+  authorizationChange,
+  refuseMovedAuthorization,
+  withAuthorization,
+} from "./ethpass-authorization.ts";
 import { endpointKey, type HealthStore, healthMessage } from "./health.ts";
 import type { LimitStore } from "./limit-store.ts";
-import { limitReached, scopeLimit, scopeName } from "./limits.ts";
+import { limitReached, scopeLimit } from "./limits.ts";
 import { type Matches, matchingPage, readFilter } from "./list-filter.ts";
 import { subscriptionMessage } from "./message.ts";
 import { millisecondsOf } from "./policy.ts";
+import { duplicateUrl, isRefusal, refusedUrl, unknownSubscription } from "./refusals.ts";
 import { readEntityId, readSettings, type SubscriptionSettings } from "./settings.ts";
 import type { SubscriptionStore } from "./subscription-store.ts";
 import { initialStanding, rotated, standingAsAsked, standingDisabledByUs } from "./transitions.ts";
@@ -285,12 +291,18 @@ export class SubscriptionService {
   ): Omit<Asked, "entityId"> {
     const wrong = new Violations("subscription");
     refuseForeignTenant(current.tenant, change, wrong);
-    const asked = applyMask(subscriptionMessage(current, nowMs), change, paths);
-    const settings = readSettings(asked, wrong);
+    const before = subscriptionMessage(current, nowMs);
+    const asked = applyMask(before, change, paths);
+    const settings = readSettings(asked, wrong, before);
+    if (current.origin === "passkit" && settings.format !== "PASSKIT" && settings.format !== current.format) {
+      wrong.add("format", "was made by PassKit's API, and so stays FORMAT_PASSKIT");
+    }
     // Where the seeds were taken away, what had signatures by them can still be changed.
     if (current.ed25519Signature !== true) this.#refuseWithoutKeys(settings, wrong);
+    const authorization = authorizationChange(asked.formatOptions?.ethpassAuthorization ?? "", paths);
+    refuseMovedAuthorization(current, settings, authorization, wrong);
     wrong.throwIfAny();
-    return { settings, authorization: authorizationChange(asked.formatOptions?.ethpassAuthorization ?? "", paths) };
+    return { settings, authorization };
   }
 
   #refuseWithoutKeys({ ed25519Signature }: SubscriptionSettings, wrong: Violations): void {
@@ -374,31 +386,4 @@ function refuseForeignTenant(tenant: Tenant, message: SubscriptionMessage, wrong
     wrong.add("organisation_id", description);
   }
   if (message.environment !== "" && message.environment !== tenant.environment) wrong.add("environment", description);
-}
-
-/** The endpoint check's no, as against a failure of the check itself. */
-function isRefusal(error: unknown): error is CodedError {
-  if (!(error instanceof CodedError)) return false;
-  return error.code === "url.invalid" || error.code === "guard.refused";
-}
-
-/** To whoever registers it, any refusal is a wrong field. */
-function refusedUrl(error: CodedError): CodedError {
-  const violation = { field: "subscription.url", description: error.message };
-  return new CodedError("url.invalid", `${violation.field}: ${error.message}`, {
-    violations: [violation],
-    cause: error,
-  });
-}
-
-function duplicateUrl(entityId: string): CodedError {
-  const field = "subscription.url";
-  const description = `another subscription of ${scopeName(entityId)} has this URL`;
-  return new CodedError("subscription.duplicate_url", `${field}: ${description}`, {
-    violations: [{ field, description }],
-  });
-}
-
-function unknownSubscription(id: string): CodedError {
-  return new CodedError("resource.not_found", `id: there is no subscription ${JSON.stringify(id.slice(0, 64))}`);
 }

@@ -226,7 +226,7 @@ export function deliveryClaimContract(name: string, make: MakeStore): void {
   });
 
   describe(`${name}: a clock that was set back`, () => {
-    test("makes what waits due as much earlier, and nothing due before now", async () => {
+    test("makes what waits due as much earlier, and nothing due before now; leases stand", async () => {
       const hour = 3_600_000;
       await put(
         store,
@@ -236,14 +236,34 @@ export function deliveryClaimContract(name: string, make: MakeStore): void {
         leased("lease", T0 + hour + 60_000),
         finished("done", "failed", "a1"),
       );
-      expect(await store.deliveries.turnBack({ nowMs: T0, byMs: hour })).toBe(3);
+      expect(await store.deliveries.turnBack({ nowMs: T0, byMs: hour })).toBe(2);
       const dueAt = async (id: string) => {
         const found = await store.deliveries.getDelivery(ACME, id);
         return found?.dueAtMs ?? found?.leaseUntilMs;
       };
       const times = ["past", "soon", "ahead", "lease", "done"].map((id) => dueAt(id));
-      expect(await Promise.all(times)).toEqual([T0 - 5, T0, T0 + 5_000, T0 + 60_000, undefined]);
+      expect(await Promise.all(times)).toEqual([T0 - 5, T0, T0 + 5_000, T0 + hour + 60_000, undefined]);
       expect(await store.deliveries.turnBack({ nowMs: T0 + 61_000, byMs: hour })).toBe(0);
+    });
+
+    test("leaves leases that are longer than any; they are cut, and what waits as late is left", async () => {
+      const hour = 3_600_000;
+      await put(
+        store,
+        leased("healthy", T0 + LEASE_MS),
+        leased("long", T0 + hour),
+        leased("theirs", T0 + hour, { subscriptionId: "sub_2", tenant: GLOBEX }),
+        waiting("late", T0 + hour),
+        finished("done", "failed", "a1"),
+      );
+      const request = { beyondMs: T0 + LEASE_MS, toMs: T0 + LEASE_MS };
+      expect(await store.deliveries.shortenLeases(request)).toBe(2);
+      expect(await store.deliveries.shortenLeases(request)).toBe(0);
+      expect(await stored(store, "healthy")).toMatchObject({ leaseUntilMs: T0 + LEASE_MS, fence: 0 });
+      expect(await stored(store, "long")).toMatchObject({ status: "attempting", leaseUntilMs: T0 + LEASE_MS });
+      expect(await stored(store, "late")).toMatchObject({ dueAtMs: T0 + hour });
+      const { claimed } = await claim(store, { nowMs: T0 + LEASE_MS });
+      expect(claimed.map(({ delivery: { id } }) => id).toSorted()).toEqual(["healthy", "long", "theirs"]);
     });
   });
 

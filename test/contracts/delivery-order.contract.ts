@@ -45,7 +45,7 @@ export function deliveryOrderContract(name: string, make: MakeStore): void {
       test("tells what is open, by sequence, of the chains asked for and in their order", async () => {
         await put(
           store,
-          held("d3", 30, { eventType: PassEventType.UPDATED }),
+          held("d3", 30, { eventType: PassEventType.UPDATED, protocolEvent: true }),
           leased("d1", T0 + LEASE_MS, { sequence: 10 }),
           waiting("d2", T0, { sequence: 20 }),
           waiting("other-pass", T0, { sequence: 5, passId: "pass-2" }),
@@ -59,8 +59,10 @@ export function deliveryOrderContract(name: string, make: MakeStore): void {
         expect(mine).toEqual([
           { id: "d1", eventType: PassEventType.CREATED, status: "attempting", sequence: 10, fence: 0 },
           { id: "d2", eventType: PassEventType.CREATED, status: "waiting", sequence: 20, fence: 0 },
-          { id: "d3", eventType: PassEventType.UPDATED, status: "held", sequence: 30, fence: 0 },
+          { id: "d3", eventType: PassEventType.UPDATED, status: "held", sequence: 30, protocolEvent: true, fence: 0 },
         ]);
+        expect(await stored(store, "d3")).toHaveProperty("protocolEvent", true);
+        expect(await stored(store, "d2")).not.toHaveProperty("protocolEvent");
         expect(await open({ ...CHAIN, tenant: GLOBEX }, { ...CHAIN, subscriptionId: "sub_2" })).toEqual([
           ["other-tenant"],
           ["other-subscription"],
@@ -266,6 +268,22 @@ export function deliveryOrderContract(name: string, make: MakeStore): void {
         "held",
       ]);
       expect(await store.deliveries.moveOpen(move)).toBe(2);
+    });
+
+    test("moveOpen finds what is in no chain behind more of a chain than it may move", async () => {
+      const behind = { status: "held", createdAtMs: T0 + 1 } as const;
+      await put(
+        store,
+        ...[1, 2, 3, 4, 5].map((at) => held(`d${at}`, at)),
+        ...["e1", "e2", "e3"].map((id) => delivery(id, behind)),
+      );
+      const ends = { tenant: ACME, subscriptionId: "sub_1", nowMs: T0, limit: 2, unsequenced: true } as const;
+      const move = { ...ends, from: "held", to: "waiting" } as const;
+      expect([await store.deliveries.moveOpen(move), await store.deliveries.moveOpen(move)]).toEqual([2, 1]);
+      expect([await statusOf("e3"), await statusOf("d1")]).toEqual(["waiting", "held"]);
+      const back = { ...ends, from: "waiting", to: "cancelled" } as const;
+      expect([await store.deliveries.moveOpen(back), await store.deliveries.moveOpen(back)]).toEqual([2, 1]);
+      expect(await statusOf("d1")).toBe("held");
     });
 
     test("a flush stores chains that meet rows of an earlier one, and a repeat of it changes nothing", async () => {

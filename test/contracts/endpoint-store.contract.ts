@@ -25,6 +25,7 @@ const FAILING: Partial<EndpointRecord> = {
   openedAtMs: T0,
   openings: 1,
   failingSinceMs: T0 - 1_000,
+  failingForMs: 1_000,
   consecutiveFailures: 10,
   lastFailureAtMs: T0,
   lastError: "http.status",

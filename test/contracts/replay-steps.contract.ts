@@ -139,25 +139,29 @@ export function replaySteps(name: string, the: () => StoreUnderTest): void {
       expect(await the().replays.progress(GLOBEX, "rpl_1")).toEqual({ pending: 0, delivered: 0, failed: 0 });
     });
 
-    test("a pass is busy while a delivery of it, of this replay and subscription, is open", async () => {
+    test("a pass is busy while it has something open at the subscription, in its chain or by whichever replay", async () => {
       await put(
         the(),
         finished("d1", "failed", "a1", { passId: "p1", subscriptionId: "sub_a" }),
-        waiting("d2", T0, { passId: "p2", subscriptionId: "sub_a" }),
-        finished("d3", "failed", "a3", { passId: "p3", subscriptionId: "sub_a" }),
+        delivery("d2", { status: "held", sequence: 2, passId: "p2", subscriptionId: "sub_a" }),
+        finished("d3", "failed", "a3", { passId: "p3", subscriptionId: "sub_a", sequence: 3 }),
+        finished("d4", "failed", "a4", { passId: "p3", subscriptionId: "sub_a", replayId: "rpl_0" }),
+        waiting("d5", T0, { passId: "p1", subscriptionId: "sub_b", tenant: GLOBEX, sequence: 1 }),
       );
       await the().replays.step(step(await taken(the()), { due: ["d1"] }));
       const pairs = ["sub_a", "sub_b"].flatMap((subscriptionId) =>
         ["p1", "p2", "p3"].map((passId) => ({ subscriptionId, passId })),
       );
-      const busy = [{ subscriptionId: "sub_a", passId: "p1" }];
-      expect(await the().replays.busyPasses(ACME, "rpl_1", pairs)).toEqual(busy);
-      expect(await the().replays.busyPasses(ACME, "rpl_2", pairs)).toEqual([]);
+      const busy = ["p1", "p2"].map((passId) => ({ subscriptionId: "sub_a", passId }));
+      expect(await the().replays.busyPasses(ACME, pairs)).toEqual(busy);
+      expect(await the().replays.busyPasses(GLOBEX, pairs)).toEqual([{ subscriptionId: "sub_b", passId: "p1" }]);
       const mine = (await claim(the(), { nowMs: NOW })).claimed.find(({ delivery: { id } }) => id === "d1");
       if (mine === undefined) throw new Error("d1 was not claimed");
-      expect(await the().replays.busyPasses(ACME, "rpl_1", pairs)).toEqual(busy);
+      expect(await the().replays.busyPasses(ACME, pairs)).toEqual(busy);
       await flush(the(), outcome(mine.delivery, { status: "delivered", finishedAtMs: NOW }, "b1"));
-      expect(await the().replays.busyPasses(ACME, "rpl_1", pairs)).toEqual([]);
+      expect(await the().replays.busyPasses(ACME, pairs)).toEqual(busy.slice(1));
+      await the().deliveries.cancel(ACME, "d2", NOW);
+      expect(await the().replays.busyPasses(ACME, pairs)).toEqual([]);
     });
 
     test("events come by id, those that are stored, of one tenant", async () => {
@@ -174,6 +178,17 @@ export function replaySteps(name: string, the: () => StoreUnderTest): void {
       const retried = await the().deliveries.retry(ACME, "d1", NOW + 1);
       expect(retried).toMatchObject({ status: "waiting", workClass: "live", run: 2 });
       expect(retried).not.toHaveProperty("replayId");
+      expect(await stored(the(), "d1")).toEqual(retried);
+    });
+
+    test("a retry by hand of a folded one says no longer what it was folded into", async () => {
+      await put(the(), waiting("d1", T0, { sequence: 1 }), delivery("d2", { status: "held", sequence: 2 }));
+      const fold = { tenant: ACME, folded: [{ id: "d1", fence: 0 }], into: { id: "d2", fence: 0 }, claim: false };
+      await the().deliveries.fold({ folds: [fold], nowMs: NOW, leaseMs: 1_000 });
+      expect(await stored(the(), "d1")).toMatchObject({ status: "cancelled", foldedInto: "d2" });
+      const retried = await the().deliveries.retry(ACME, "d1", NOW + 1);
+      expect(retried).toMatchObject({ status: "waiting", run: 2 });
+      expect(retried).not.toHaveProperty("foldedInto");
       expect(await stored(the(), "d1")).toEqual(retried);
     });
   });

@@ -114,6 +114,15 @@ function replayJobs(name: string, the: () => StoreUnderTest): void {
       expect(await the().replays.step(step(theirs, { due: ["d2"] }))).toMatchObject({ sent: 1, skipped: 0 });
     });
 
+    test("a job whose lease ends later than any may is another's: a clock that was wrong wrote it", async () => {
+      const mine = await taken(the());
+      const latest = { leaseUntilMs: NOW + LEASE + 60_000 };
+      await the().replays.step(step(mine, latest));
+      expect(await the().replays.take({ ...atT0, nowMs: NOW })).toEqual([]);
+      const [theirs] = await the().replays.take({ ...atT0, nowMs: NOW - 1 });
+      expect(theirs?.fence).toBe(mine.fence + 1);
+    });
+
     test("a step makes the lease longer, and one that ends it gives the job away", async () => {
       const mine = await taken(the());
       await the().replays.step(step(mine, { leaseUntilMs: NOW + LEASE }));

@@ -6,11 +6,13 @@
 import { create } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { SubscriptionSchema } from "../../gen/passbus/v1/subscription_pb.js";
+import { networkSet } from "../../src/kernel/addresses.ts";
 import { systemClock } from "../../src/kernel/clock.ts";
 import { CodedError } from "../../src/kernel/errors.ts";
 import { idSource } from "../../src/kernel/ids.ts";
 import { systemRandom } from "../../src/kernel/random.ts";
 import type { Tenant } from "../../src/kernel/tenant.ts";
+import { checkUrl } from "../../src/kernel/url.ts";
 import { keyringFrom, makeEncryptionKey } from "../../src/signing/keyring.ts";
 import { SubscriptionService } from "../../src/subscriptions/subscription-service.ts";
 import type { MakeStore, StorePorts, StoreUnderTest } from "./rows.ts";
@@ -28,7 +30,11 @@ function rules({ subscriptions, limits, endpoints }: StorePorts): SubscriptionSe
     health: endpoints,
     keyring,
     signsEd25519: false,
-    checkEndpoint: async (url) => ({ urlKey: new URL(url).href }),
+    checkEndpoint: async (url) => {
+      const check = checkUrl(url, { allowHttp: false, allowedNetworks: networkSet([]) });
+      if (!check.ok) throw check.error;
+      return check.url;
+    },
     clock: systemClock,
     ids: idSource(systemClock, systemRandom),
     random: systemRandom,
@@ -41,6 +47,9 @@ const SPELLINGS = [
   "https://A.EXAMPLE/hook",
   "https://a.example:443/hook",
   "HTTPS://a.example/./hook",
+  "https://a.example/hook?",
+  "https://a.example/%68ook",
+  "https://a.example/h%6Fo%6b",
 ];
 
 export function subscriptionRacesContract(name: string, make: MakeStore): void {

@@ -84,7 +84,10 @@ export class SimulatedWorker {
       sender: simulatedSender({ world, receivers, ledger: judge.ledger, process: clock, worker: name, ids }),
       signer: { sign: (_subscription, _format, id) => ({ "webhook-id": id }) },
       endpointSwitch: far({
-        disable: (_tenant: unknown, id: string, reason: "gone" | "failing") => customers.disable(id, reason),
+        disable: async (_tenant: unknown, id: string, reason: "gone" | "failing") => {
+          await customers.disable(id, reason);
+          return undefined;
+        },
       }),
       isFresh: (assignment) => this.#reader.isFresh(assignment),
       stopped: this.#killSwitch,

@@ -2,6 +2,7 @@ import { Engine } from "../../src/delivery/engine.ts";
 import type { Arrival } from "../../src/delivery/in-hand.ts";
 import type { Stopped } from "../../src/delivery/kill-switch.ts";
 import type { Exchange, OutboundRequest } from "../../src/delivery/sender.ts";
+import type { EndpointSwitch } from "../../src/delivery/turn.ts";
 import { deliveryId } from "../../src/domain/delivery.ts";
 import type { DecodedEvent } from "../../src/domain/event.ts";
 import { formatOf } from "../../src/formats/registry.ts";
@@ -66,6 +67,8 @@ export function engineSetup(
     },
   };
   const disabled: string[] = [];
+  /** What a test puts in place of `disable` is called from then on. */
+  const endpointSwitch: EndpointSwitch = { disable: async (_tenant, id) => void disabled.push(id) };
   const random = seededRandom(7);
   const engine: Engine = new Engine({
     store,
@@ -84,7 +87,7 @@ export function engineSetup(
       filterFailed: (...failed) => engine.operational.filterFailed(...failed),
     }),
     signer: { sign: (_subscription, _format, id) => ({ "webhook-id": id }) },
-    endpointSwitch: { disable: async (_tenant, id) => void disabled.push(id) },
+    endpointSwitch,
     isFresh: ({ partition }) => !lost.has(partition),
     stopped,
   });
@@ -111,5 +114,6 @@ export function engineSetup(
   };
   const idOf = (event: DecodedEvent, id: string) => deliveryId(event.stored, id);
   const row = (event: DecodedEvent, id: string) => store.deliveries.get(idOf(event, id));
-  return { clock, store, sender, lost, load, stops, disabled, engine, done, conflicts, arrival, take, pass, idOf, row };
+  const seen = { done, conflicts, disabled };
+  return { clock, store, sender, lost, load, stops, endpointSwitch, engine, ...seen, arrival, take, pass, idOf, row };
 }

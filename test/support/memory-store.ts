@@ -18,6 +18,7 @@ import type {
   MoveRequest,
   NextState,
   OpenSubscription,
+  ShortenRequest,
 } from "../../src/delivery/delivery-store.ts";
 import { type Attempt, appendAttempt, type Delivery, isTerminal } from "../../src/domain/delivery.ts";
 import type { EventKey, StoredEvent } from "../../src/domain/event.ts";
@@ -36,6 +37,8 @@ export class MemoryStore implements DeliveryStore, SubscriptionFeed {
   /** Set, a flush rejects with it. */
   flushError: Error | undefined;
   flushes = 0;
+  /** The last step of the clock that was made up for. */
+  #turnedBack: { readonly nowMs: number; readonly byMs: number } | undefined;
 
   put(subscription: Subscription): void {
     const key = tenantKey(subscription.tenant);
@@ -141,17 +144,26 @@ export class MemoryStore implements DeliveryStore, SubscriptionFeed {
   }
 
   async turnBack({ nowMs, byMs }: { readonly nowMs: number; readonly byMs: number }): Promise<number> {
-    let moved = 0;
-    for (const row of this.deliveries.values()) {
-      const earlier = (timeMs: number) => Math.max(nowMs, timeMs - byMs);
-      if (row.dueAtMs !== undefined && row.dueAtMs > nowMs) {
-        this.deliveries.set(row.id, { ...row, dueAtMs: earlier(row.dueAtMs) });
-      } else if (row.leaseUntilMs !== undefined && row.leaseUntilMs > nowMs) {
-        this.deliveries.set(row.id, { ...row, leaseUntilMs: earlier(row.leaseUntilMs) });
-      } else continue;
-      moved += 1;
-    }
-    return moved;
+    const before = this.#turnedBack;
+    if (before !== undefined && before.byMs === byMs && Math.abs(nowMs - before.nowMs) < 300_000) return 0;
+    this.#turnedBack = { nowMs, byMs };
+    return this.#change(
+      ({ dueAtMs }) => (dueAtMs ?? 0) > nowMs,
+      (row) => ({ ...row, dueAtMs: Math.max(nowMs, (row.dueAtMs ?? 0) - byMs) }),
+    );
+  }
+
+  async shortenLeases({ beyondMs, toMs }: ShortenRequest): Promise<number> {
+    return this.#change(
+      ({ leaseUntilMs }) => (leaseUntilMs ?? 0) > beyondMs,
+      (row) => ({ ...row, leaseUntilMs: toMs }),
+    );
+  }
+
+  #change(which: (row: Delivery) => boolean, to: (row: Delivery) => Delivery): number {
+    const rows = [...this.deliveries.values()].filter(which);
+    for (const row of rows) this.deliveries.set(row.id, to(row));
+    return rows.length;
   }
 
   async openSubscriptions(): Promise<readonly OpenSubscription[]> {
@@ -247,8 +259,9 @@ export class MemoryStore implements DeliveryStore, SubscriptionFeed {
 }
 
 function chainRow(row: Delivery & { readonly sequence: number }): ChainRow {
-  const { id, eventType, sequence, fence, status } = row;
-  return { id, eventType, sequence, fence, status: status === "waiting" || status === "attempting" ? status : "held" };
+  const { id, eventType, sequence, fence, status, protocolEvent } = row;
+  const open = status === "waiting" || status === "attempting" ? status : "held";
+  return { id, eventType, sequence, fence, status: open, ...(protocolEvent && { protocolEvent }) };
 }
 
 function textOf(key: EventKey): string {

@@ -364,6 +364,13 @@ export declare type TestSubscriptionResponse = Message<"passbus.v1.TestSubscript
    * @generated from field: passbus.v1.RequestTimings timings = 3;
    */
   timings?: RequestTimings | undefined;
+
+  /**
+   * Unset where there was none.
+   *
+   * @generated from field: passbus.v1.ReceivedResponse response = 4;
+   */
+  response?: ReceivedResponse | undefined;
 };
 
 /**
@@ -371,6 +378,43 @@ export declare type TestSubscriptionResponse = Message<"passbus.v1.TestSubscript
  * Use `create(TestSubscriptionResponseSchema)` to create a new message.
  */
 export declare const TestSubscriptionResponseSchema: GenMessage<TestSubscriptionResponse>;
+
+/**
+ * A response as it was received.
+ *
+ * @generated from message passbus.v1.ReceivedResponse
+ */
+export declare type ReceivedResponse = Message<"passbus.v1.ReceivedResponse"> & {
+  /**
+   * @generated from field: int32 status_code = 1;
+   */
+  statusCode: number;
+
+  /**
+   * @generated from field: map<string, string> headers = 2;
+   */
+  headers: { [key: string]: string };
+
+  /**
+   * Its first 4 KiB.
+   *
+   * @generated from field: bytes body = 3;
+   */
+  body: Uint8Array;
+
+  /**
+   * The body had more.
+   *
+   * @generated from field: bool truncated = 4;
+   */
+  truncated: boolean;
+};
+
+/**
+ * Describes the message passbus.v1.ReceivedResponse.
+ * Use `create(ReceivedResponseSchema)` to create a new message.
+ */
+export declare const ReceivedResponseSchema: GenMessage<ReceivedResponse>;
 
 /**
  * A request as it was sent.

@@ -18,7 +18,7 @@ export interface EndpointCheckOptions extends UrlRules {
  * attempt would say later. A name that does not resolve, or not in time, is accepted: DNS may follow the subscription,
  * and every connection checks again.
  *
- * @returns the URL; `href` is its normal form.
+ * @returns the URL; `urlKey` is what tells it from others.
  * @throws CodedError `url.invalid`, or `guard.refused` where no address of the host is allowed. The message is a
  * predicate of the URL ("must …"), for a field violation.
  */

@@ -117,6 +117,7 @@ export class Flight implements Dispatcher.DispatchHandler {
       status: this.#status,
       headers: this.#headers,
       excerpt: this.#excerpt,
+      ...(this.#readBytes > this.#excerpt.length && { isCut: true as const }),
       durationMs: this.#elapsedMs(),
     });
   }

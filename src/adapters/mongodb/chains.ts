@@ -38,11 +38,11 @@ const LOOK_CHAINS = 500;
 /** Questions that are asked at once. */
 const AT_ONCE = 16;
 
-type Open = Pick<DeliveryDocument, "_id" | "tenant" | "type" | "pass" | "status" | "fence" | "createdAt"> & {
+type Open = Pick<DeliveryDocument, "_id" | "tenant" | "type" | "pass" | "status" | "fence" | "createdAt" | "protocolEvent"> & {
   readonly sequence: number;
 };
 
-const FIELDS = { tenant: 1, type: 1, pass: 1, status: 1, sequence: 1, fence: 1, createdAt: 1 } as const;
+const FIELDS = { tenant: 1, type: 1, pass: 1, status: 1, sequence: 1, fence: 1, createdAt: 1, protocolEvent: 1 } as const;
 
 /** Of run 1: a replay is no part of its chain. */
 const IS_OPEN = { status: { $lt: FIRST_TERMINAL }, run: 1 } as const;
@@ -193,8 +193,9 @@ function cancelling({ tenant, folded, into }: Fold, nowMs: number): readonly Upd
   }));
 }
 
-function chainRow({ _id, tenant, type, status, sequence, fence }: Open): ChainRow {
+function chainRow({ _id, tenant, type, status, sequence, fence, protocolEvent }: Open): ChainRow {
   const name = STATUSES[status];
   const open = name === "waiting" || name === "attempting" ? name : "held";
-  return { id: idOf(_id, tenant), eventType: kindOf(type).type, status: open, sequence, fence };
+  const row = { id: idOf(_id, tenant), eventType: kindOf(type).type, status: open, sequence, fence } as const;
+  return protocolEvent === undefined ? row : { ...row, protocolEvent };
 }

@@ -1,5 +1,5 @@
 /** DeliveryStore and DeliveryLog: the group commit, claims, sweeps, lists and retries over the tables. */
-import type { Document, Filter } from "mongodb";
+import type { Filter } from "mongodb";
 import type { ChainStore } from "../../delivery/chains-store.ts";
 import type {
   DeliveryFilter,
@@ -15,6 +15,7 @@ import type { Delivery } from "../../domain/delivery.ts";
 import { type Tenant, tenantKey } from "../../kernel/tenant.ts";
 import { Chains } from "./chains.ts";
 import { Claims } from "./claims.ts";
+import { ClockSteps } from "./clock-steps.ts";
 import { DeliveryWriter, sameState } from "./deliveries.ts";
 import {
   ATTEMPTING,
@@ -46,6 +47,8 @@ export class MongoDeliveries implements DeliveryStore, DeliveryLog {
   readonly #claims: Claims;
   readonly knownEvents: DeliveryStore["knownEvents"];
   readonly claim: DeliveryStore["claim"];
+  readonly turnBack: DeliveryStore["turnBack"];
+  readonly shortenLeases: DeliveryStore["shortenLeases"];
   readonly openInChains: ChainStore["openInChains"];
   readonly promote: ChainStore["promote"];
   readonly promoteNext: ChainStore["promoteNext"];
@@ -60,6 +63,9 @@ export class MongoDeliveries implements DeliveryStore, DeliveryLog {
     this.#claims = new Claims(wire, events, this.#writer, lookRows);
     this.knownEvents = (keys) => events.knownEvents(keys);
     this.claim = (request) => this.#claims.claim(request);
+    const steps = new ClockSteps(wire);
+    this.turnBack = steps.turnBack;
+    this.shortenLeases = steps.shortenLeases;
     const chains = new Chains(wire, events, this.#writer);
     this.openInChains = chains.openInChains;
     this.promote = chains.promote;
@@ -104,13 +110,6 @@ export class MongoDeliveries implements DeliveryStore, DeliveryLog {
         hasHeld: held?.has(lane) ?? false,
       };
     });
-  };
-
-  readonly turnBack: DeliveryStore["turnBack"] = async ({ nowMs, byMs }) => {
-    const update = (q: Document, u: Document) => this.#wire.update(COLLECTIONS.deliveries, [{ q, u, multi: true }]);
-    // In this order: what the second moves may come to lie where the first would take it from.
-    const due = await update({ workAt: { $gt: nowMs, $lte: nowMs + byMs } }, { $set: { workAt: nowMs } });
-    return due + (await update({ workAt: { $gt: nowMs + byMs } }, { $inc: { workAt: -byMs } }));
   };
 
   readonly moveOpen = async (request: MoveRequest): Promise<number> => {

@@ -91,6 +91,7 @@ export interface DeliveryDocument extends Stored {
   readonly workAt?: number;
   /** Only where order or conflation was asked for. */
   readonly sequence?: number;
+  readonly protocolEvent?: true;
   readonly replay?: string;
   readonly foldedInto?: string;
   readonly createdAt: number;
@@ -177,6 +178,7 @@ export function deliveryOf(document: DeliveryDocument): Delivery {
     ...(status === "waiting" && workAt !== undefined ? { dueAtMs: workAt } : {}),
     ...(status === "attempting" && workAt !== undefined ? { leaseUntilMs: workAt } : {}),
     ...(document.sequence === undefined ? {} : { sequence: document.sequence }),
+    ...(document.protocolEvent === undefined ? {} : { protocolEvent: true }),
     ...(document.replay === undefined ? {} : { replayId: document.replay }),
     ...(document.foldedInto === undefined ? {} : { foldedInto: document.foldedInto }),
     createdAtMs: document.createdAt,

@@ -72,9 +72,9 @@ export const INDEXES: readonly IndexRow[] = [
     partialFilterExpression: { replay: { $gt: "" } },
   },
   {
-    name: "deliveries_replay_pass",
+    name: "deliveries_replayed",
     collection: deliveries,
-    key: { replay: 1, pass: 1, status: 1 },
+    key: { lane: 1, pass: 1, status: 1 },
     partialFilterExpression: { replay: { $gt: "" } },
   },
   { name: "deliveries_finished", collection: deliveries, key: { tenant: 1, finishedAt: 1, _id: 1 } },
@@ -104,10 +104,11 @@ export const INDEXES: readonly IndexRow[] = [
   { name: "dead_letters_time", collection: deadLetters, key: { tenant: 1, appendedAt: 1, _id: 1, reason: 1 } },
 ];
 
-/** Of earlier versions. They would remove what is to be kept for longer. */
+/** Of earlier versions. The first two would remove what is to be kept for longer. */
 export const OBSOLETE: readonly Pick<IndexRow, "name" | "collection">[] = [
   { name: "events_expiry", collection: events },
   { name: "deliveries_expiry", collection: deliveries },
+  { name: "deliveries_replay_pass", collection: deliveries },
 ];
 
 /** What `passbus init` makes in the database, and `serve` looks for. */
@@ -139,7 +140,7 @@ function removalOf(database: Db, { name, collection }: Pick<IndexRow, "name" | "
   return {
     what: `index ${name} of ${database.databaseName}.${collection}`,
     state: "wrong",
-    detail: "it is of an earlier passbus and removes things too early; init drops it",
+    detail: "it is of an earlier passbus, which used it otherwise; init drops it",
     make: () => translated(async () => void (await database.collection(collection).dropIndex(name))),
   };
 }

@@ -4,6 +4,7 @@
  * whoever has the job, and leaves alone those that carry its id already.
  */
 import type { Filter } from "mongodb";
+import { LEASE_SKEW_MS } from "../../delivery/lease.ts";
 import { isOver, REPLAY_CHANGES, type Replay } from "../../delivery/replay.ts";
 import type { ReplayJobs, ReplayStep, ReplayStore } from "../../delivery/replay-store.ts";
 import { type Tenant, tenantKey } from "../../kernel/tenant.ts";
@@ -108,7 +109,10 @@ function workersSide(wire: Wire): Omit<ReplayJobs, "step"> {
     async take({ nowMs, leaseMs, limit }) {
       const free = await wire.find<ReplayDocument>(
         COLLECTIONS.replays,
-        { state: "running", leaseUntil: { $lte: nowMs } },
+        {
+          state: "running",
+          $or: [{ leaseUntil: { $lte: nowMs } }, { leaseUntil: { $gt: nowMs + leaseMs + LEASE_SKEW_MS } }],
+        },
         { sort: { createdAt: 1, _id: 1 }, limit },
       );
       const taken = free.map(replayOf).map((replay) => ({
@@ -120,19 +124,18 @@ function workersSide(wire: Wire): Omit<ReplayJobs, "step"> {
     },
     unattempted: (tenant, id, limit) =>
       count(wire, tenant, id, { status: { $in: [WAITING, ATTEMPTING] }, runAttempts: 0 }, limit),
-    async busyPasses(tenant, id, pairs) {
-      const open = await wire.find<DeliveryDocument>(
-        COLLECTIONS.deliveries,
-        {
-          replay: id,
-          pass: { $in: [...new Set(pairs.map(({ passId }) => passId))] },
-          status: { $lt: FIRST_TERMINAL },
-          tenant: tenantKey(tenant),
-        },
-        { projection: { lane: 1, pass: 1 } },
+    async busyPasses(tenant, pairs) {
+      const busy = await Promise.all(
+        [...Map.groupBy(pairs, ({ subscriptionId }) => subscriptionId)].map(async ([subscriptionId, those]) => {
+          const passes = await openPasses(
+            wire,
+            idIn(tenant, subscriptionId),
+            those.map(({ passId }) => passId),
+          );
+          return those.filter(({ passId }) => passes.has(passId));
+        }),
       );
-      const busy = new Set(open.map(({ lane, pass }) => `${lane} ${pass}`));
-      return pairs.filter(({ subscriptionId, passId }) => busy.has(`${idIn(tenant, subscriptionId)} ${passId}`));
+      return busy.flat();
     },
     async events(tenant, ids) {
       const wanted = ids.map((id) => idIn(tenant, id));
@@ -140,6 +143,16 @@ function workersSide(wire: Wire): Omit<ReplayJobs, "step"> {
       return new Map(found.map((document) => [idOf(document._id, document.tenant), eventOf(document)]));
     },
   };
+}
+
+/** Those of the passes that have something open at the endpoint: in their chain, or made due by a replay, whichever. */
+async function openPasses(wire: Wire, lane: string, passes: readonly string[]): Promise<ReadonlySet<string>> {
+  const open = { lane, pass: { $in: passes }, status: { $lt: FIRST_TERMINAL } };
+  const [chained, replayed] = await Promise.all([
+    wire.distinct(COLLECTIONS.deliveries, "pass", { ...open, sequence: { $gte: 0 } }),
+    wire.distinct(COLLECTIONS.deliveries, "pass", { ...open, replay: { $gt: "" } }),
+  ]);
+  return new Set([...chained, ...replayed]);
 }
 
 /** Deliveries that carry the replay's id, up to `limit` where it is given. */

@@ -3,6 +3,7 @@
  * costs four times as much (1.6 against 0.4 µs a delivery), and the bytes of a whole batch in one buffer, since each
  * typed array is cloned with all of the buffer that it looks into.
  */
+import type { ShortenRequest } from "../../delivery/delivery-store.ts";
 import type { PurgedKind, TurnRequest } from "../../delivery/retention.ts";
 import type { DeliveryStatus, WorkClass } from "../../domain/delivery.ts";
 import type { AccessCalls } from "./access-calls.ts";
@@ -64,6 +65,7 @@ export type DeliveryRow = readonly [
   sequence: number | null,
   replayId: string | null,
   foldedInto: string | null,
+  protocolEvent: number | null,
 ];
 
 /** `workClass` null: it stays; `attempt` null: there was none. */
@@ -286,6 +288,7 @@ export interface StoreCalls extends AccessCalls, ChainCalls, EndpointCalls, Repl
   knownDeliveries(asked: TenantIds): readonly string[];
   claim(request: ClaimRow): ClaimAnswer;
   turnBack(request: { readonly nowMs: number; readonly byMs: number }): number;
+  shortenLeases(request: ShortenRequest): number;
   openSubscriptions(none: null): readonly OpenRow[];
   moveOpen(request: MoveRow): number;
   getEvent(key: TenantId): readonly [event: EventRow, value: Uint8Array] | null;

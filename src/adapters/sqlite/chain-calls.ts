@@ -3,7 +3,14 @@ import type { ClaimAnswer, TenantRow } from "./calls.ts";
 
 export type ChainCallRow = readonly [tenant: number, subscriptionId: string, passId: string];
 
-export type OpenInChainRow = readonly [id: string, eventType: number, status: number, sequence: number, fence: number];
+export type OpenInChainRow = readonly [
+  id: string,
+  eventType: number,
+  status: number,
+  sequence: number,
+  fence: number,
+  protocolEvent: boolean,
+];
 
 export interface OpenInChains {
   readonly tenants: readonly TenantRow[];

@@ -28,7 +28,7 @@ export class Chains {
   readonly openInChains: StoreCalls["openInChains"] = ({ tenants, chains, limit }) => {
     const numbers = tenants.map((tenant) => this.#tenants.find(tenant));
     const open = this.#statements.get(
-      `SELECT id, event_type, status, sequence, fence FROM ${OPEN}
+      `SELECT id, event_type, status, sequence, fence, protocol_event FROM ${OPEN}
        AND tenant = ? AND subscription_id = ? AND pass_id = ? AND sequence >= ? ORDER BY sequence LIMIT ?`,
     );
     return chains.map(([place, subscriptionId, passId, fromSequence]) => {
@@ -43,6 +43,7 @@ export class Chains {
             Number(row.status),
             Number(row.sequence),
             Number(row.fence),
+            row.protocol_event !== null,
           ] as const,
       );
     });

@@ -228,23 +228,41 @@ export class Claims {
     return [...open.values()];
   };
 
+  /** One process alone works on the store, and tells of a step once. */
   readonly turnBack: StoreCalls["turnBack"] = ({ nowMs, byMs }) => {
     const moved = this.#statements
-      .get("UPDATE deliveries SET work_at = max(?, work_at - ?) WHERE status < 2 AND work_at > ?")
+      .get(
+        `UPDATE deliveries SET work_at = max(?, work_at - ?)
+         WHERE status < 2 AND status = ${WAITING} AND work_at > ?`,
+      )
       .run(nowMs, byMs, nowMs);
     return Number(moved.changes);
+  };
+
+  /** By tenant and status: what is under a lease is little, while any number may wait for a time as late. */
+  readonly shortenLeases: StoreCalls["shortenLeases"] = ({ beyondMs, toMs }) => {
+    const shortened = this.#statements
+      .get(
+        `UPDATE deliveries SET work_at = ? WHERE rowid IN (
+           SELECT deliveries.rowid FROM tenants CROSS JOIN deliveries INDEXED BY deliveries_status
+           WHERE deliveries.tenant = tenants.tenant AND status <> 3 AND status = ${ATTEMPTING} AND work_at > ?)`,
+      )
+      .run(toMs, beyondMs);
+    return Number(shortened.changes);
   };
 
   readonly moveOpen: StoreCalls["moveOpen"] = (request) => {
     const { tenant, subscriptionId, from, to, nowMs, limit, unsequenced } = request;
     const number = this.#tenants.find(tenant);
     if (number === undefined) return 0;
+    // Any number of a chain's rows may be held before those that are wanted.
+    const isIndexed = unsequenced && from === HELD;
     const moved = this.#statements
       .get(
         `UPDATE deliveries SET status = ?, work_at = ?, finished_at = ?, fence = fence + 1 WHERE rowid IN (
-           SELECT rowid FROM deliveries INDEXED BY ${unsequenced ? "deliveries_unchained" : "deliveries_unsent"}
+           SELECT rowid FROM deliveries INDEXED BY ${isIndexed ? "deliveries_unchained" : "deliveries_unsent"}
            WHERE status <> 3 AND tenant = ? AND subscription_id = ? AND status = ?
-             ${unsequenced ? "AND status < 3 AND (sequence IS NULL OR run > 1)" : ""}
+             ${unsequenced ? "AND (sequence IS NULL OR run > 1)" : ""} ${isIndexed ? `AND status = ${HELD}` : ""}
            ORDER BY created_at, rowid LIMIT ?)`,
       )
       .run(to, to === WAITING ? nowMs : null, to === CANCELLED ? nowMs : null, number, subscriptionId, from, limit);
@@ -285,7 +303,7 @@ export class ClaimedBatch {
 
   addDelivery(tenant: number, event: number, row: DeliveryRow, leaseUntilMs: number): void {
     const [id, eventId, type, passId, subscriptionId, , workClass, run, fence, runAttempts, count] = row;
-    const [, , , , , , , , , , , , createdAtMs, finishedAtMs, attempts, sequence, replayId, foldedInto] = row;
+    const [, , , , , , , , , , , , createdAtMs, finishedAtMs, attempts, ...rest] = row;
     this.#deliveries.push([
       this.#tenantPlace(tenant),
       event,
@@ -305,9 +323,7 @@ export class ClaimedBatch {
         createdAtMs,
         finishedAtMs,
         attempts,
-        sequence,
-        replayId,
-        foldedInto,
+        ...rest,
       ],
     ]);
   }

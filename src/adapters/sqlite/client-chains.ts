@@ -46,8 +46,9 @@ export function chainStore(calls: CallClient<StoreCalls>): ChainStore {
   };
 }
 
-function chainRowOf([id, eventType, status, sequence, fence]: OpenInChainRow): ChainRow {
+function chainRowOf([id, eventType, status, sequence, fence, protocolEvent]: OpenInChainRow): ChainRow {
   const name = STATUSES[status];
   const open = name === "waiting" || name === "attempting" ? name : "held";
-  return { id, eventType: kindOf(eventType).type, status: open, sequence, fence };
+  const row = { id, eventType: kindOf(eventType).type, status: open, sequence, fence } as const;
+  return protocolEvent ? { ...row, protocolEvent } : row;
 }

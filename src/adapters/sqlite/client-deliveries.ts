@@ -56,6 +56,9 @@ export function deliveryStore(calls: Calls): Omit<DeliveryStore, keyof ChainStor
     turnBack(request) {
       return calls.call("turnBack", request);
     },
+    shortenLeases(request) {
+      return calls.call("shortenLeases", request);
+    },
     async openSubscriptions() {
       const rows = await calls.call("openSubscriptions", null);
       return rows.map(([organisation, environment, subscriptionId, hasWaiting, hasHeld]) => ({

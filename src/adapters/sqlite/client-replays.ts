@@ -49,8 +49,8 @@ export function replayStore(calls: CallClient<StoreCalls>): ReplayStore & Replay
     unattempted(tenant, id, limit) {
       return calls.call("unattempted", { tenant: tenantRow(tenant), id, limit });
     },
-    busyPasses(tenant, id, pairs) {
-      return calls.call("busyPasses", { tenant: tenantRow(tenant), id, pairs });
+    busyPasses(tenant, pairs) {
+      return calls.call("busyPasses", { tenant: tenantRow(tenant), pairs });
     },
     async events(tenant, ids) {
       const { rows, values } = await calls.call("eventsById", { tenant: tenantRow(tenant), ids });

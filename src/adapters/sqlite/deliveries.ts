@@ -39,6 +39,7 @@ const COLUMN_LIST = [
   "sequence",
   "replay_id",
   "folded_into",
+  "protocol_event",
 ];
 
 /** In the order of `DeliveryRow`. */
@@ -68,6 +69,7 @@ export function readDelivery(row: Row): DeliveryRow {
     numberOrNull(row.sequence),
     textOrNull(row.replay_id),
     textOrNull(row.folded_into),
+    numberOrNull(row.protocol_event),
   ];
 }
 

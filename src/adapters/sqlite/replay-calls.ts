@@ -47,7 +47,10 @@ export interface ReplayCalls {
   replayCandidates(asked: FindCandidates): CandidateRows;
   takeReplays(request: TakeReplays): readonly string[];
   unattempted(asked: TenantId & { readonly limit: number }): number;
-  busyPasses(asked: TenantId & { readonly pairs: readonly PassOfSubscription[] }): readonly PassOfSubscription[];
+  busyPasses(asked: {
+    readonly tenant: TenantRow;
+    readonly pairs: readonly PassOfSubscription[];
+  }): readonly PassOfSubscription[];
   eventsById(asked: TenantIds): EventRows;
   stepReplay(step: StepReplay): string | null;
 }

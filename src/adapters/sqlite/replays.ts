@@ -1,5 +1,6 @@
 /** Replays: the jobs, what they go through, and the steps by which they make deliveries due. */
 import type { DatabaseSync } from "node:sqlite";
+import { LEASE_SKEW_MS } from "../../delivery/lease.ts";
 import { REPLAY_CHANGES, type Replay } from "../../delivery/replay.ts";
 import { packBytes, Transferring } from "../../kernel/thread-call.ts";
 import { DELIVERED, type EventRows, FAILED, WAITING, WORK_CLASSES } from "./calls.ts";
@@ -72,9 +73,10 @@ export class ReplayTable {
     const rows = this.#statements
       .get(
         `SELECT tenant, id FROM replays
-         WHERE state = 'running' AND (lease_until IS NULL OR lease_until <= ?) ORDER BY created_at, id LIMIT ?`,
+         WHERE state = 'running' AND (lease_until IS NULL OR lease_until NOT BETWEEN ? + 1 AND ?)
+         ORDER BY created_at, id LIMIT ?`,
       )
-      .all(nowMs, limit);
+      .all(nowMs, nowMs + leaseMs + LEASE_SKEW_MS, limit);
     return rows.flatMap((row) => {
       const replay = this.#read(Number(row.tenant), String(row.id));
       if (replay === undefined) return [];
@@ -116,13 +118,18 @@ export class ReplayTable {
     return Number(row?.count);
   };
 
-  readonly busyPasses: ReplayCalls["busyPasses"] = ({ tenant, id, pairs }) => {
-    const open = this.#statements.get(
-      `SELECT 1 FROM deliveries INDEXED BY deliveries_replay_pass
-       WHERE tenant = ? AND replay_id = ? AND subscription_id = ? AND pass_id = ? AND status < 3 LIMIT 1`,
-    );
+  readonly busyPasses: ReplayCalls["busyPasses"] = ({ tenant, pairs }) => {
+    const openIn = (index: string, those: string) =>
+      this.#statements.get(
+        `SELECT 1 FROM deliveries INDEXED BY ${index}
+         WHERE tenant = ? AND subscription_id = ? AND pass_id = ? AND status < 3 AND ${those} LIMIT 1`,
+      );
+    const inChain = openIn("deliveries_chain", "sequence IS NOT NULL");
+    const replayed = openIn("deliveries_replay_pass", "replay_id IS NOT NULL");
     const number = this.#tenants.find(tenant) ?? -1;
-    return pairs.filter(({ subscriptionId, passId }) => open.get(number, id, subscriptionId, passId) !== undefined);
+    return pairs.filter(({ subscriptionId, passId }) =>
+      [inChain, replayed].some((open) => open.get(number, subscriptionId, passId) !== undefined),
+    );
   };
 
   readonly eventsById = ({ tenant, ids }: Parameters<ReplayCalls["eventsById"]>[0]): Transferring<EventRows> => {

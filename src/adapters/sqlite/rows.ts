@@ -85,13 +85,14 @@ export function deliveryRow(delivery: Delivery): DeliveryRow {
     delivery.sequence ?? null,
     delivery.replayId ?? null,
     delivery.foldedInto ?? null,
+    delivery.protocolEvent === true ? 1 : null,
   ];
 }
 
 export function deliveryOf(tenant: Tenant, row: DeliveryRow): Delivery {
   const [id, eventId, eventType, passId, subscriptionId, status, workClass] = row;
   const [, , , , , , , run, fence, runAttempts, attemptCount, workAtMs, createdAtMs, finishedAtMs, attempts] = row;
-  const [, , , , , , , , , , , , , , , sequence, replayId, foldedInto] = row;
+  const [, , , , , , , , , , , , , , , sequence, replayId, foldedInto, protocolEvent] = row;
   const name = STATUSES[status] ?? "failed";
   const { type, operationalType } = kindOf(eventType);
   return {
@@ -114,6 +115,7 @@ export function deliveryOf(tenant: Tenant, row: DeliveryRow): Delivery {
     ...(sequence === null ? {} : { sequence }),
     ...(replayId === null ? {} : { replayId }),
     ...(foldedInto === null ? {} : { foldedInto }),
+    ...(protocolEvent === null ? {} : { protocolEvent: true }),
     createdAtMs,
     ...(finishedAtMs === null ? {} : { finishedAtMs }),
   };

@@ -248,6 +248,15 @@ export const STEPS: readonly string[] = [
   CREATE UNIQUE INDEX audit_records_id ON audit_records (tenant, id);
   CREATE INDEX audit_records_time ON audit_records (tenant, happened_at);
   `,
+  // What conflation is to leave alone. Held deliveries of no chain. And those of one pass that a replay made due, whoever's.
+  `
+  ALTER TABLE deliveries ADD COLUMN protocol_event INTEGER;
+  CREATE INDEX deliveries_unchained ON deliveries (tenant, subscription_id, created_at)
+    WHERE status = 2 AND (sequence IS NULL OR run > 1);
+  DROP INDEX deliveries_replay_pass;
+  CREATE INDEX deliveries_replay_pass ON deliveries (tenant, subscription_id, pass_id)
+    WHERE replay_id IS NOT NULL AND status < 3;
+  `,
 ];
 
 /** The file of the store in its data directory. */

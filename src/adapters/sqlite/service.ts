@@ -53,6 +53,7 @@ export function storeService(database: DatabaseSync): StoreService {
     flush: (batch) => queue.add(batch.events.length + batch.deliveries.length, () => flush(batch)),
     claim: (request) => queue.add(request.limit, () => claims.claim(request)),
     turnBack: (request) => queue.add(1, () => claims.turnBack(request)),
+    shortenLeases: (request) => queue.add(1, () => claims.shortenLeases(request)),
     moveOpen: (request) => queue.add(request.limit, () => claims.moveOpen(request)),
     promote: (asked) => queue.add(asked.chains.length, () => chains.promote(asked)),
     promoteNext: (asked) => queue.add(asked.limit, () => chains.promoteNext(asked)),

@@ -364,7 +364,18 @@ test("a tenant whose first write failed is not taken for the next one", async ()
 
 test("a write that has arrived is done before the store closes", async () => {
   const service = storeService(openStore(directory));
-  const written = service.handlers.insertKey(["key_1", "acme", "production", "admin", "hash", T0, null, null, null, null]);
+  const written = service.handlers.insertKey([
+    "key_1",
+    "acme",
+    "production",
+    "admin",
+    "hash",
+    T0,
+    null,
+    null,
+    null,
+    null,
+  ]);
   service.close();
   await written;
   const store = await start();
