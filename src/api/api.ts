@@ -16,6 +16,7 @@ import { InspectorService } from "../../gen/passbus/v1/inspector_service_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import type { AuditLog } from "../access/audit.ts";
 import type { Authenticate } from "../access/authenticate.ts";
+import type { ChainStore } from "../delivery/chains-store.ts";
 import type { ChangeFeed } from "../delivery/change-feed.ts";
 import type { DeliveryLog } from "../delivery/delivery-store.ts";
 import type { SwitchStore } from "../delivery/kill-switch.ts";
@@ -72,7 +73,7 @@ export interface ApiDeps extends PortDeps, KeyCallsDeps {
   readonly subscriptions: Pick<Subscriptions, SubscriptionCalls | IntegrationCalls>;
   readonly publisher: Publisher;
   readonly publishStream: PublishStream;
-  readonly deliveryLog: DeliveryLog;
+  readonly deliveryLog: DeliveryLog & Pick<ChainStore, "promote">;
   readonly changes: ChangeFeed;
   readonly feed: Pick<SubscriptionFeed, "load">;
   readonly deadLetters: Pick<DeadLetterStore, "list">;
@@ -174,7 +175,7 @@ function apiRouter(deps: ApiDeps, readiness: ReadReadiness, stopping: AbortSigna
       .service(EventService, eventService(streamed))
       .service(DeliveryService, deliveryService(streamed))
       .service(AccessService, accessService(deps))
-      .service(Integrations, integrationsService(deps))
+      .service(Integrations, integrationsService(streamed))
       .service(Health, healthService({ readiness, clock, services, stopping }))
       .service(
         ServerReflection,

@@ -5,12 +5,14 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { DeliverySchema } from "../../gen/passbus/v1/delivery_pb.js";
 import type { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
+import type { ChainStore } from "../delivery/chains-store.ts";
 import type { DeliveryFilter, DeliveryLog } from "../delivery/delivery-store.ts";
 import type { Watches } from "../delivery/watch.ts";
 import type { Attempt, Delivery } from "../domain/delivery.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { pageRequest, tokenFromCursor } from "../kernel/page.ts";
+import type { SubscriptionFeed } from "../matching/subscription-feed.ts";
 import { statusOf, WIRE_STATUS } from "./delivery-status.ts";
 import { given, notFound, requiredId, timeRange } from "./fields.ts";
 import { principalOf } from "./gate.ts";
@@ -18,7 +20,9 @@ import { type ReplayCallsDeps, replayCalls } from "./replay-calls.ts";
 import type { Streams } from "./streams.ts";
 
 export interface DeliveryServiceDeps extends ReplayCallsDeps {
-  readonly deliveryLog: Pick<DeliveryLog, "getDelivery" | "listDeliveries" | "retry" | "cancel">;
+  readonly deliveryLog: Pick<DeliveryLog, "getDelivery" | "listDeliveries" | "retry" | "cancel"> &
+    Pick<ChainStore, "promote">;
+  readonly feed: Pick<SubscriptionFeed, "load">;
   readonly watches: Pick<Watches, "deliveries">;
   readonly streams: Streams;
   readonly clock: Clock;
@@ -79,9 +83,18 @@ export function deliveryService(deps: DeliveryServiceDeps): Served {
 /** Sending one again, and not sending it. */
 function changes({
   deliveryLog,
+  feed,
   clock,
   wakeWorkers,
 }: DeliveryServiceDeps): Pick<Served, "retryDelivery" | "cancelDelivery"> {
+  /** Those that waited behind one that was cancelled go at once: without this, when the sweep comes by. */
+  const promoteNext = async ({ tenant, subscriptionId, passId, sequence, run }: Delivery) => {
+    if (sequence === undefined || run !== 1) return;
+    const { subscriptions } = await feed.load(tenant);
+    const subscription = subscriptions.find(({ id }) => id === subscriptionId);
+    if (subscription?.state !== "enabled" || subscription.policy.ordering !== "perPass") return;
+    await deliveryLog.promote([{ tenant, subscriptionId, passId }], clock.now());
+  };
   return {
     async retryDelivery({ id }, context) {
       const { tenant } = principalOf(context);
@@ -110,7 +123,8 @@ function changes({
         throw new CodedError("delivery.attempting", `id: delivery "${id}" is being attempted right now`);
       }
       if (!cancelled) throw new CodedError("delivery.finished", `id: delivery "${id}" is ${delivery.status} already`);
-      // Others may have waited behind it.
+      // It is cancelled, whatever this comes to.
+      await promoteNext(delivery).catch(() => {});
       wakeWorkers();
       return { delivery: deliveryMessage(delivery) };
     },

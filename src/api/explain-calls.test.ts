@@ -7,20 +7,23 @@ import { ADMIN_KEY, emptyDeliveryLog, TENANT, type TestApi, testApi } from "../.
 import { sampleEvent, sampleSubscription } from "../../test/support/samples.ts";
 import type { DeliveryLog } from "../delivery/delivery-store.ts";
 import { deliveryId } from "../domain/delivery.ts";
+import type { Subscription } from "../domain/subscription.ts";
 import type { LogRecord } from "../intake/event-log.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import { nextTurn } from "../kernel/next-turn.ts";
 
 const { stored } = sampleEvent("evt_12345678");
 
 const opened: TestApi[] = [];
 afterEach(() => Promise.all(opened.splice(0).map((api) => api.stop(0))));
 
-async function setUp(deliveryLog: Partial<DeliveryLog> = {}) {
-  const subscriptions = [
-    sampleSubscription({ id: "sub_1" }),
-    sampleSubscription({ id: "sub_2", entityId: "class-2" }),
-    sampleSubscription({ id: "sub_3", format: "PASSENTRY" }),
-  ];
+const THREE = [
+  sampleSubscription({ id: "sub_1" }),
+  sampleSubscription({ id: "sub_2", entityId: "class-2" }),
+  sampleSubscription({ id: "sub_3", format: "PASSENTRY" }),
+];
+
+async function setUp(deliveryLog: Partial<DeliveryLog> = {}, subscriptions: readonly Subscription[] = THREE) {
   const asked: unknown[] = [];
   const api = await testApi({
     feed: {
@@ -145,7 +148,58 @@ describe("ExplainEvent", () => {
 
   it(`has ${LIMITS.pageSize} explanations at most`, async () => {
     const deliveries = Array.from({ length: LIMITS.pageSize + 1 }, (_, at) => delivery(`sub_${at}`));
-    const { reasons } = await setUp({ listDeliveries: async () => ({ items: deliveries }) });
-    expect(await reasons(stored.id)).toHaveLength(LIMITS.pageSize);
+    let pages = 0;
+    const { explain } = await setUp({
+      listDeliveries: async () => {
+        pages += 1;
+        return { items: deliveries, next: { timeMs: 1, id: "d" } };
+      },
+    });
+    const { explanations, truncated } = await explain(stored.id);
+    expect([explanations.length, truncated, pages]).toEqual([LIMITS.pageSize, true, 1]);
+  });
+
+  it.each([0, 1])("says whether there are more: %d above the limit", async (above) => {
+    const subscriptions = Array.from({ length: LIMITS.pageSize + above }, (_, at) =>
+      sampleSubscription({ id: `sub_${at}` }),
+    );
+    const { explain } = await setUp({}, subscriptions);
+    const { explanations, truncated } = await explain(stored.id);
+    expect([explanations.length, truncated]).toEqual([LIMITS.pageSize, above === 1]);
+  });
+
+  it("shows 20 dead letters beside a stored event's explanations, and the one that is asked for", async () => {
+    const { api, explain } = await setUp();
+    const letters = Array.from({ length: 21 }, (_, offset) => ({
+      tenant: TENANT,
+      reason: "event.conflict" as const,
+      message: "",
+      record: record({ offset, headers: { "event-id": stored.id } }),
+    }));
+    await api.stage.deadLetters.put(letters);
+    const all = await explain(stored.id);
+    expect([all.explanations.length, all.truncated]).toEqual([20 + THREE.length, true]);
+    const { explanations } = await explain(stored.id, "sub_2");
+    expect(explanations.at(-1)).toMatchObject({ subscriptionId: "sub_2", reason: "match.scope" });
+  });
+
+  it("lets other calls in while it judges filters that cost", async () => {
+    const filter = (at: number) =>
+      `event.pass.id == "${at}" || [${"1,".repeat(400)}1].all(x, [1,2,3,4,5,6,7,8].all(y, y + x > 0))`;
+    const subscriptions = Array.from({ length: 40 }, (_, at) =>
+      sampleSubscription({ id: `sub_${at}`, filter: filter(at) }),
+    );
+    const { explain } = await setUp({}, subscriptions);
+    let isDone = false;
+    const explained = explain(stored.id).finally(() => {
+      isDone = true;
+    });
+    let turns = 0;
+    while (!isDone) {
+      await nextTurn();
+      turns += 1;
+    }
+    expect((await explained).explanations).toHaveLength(subscriptions.length);
+    expect(turns).toBeGreaterThan(subscriptions.length);
   });
 });

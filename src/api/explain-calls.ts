@@ -11,9 +11,10 @@ import { formatOf } from "../formats/registry.ts";
 import { RECORD_HEADERS } from "../intake/content-type.ts";
 import type { DeadLetterStore, KeptDeadLetter } from "../intake/dead-letters.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import { nextTurn } from "../kernel/next-turn.ts";
 import type { Cursor } from "../kernel/page.ts";
 import type { Tenant } from "../kernel/tenant.ts";
-import { matchExplainer } from "../matching/explain.ts";
+import { type Explain, matchExplainer } from "../matching/explain.ts";
 import type { SubscriptionFeed } from "../matching/subscription-feed.ts";
 import { eventMessage } from "./event-message.ts";
 import { notFound, requiredId } from "./fields.ts";
@@ -27,11 +28,11 @@ export interface ExplainCallsDeps {
 
 type ExplanationMessage = MessageInitShape<typeof ExplanationSchema>;
 
-const explain = matchExplainer({ typesOf: (format) => formatOf(format).types });
-
 /** Dead letters that are looked through for an event's id: no store finds them by it. */
 const LOOKED_THROUGH = 500;
 const LOOK_PAGE = 100;
+/** Explanations of dead letters beside those of a stored event's deliveries and subscriptions, which they are not to hide. */
+const DEAD_BESIDE = 20;
 /** A shorter id may stand in a value by chance. */
 const TELLING_ID = 8;
 
@@ -46,28 +47,58 @@ export function explainCalls(deps: ExplainCallsDeps): Pick<ServiceImpl<typeof Ev
       ]);
       if (stored === undefined) {
         if (dead.length === 0) throw notFound("event", id, "event_id");
-        return { explanations: dead };
+        return { explanations: dead.slice(0, LIMITS.pageSize), truncated: dead.length > LIMITS.pageSize };
       }
-      const explanations =
-        subscriptionId === "" ? await explainAll(deps, stored) : await explainOne(deps, stored, subscriptionId);
+      const beside = dead.slice(0, DEAD_BESIDE);
+      const space = LIMITS.pageSize - beside.length;
+      const found =
+        subscriptionId === ""
+          ? await explainAll(deps, stored, space, context.signal)
+          : await explainOne(deps, stored, subscriptionId);
       return {
-        explanations: [...dead, ...explanations].slice(0, LIMITS.pageSize),
+        explanations: [...beside, ...found.slice(0, space)],
         event: eventMessage(stored),
+        truncated: dead.length > beside.length || found.length > space,
       };
     },
   };
 }
 
-async function explainAll(deps: ExplainCallsDeps, stored: StoredEvent): Promise<readonly Explanation[]> {
+/** One more than there is space for, where there are more. */
+async function explainAll(
+  deps: ExplainCallsDeps,
+  stored: StoredEvent,
+  space: number,
+  signal: AbortSignal,
+): Promise<readonly Explanation[]> {
   const [{ subscriptions }, deliveries] = await Promise.all([
     deps.feed.load(stored.tenant),
-    deliveriesOf(deps.deliveryLog, stored),
+    deliveriesOf(deps.deliveryLog, stored, space),
   ]);
-  return explainEvent({ event: decodeStored(stored), deliveries, subscriptions }, explain);
+  const found: Explanation[] = [];
+  for (const each of explainEvent({ event: decodeStored(stored), deliveries, subscriptions }, newExplainer())) {
+    found.push(each);
+    if (found.length > space) break;
+    // A filter may cost milliseconds, and the other calls are on this thread.
+    await nextTurn();
+    signal.throwIfAborted();
+  }
+  return found;
 }
 
-/** All: a subscription whose delivery were left out would seem to have none. There is one a subscription at most. */
-async function deliveriesOf(log: Pick<DeliveryLog, "listDeliveries">, { tenant, id: eventId }: StoredEvent) {
+function newExplainer(): Explain {
+  return matchExplainer({ typesOf: (format) => formatOf(format).types });
+}
+
+/**
+ * All, or more than there is space for: a subscription whose delivery were left out would seem to have none. There is one
+ * a subscription at most.
+ */
+async function deliveriesOf(
+  log: Pick<DeliveryLog, "listDeliveries">,
+  { tenant, id: eventId }: StoredEvent,
+  space: number,
+): Promise<readonly Delivery[]> {
   const deliveries: Delivery[] = [];
   let after: Cursor | undefined;
   do {
@@ -75,7 +106,7 @@ async function deliveriesOf(log: Pick<DeliveryLog, "listDeliveries">, { tenant, 
     const { items, next } = await log.listDeliveries(tenant, { eventId }, page);
     deliveries.push(...items);
     after = next;
-  } while (after !== undefined);
+  } while (after !== undefined && deliveries.length <= space);
   return deliveries;
 }
 
@@ -97,7 +128,7 @@ async function explainOne(
     deliveries: delivery === undefined ? [] : [delivery],
     subscriptions: subscriptions.filter(({ id }) => id === subscriptionId),
   };
-  const found = explainEvent(evidence, explain);
+  const found = [...explainEvent(evidence, newExplainer())];
   return found.length === 0 ? [unknownSubscription(subscriptionId)] : found;
 }
 

@@ -25,17 +25,20 @@ import type { SubscriptionService as Subscriptions } from "../subscriptions/subs
 import { notFound, requiredId } from "./fields.ts";
 import { principalOf } from "./gate.ts";
 import { inPassKitsWords } from "./integrations-errors.ts";
+import type { Streams } from "./streams.ts";
 
 export type IntegrationCalls = "create" | "get" | "list" | "update" | "delete" | "currentSecret";
 
 export interface IntegrationsDeps {
   readonly subscriptions: Pick<Subscriptions, IntegrationCalls>;
+  /** A list is read as fast as its client reads; one that stops has a page in memory. */
+  readonly streams: Streams;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 export function integrationsService(deps: IntegrationsDeps): ServiceImpl<typeof Integrations> {
-  const { subscriptions, clock } = deps;
+  const { subscriptions, clock, streams } = deps;
   return {
     async createSinkSubscription(sink, context) {
       const { tenant } = principalOf(context);
@@ -50,11 +53,13 @@ export function integrationsService(deps: IntegrationsDeps): ServiceImpl<typeof 
     },
 
     async *listSinkSubscriptions(request, context) {
-      yield* answers(deps, principalOf(context).tenant, readListRequest(request));
+      const query = readListRequest(request);
+      yield* streams.run(context, () => answers(deps, principalOf(context).tenant, query));
     },
 
     async *listSinkSubscriptionsDeprecated(request, context) {
-      yield* answers(deps, principalOf(context).tenant, readDeprecatedListRequest(request));
+      const query = readDeprecatedListRequest(request);
+      yield* streams.run(context, () => answers(deps, principalOf(context).tenant, query));
     },
 
     async updateSinkSubscription(sink, context) {

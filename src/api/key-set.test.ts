@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type TestApi, testApi } from "../../test/support/api.ts";
-import { keySets } from "./key-set.ts";
 import { ed25519KeysFrom, type JsonWebKeySet, jsonWebKeySet } from "../signing/ed25519.ts";
+import { keySets } from "./key-set.ts";
 
 const SEEDS = `new:${Buffer.alloc(32, 1).toString("base64")},old:${Buffer.alloc(32, 2).toString("base64")}`;
 const keysOf = ed25519KeysFrom(SEEDS);

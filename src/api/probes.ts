@@ -1,6 +1,7 @@
 /** What is on the port besides RPCs: the probes of load balancers and Kubernetes, and the public keys of signatures. */
-import { KEY_SET_PATH, keySets, type PublicKeys } from "./key-set.ts";
+
 import type { JsonWebKeySet } from "../signing/ed25519.ts";
+import { KEY_SET_PATH, keySets, type PublicKeys } from "./key-set.ts";
 import type { HttpRequest, HttpResponse } from "./port.ts";
 import type { ReadReadiness } from "./readiness.ts";
 

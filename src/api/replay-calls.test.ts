@@ -5,11 +5,20 @@ import { afterEach, describe, expect, it } from "vitest";
 import { DeliveryStatus } from "../../gen/passbus/v1/delivery_pb.js";
 import { DeliveryService, ReplayState } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
-import { ACME_TEST, finished, put, type StorePorts, subscription, waiting } from "../../test/contracts/rows.ts";
+import {
+  ACME_TEST,
+  delivery,
+  finished,
+  put,
+  type StorePorts,
+  subscription,
+  waiting,
+} from "../../test/contracts/rows.ts";
 import { ADMIN_KEY, TENANT, type TestApi, testApi } from "../../test/support/api.ts";
 import { embeddedStore } from "../../test/support/embedded-store.ts";
 import { within } from "../../test/support/within.ts";
 import { Replays } from "../delivery/replays.ts";
+import { DEFAULT_POLICY } from "../domain/subscription.ts";
 import { systemClock } from "../kernel/clock.ts";
 import { idSource } from "../kernel/ids.ts";
 import { LIMITS } from "../kernel/limits.ts";
@@ -32,7 +41,7 @@ async function calls() {
       wakes += 1;
     },
   });
-  const api = await testApi({ replays, deliveryLog: store.deliveries });
+  const api = await testApi({ replays, deliveryLog: store.deliveries, feed: store.feed });
   opened.push(api);
   const as = (key: string) =>
     createClient(
@@ -49,7 +58,7 @@ async function calls() {
     );
   const keep = (...rows: Parameters<typeof put> extends [unknown, ...infer Rows] ? Rows : never) =>
     put({ deliveries: store.deliveries } as StorePorts, ...rows);
-  return { store, api, as, keep, deliveries: as(ADMIN_KEY), wakes: () => wakes };
+  return { store, api, as, keep, replays, deliveries: as(ADMIN_KEY), wakes: () => wakes };
 }
 
 async function refusal(call: Promise<unknown>): Promise<ConnectError> {
@@ -160,10 +169,80 @@ describe("replays over the API", () => {
     expect([error.code, error.rawMessage]).toEqual([Code.NotFound, expect.stringContaining(`${field}:`)]);
   });
 
-  it("are no more at a time than may be", async () => {
-    const { deliveries } = await calls();
+  it.each([true, false])(
+    "are counted no further than a million rows, of which none may fit: dry run %s",
+    async (dryRun) => {
+      const { store, deliveries } = await calls();
+      let looks = 0;
+      store.replays.candidates = async () => {
+        looks += 1;
+        return { items: [], next: { timeMs: looks, sequence: -1, id: "d" } };
+      };
+      const { replay } = await deliveries.createReplay({ replay: {}, dryRun });
+      expect(replay).toMatchObject({ matched: 0n, matchedAtLeast: true });
+      expect(looks).toBe(200);
+    },
+  );
+
+  it("are not made for somebody who has stopped waiting", async () => {
+    const { store, replays, deliveries, wakes } = await calls();
+    const [looking, look, called] = [
+      Promise.withResolvers<void>(),
+      Promise.withResolvers<void>(),
+      Promise.withResolvers<{ readonly signal: AbortSignal; readonly made: Promise<unknown> }>(),
+    ];
+    const create = replays.create.bind(replays);
+    replays.create = (tenant, draft, signal) => {
+      const made = create(tenant, draft, signal);
+      called.resolve({ signal, made: made.catch((reason: unknown) => reason) });
+      return made;
+    };
+    store.replays.candidates = async () => {
+      looking.resolve();
+      await look.promise;
+      return { items: [] };
+    };
+    const leaving = new AbortController();
+    const asked = refusal(deliveries.createReplay({ replay: {} }, { signal: leaving.signal }));
+    await looking.promise;
+    const { signal, made } = await called.promise;
+    const heard = new Promise((resolve) => signal.addEventListener("abort", resolve));
+    leaving.abort();
+    await within(5_000, "the end of the call", heard);
+    look.resolve();
+    await made;
+    expect((await asked).code).toBe(Code.Canceled);
+    expect((await deliveries.listReplays({})).replays).toEqual([]);
+    expect(wakes()).toBe(0);
+  });
+
+  it("are no more at a time than may be, and one too many is not even counted", async () => {
+    const { store, deliveries } = await calls();
     for (let at = 0; at < LIMITS.openReplays; at++) await deliveries.createReplay({ replay: {} });
+    store.replays.candidates = () => expect.unreachable("it was counted");
     expect((await refusal(deliveries.createReplay({ replay: {} }))).code).toBe(Code.ResourceExhausted);
+  });
+
+  it("are counted at the same time no more than may be open", async () => {
+    const { store, deliveries } = await calls();
+    const [looking, look] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let looks = 0;
+    store.replays.candidates = async () => {
+      looks += 1;
+      if (looks === LIMITS.openReplays) looking.resolve();
+      await look.promise;
+      return { items: [] };
+    };
+    const asked = Array.from({ length: LIMITS.openReplays }, () =>
+      deliveries.createReplay({ replay: {}, dryRun: true }),
+    );
+    await within(5_000, "the counts", looking.promise);
+    for (const dryRun of [true, false]) {
+      expect((await refusal(deliveries.createReplay({ replay: {}, dryRun }))).code).toBe(Code.ResourceExhausted);
+    }
+    look.resolve();
+    await Promise.all(asked);
+    await deliveries.createReplay({ replay: {} });
   });
 
   it("are paused, resumed and cancelled, and refuse what their state does not allow", async () => {
@@ -226,6 +305,21 @@ describe("cancelling a delivery over the API", () => {
       Code.FailedPrecondition,
       expect.stringContaining("cancelled already"),
     ]);
+  });
+
+  it.each([
+    ["enabled, in order", "waiting", { ordering: "perPass" }, "enabled"],
+    ["enabled, in no order", "held", {}, "enabled"],
+    ["disabled", "held", { ordering: "perPass" }, "disabled"],
+  ] as const)("lets the next of its pass go: %s, it is %s", async (_what, status, policy, state) => {
+    const { store, deliveries, keep } = await calls();
+    await store.subscriptions.insert(subscription("sub_3", { state, policy: { ...DEFAULT_POLICY, ...policy } }), 10);
+    const behind = { subscriptionId: "sub_3", status: "held" } as const;
+    await keep(waiting("d1", 0, { subscriptionId: "sub_3", sequence: 1 }));
+    await keep(delivery("d2", { ...behind, sequence: 2 }), delivery("d3", { ...behind, sequence: 3 }));
+    await deliveries.cancelDelivery({ id: "d1" });
+    expect((await store.deliveries.getDelivery(TENANT, "d2"))?.status).toBe(status);
+    expect((await store.deliveries.getDelivery(TENANT, "d3"))?.status).toBe("held");
   });
 
   it("is refused while it is attempted, and where there is none", async () => {

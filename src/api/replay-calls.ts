@@ -50,7 +50,9 @@ export function replayCalls({ replays, streams }: ReplayCallsDeps): Pick<Service
     async createReplay(request, context) {
       const { tenant } = principalOf(context);
       const draft = draftOf(request);
-      const replay = request.dryRun ? await replays.dryRun(tenant, draft) : await replays.create(tenant, draft);
+      const { signal } = context;
+      const made = request.dryRun ? replays.dryRun(tenant, draft, signal) : replays.create(tenant, draft, signal);
+      const replay = await made;
       return { replay: replayMessage(replay) };
     },
 

@@ -200,11 +200,45 @@ describe("streams of one key", () => {
   });
 });
 
+describe("streams of one organisation", () => {
+  it(`are ${LIMITS.streamsPerOrganisation} at most, of whichever key, and others have theirs`, async () => {
+    const { api } = await setUp();
+    const environments = ["production", "staging"];
+    const tenants = environments.map((environment) => ({ organisation: "acme", environment }));
+    const keys = tenants.map((tenant) => api.stage.key("viewer", tenant));
+    expect(keys.length * LIMITS.streamsPerKey).toBe(LIMITS.streamsPerOrganisation);
+    const going = new AbortController();
+    for (const key of keys) {
+      const { events } = clientsOf(api, key);
+      const open = () => begun(events.tailEvents({}, { signal: going.signal }));
+      await Promise.all(Array.from({ length: LIMITS.streamsPerKey }, open));
+    }
+    const own = clientsOf(api).events;
+    const error = await errorOf(own.tailEvents({})[Symbol.asyncIterator]());
+    expect([error.code, error.rawMessage]).toEqual([
+      Code.ResourceExhausted,
+      `the organisation has ${LIMITS.streamsPerOrganisation} streams open, as many as it may`,
+    ]);
+    const globex = { organisation: "globex", environment: "production" };
+    await begun(clientsOf(api, api.stage.key("viewer", globex)).events.tailEvents({}));
+    going.abort();
+    await eventually(5_000, "a free stream", async () => {
+      const again = own.tailEvents({})[Symbol.asyncIterator]();
+      return again.next().then(
+        () => true,
+        () => undefined,
+      );
+    });
+  });
+});
+
 describe("streams of all keys", () => {
   it(`are ${LIMITS.streams} at most`, async () => {
     const { api } = await setUp();
     const open = (client: ReturnType<typeof clientsOf>) => client.events.tailEvents({});
-    const keys = Array.from({ length: LIMITS.streams / LIMITS.streamsPerKey }, () => api.stage.key("viewer"));
+    const keys = Array.from({ length: LIMITS.streams / LIMITS.streamsPerKey }, (_, at) =>
+      api.stage.key("viewer", { organisation: `org-${Math.floor(at / 2)}`, environment: "production" }),
+    );
     for (const key of keys) {
       const client = clientsOf(api, key);
       await Promise.all(Array.from({ length: LIMITS.streamsPerKey }, () => begun(open(client))));

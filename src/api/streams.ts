@@ -1,6 +1,6 @@
 /** What calls that stream have in common: how many may be open, when they end, and that their key still counts. */
 import { ConnectError, type HandlerContext } from "@connectrpc/connect";
-import type { Authenticate } from "../access/authenticate.ts";
+import type { Authenticate, Principal } from "../access/authenticate.ts";
 import { type Clock, sleep } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
@@ -22,6 +22,7 @@ export interface StreamsDeps {
 export class Streams {
   readonly #deps: StreamsDeps;
   readonly #openByKey = new Map<string, number>();
+  readonly #openByOrganisation = new Map<string, number>();
   #open = 0;
 
   constructor(deps: StreamsDeps) {
@@ -32,12 +33,12 @@ export class Streams {
    * Yields what `open` yields, until the caller goes, the deadline passes, the server stops (`server.stopping`) or the
    * key no longer counts; `open`'s signal tells of all four.
    *
-   * @throws CodedError `limit.streams` where the key has as many open as it may.
+   * @throws CodedError `limit.streams` where the key or its organisation has as many open as it may.
    */
   async *run<T>(context: HandlerContext, open: (signal: AbortSignal) => AsyncIterable<T>): AsyncIterable<T> {
     const { stopping } = this.#deps;
-    const { keyId } = principalOf(context);
-    this.#take(keyId);
+    const principal = principalOf(context);
+    this.#take(principal);
     const refused = new AbortController();
     const watched = AbortSignal.any([context.signal, stopping, refused.signal]);
     const ended = new AbortController();
@@ -53,7 +54,7 @@ export class Streams {
       if (stopping.aborted) throw new CodedError("server.stopping", "passbus is stopping");
     } finally {
       ended.abort();
-      this.#release(keyId);
+      this.#release(principal);
     }
   }
 
@@ -76,22 +77,32 @@ export class Streams {
     }
   }
 
-  #take(keyId: string): void {
+  #take({ keyId, tenant: { organisation } }: Principal): void {
     const open = this.#openByKey.get(keyId) ?? 0;
     if (open >= LIMITS.streamsPerKey) {
       throw new CodedError("limit.streams", `the key has ${open} streams open, as many as it may`);
+    }
+    const ofOrganisation = this.#openByOrganisation.get(organisation) ?? 0;
+    if (ofOrganisation >= LIMITS.streamsPerOrganisation) {
+      throw new CodedError("limit.streams", `the organisation has ${ofOrganisation} streams open, as many as it may`);
     }
     if (this.#open >= LIMITS.streams) {
       throw new CodedError("limit.streams", `${this.#open} streams are open, as many as passbus takes`);
     }
     this.#openByKey.set(keyId, open + 1);
+    this.#openByOrganisation.set(organisation, ofOrganisation + 1);
     this.#open += 1;
   }
 
-  #release(keyId: string): void {
-    const open = (this.#openByKey.get(keyId) ?? 0) - 1;
-    if (open > 0) this.#openByKey.set(keyId, open);
-    else this.#openByKey.delete(keyId);
+  #release({ keyId, tenant }: Principal): void {
+    releaseOne(this.#openByKey, keyId);
+    releaseOne(this.#openByOrganisation, tenant.organisation);
     this.#open -= 1;
   }
+}
+
+function releaseOne(openBy: Map<string, number>, name: string): void {
+  const open = (openBy.get(name) ?? 0) - 1;
+  if (open > 0) openBy.set(name, open);
+  else openBy.delete(name);
 }

@@ -46,8 +46,9 @@ export function subscriptionService(
   const { subscriptions, challenge, switches, clock } = deps;
   const slots = new DirectSlots();
   const prove = async (subscription: Subscription) => {
-    await refuseWhileStopped(switches, subscription.tenant.organisation);
-    await slots.run(() => challenge(subscription));
+    const { organisation } = subscription.tenant;
+    await refuseWhileStopped(switches, organisation);
+    await slots.run(organisation, () => challenge(subscription));
   };
   const shown = async (subscription: Subscription) => {
     const [health] = await subscriptions.healthOf([subscription]);

@@ -156,15 +156,15 @@ describe("TestSubscription", () => {
     expect(request?.headers.authorization).toBe("");
   });
 
-  it("has no more in flight than the process may have, and answers those beyond at once", async () => {
+  it("has no more of an organisation in flight than may be, and answers those beyond at once", async () => {
     const { id } = await subscribe();
     const { promise: all, resolve: allArrived } = Promise.withResolvers<void>();
     react = () => {
-      if (received.length === LIMITS.directSends) allArrived();
+      if (received.length === LIMITS.directSendsPerOrganisation) allArrived();
       return undefined;
     };
     const cut = new AbortController();
-    const calls = Array.from({ length: LIMITS.directSends }, () =>
+    const calls = Array.from({ length: LIMITS.directSendsPerOrganisation }, () =>
       client()
         .testSubscription({ id })
         .catch(() => undefined),

@@ -49,7 +49,9 @@ export function webhookCalls(deps: WebhookCallsDeps): Pick<ServiceImpl<typeof Su
       const { kind, field } = askedKind(eventType, operationalEventType);
       const event = sampleFor(subscription, kind, field, ids.next("evt"), clock.now());
       await refuseWhileStopped(switches, subscription.tenant.organisation);
-      const { attempt, request, phases, response } = await slots.run(() => sendTest(webhooks, event, subscription));
+      const { attempt, request, phases, response } = await slots.run(subscription.tenant.organisation, () =>
+        sendTest(webhooks, event, subscription),
+      );
       return {
         attempt: attemptMessage(attempt),
         ...(request !== undefined && { request: { ...request, headers: shownHeaders(request.headers) } }),

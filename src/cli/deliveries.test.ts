@@ -7,6 +7,7 @@ import { type TestTerminal, testTerminal } from "../../test/support/terminal.ts"
 import { eventually, within } from "../../test/support/within.ts";
 import type { DeliveryFilter, DeliveryLog } from "../delivery/delivery-store.ts";
 import type { Delivery } from "../domain/delivery.ts";
+import { LIMITS } from "../kernel/limits.ts";
 import type { PageRequest } from "../kernel/page.ts";
 import { type AddCommand, runCli } from "./cli.ts";
 import { deliveriesCommand } from "./deliveries.ts";
@@ -192,6 +193,15 @@ describe("passbus explain", () => {
     ]);
     const one = await run(["explain", "evt_1", "--subscription", "sub_2", "--json"]);
     expect(JSON.parse(one.out)).toMatchObject({ subscriptionId: "sub_2", reason: "match.scope" });
+  });
+
+  it("says where there are more than one answer holds", async () => {
+    const { stored } = sampleEvent("evt_1");
+    const many = Array.from({ length: LIMITS.pageSize + 1 }, (_, at) => waiting(`d_${at}`));
+    const { run } = await setUp({ getEvent: async () => stored, listDeliveries: async () => ({ items: many }) });
+    const { out, err } = await run(["explain", "evt_1"]);
+    expect(out.trimEnd().split("\n")).toHaveLength(LIMITS.pageSize + 1);
+    expect(err).toBe("there are more; --subscription asks for one\n");
   });
 
   it("says that there is no such event", async () => {

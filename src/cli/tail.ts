@@ -77,7 +77,7 @@ export function explainCommand(): AddCommand {
 }
 
 async function explain(eventId: string, options: ExplainOptions, terminal: Terminal): Promise<void> {
-  const { explanations } = await connected(options, terminal, (transport) =>
+  const { explanations, truncated } = await connected(options, terminal, (transport) =>
     createClient(EventService, transport)
       .explainEvent({ eventId, subscriptionId: options.subscription ?? "" })
       .catch((reason) => {
@@ -92,4 +92,5 @@ async function explain(eventId: string, options: ExplainOptions, terminal: Termi
     const rows = explanations.map((each) => [each.subscriptionId, each.deliveryId, each.reason, shown(each.message)]);
     terminal.out(tableOf(["SUBSCRIPTION", "DELIVERY", "REASON", "MESSAGE"], rows));
   }
+  if (truncated) terminal.err("there are more; --subscription asks for one\n");
 }

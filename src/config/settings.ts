@@ -297,7 +297,8 @@ export const SETTINGS = {
     variable: "PASSBUS_HOLD_RETENTION",
     shape: retentionMs,
     fallback: "30d",
-    about: "How long after its creation a delivery that is still held ends as failed.",
+    about:
+      "How long a delivery may be held while its subscription is disabled: after its creation and since the subscription was disabled, whichever is later. Then it ends as failed.",
   }),
   maxBacklog: setting({
     variable: "PASSBUS_MAX_BACKLOG",

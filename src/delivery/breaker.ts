@@ -225,6 +225,11 @@ export function probing(record: EndpointRecord, nowMs: number): EndpointRecord {
   return { ...record, version: record.version + 1, breaker: "halfOpen", probeAtMs: nowMs + probeLeaseMs };
 }
 
+/** Nothing is sent there any more, so no probe would close it. */
+export function breakerClosed({ probeAtMs: _, ...record }: EndpointRecord, nowMs: number): EndpointRecord {
+  return { ...record, version: record.version + 1, breaker: "closed", closedAtMs: nowMs };
+}
+
 /** The probe was not sent: another may go at once. */
 export function probeReleased(record: EndpointRecord, nowMs: number): EndpointRecord {
   return { ...record, version: record.version + 1, breaker: "open", probeAtMs: nowMs };

@@ -1,14 +1,15 @@
 import type { WorkClass } from "../domain/delivery.ts";
 import type { Work } from "./work.ts";
 
-/** While live work waits, one start in so many is another class's, or an endless stream would let their leases end. */
+/** What has waited for so long behind more urgent work gets one start in `OTHERS_TURN`, or its lease would end here. */
+const PASSED_OVER_MS = 10_000;
 const OTHERS_TURN = 10;
 
 /** What waits in one lane: live work before retries before replays, and in its order within a class. */
 export class ClassQueue {
   readonly #classes: Readonly<Record<WorkClass, Fifo>> = { live: new Fifo(), retry: new Fifo(), replay: new Fifo() };
-  /** Starts in a row that others waited through. */
-  #passedOver = 0;
+  /** Live starts since another class had one. */
+  #liveStarts = 0;
 
   get length(): number {
     const { live, retry, replay } = this.#classes;
@@ -30,13 +31,17 @@ export class ClassQueue {
     this.#classes[work.workClass].push(work);
   }
 
-  shift(): Work | undefined {
+  /** The next to start. */
+  shift(nowMs: number): Work | undefined {
     const { live, retry, replay } = this.#classes;
-    const isOthersTurn = live.length === 0 || this.#passedOver >= OTHERS_TURN - 1;
-    const other = isOthersTurn ? (retry.shift() ?? replay.shift()) : undefined;
-    if (other !== undefined || retry.length + replay.length === 0) this.#passedOver = 0;
-    else this.#passedOver++;
-    return other ?? live.shift();
+    const isLate = ({ first }: Fifo) => first !== undefined && nowMs - first.queuedAtMs > PASSED_OVER_MS;
+    const late = this.#liveStarts >= OTHERS_TURN - 1 ? [retry, replay].find(isLate) : undefined;
+    if (late === undefined && live.length > 0) {
+      this.#liveStarts++;
+      return live.shift();
+    }
+    this.#liveStarts = 0;
+    return late?.shift() ?? retry.shift() ?? replay.shift();
   }
 
   /** Takes out what `which` says. */

@@ -163,7 +163,7 @@ export interface DeliveryLog {
   listDeliveries(tenant: Tenant, filter: DeliveryFilter, page: PageRequest): Promise<Page<Delivery>>;
   /**
    * Ends one that waits or is held, and raises its fence; any other stays as it is. What it is then; undefined where
-   * there is none. Those behind it in a chain go when the sweep comes by.
+   * there is none. Those behind it in a chain go when they are promoted (chains-store.ts), or the sweep comes by.
    */
   cancel(
     tenant: Tenant,

@@ -3,6 +3,7 @@ import type { EndpointKey, EndpointRecord } from "../domain/endpoint.ts";
 import type { Clock } from "../kernel/clock.ts";
 import type { Log } from "../kernel/log.ts";
 import type { Random } from "../kernel/random.ts";
+import type { SubscriptionIndex } from "../matching/subscription-index.ts";
 import { alarmOf, folded, joined, type Tally } from "./breaker.ts";
 import type { EndpointChange } from "./endpoint-health.ts";
 import type { EndpointStore } from "./endpoint-store.ts";
@@ -11,6 +12,7 @@ import type { EndpointSwitch } from "./turn.ts";
 export interface EndpointHealthDeps {
   readonly endpoints: EndpointStore;
   readonly endpointSwitch: EndpointSwitch;
+  readonly index: SubscriptionIndex;
   /** After so long of nothing but failures a subscription is disabled; 0: never. */
   readonly disableAfterMs: number;
   readonly clock: Clock;
@@ -87,6 +89,8 @@ const DISABLE_FEWEST = 3;
  * jumps ahead counts as one such gap. Of five days it is 30 h: longer than any wait of the default retry schedule.
  */
 const DISABLE_GAP_SHARE = 1 / 4;
+/** At least so much counts: a tally spans several seconds. */
+const DISABLE_GAP_MS = 60_000;
 /** Until everybody has read that it is disabled, further failures come in. */
 const DISABLE_AGAIN_MS = 60_000;
 
@@ -144,11 +148,12 @@ export class HealthWriter {
       entry.record = found[at];
     });
     const nowMs = clock.now();
+    const mostGapMs = Math.max(disableAfterMs * DISABLE_GAP_SHARE, DISABLE_GAP_MS);
     const writes = [...tallies].map(([entry, tally]) => ({
       entry,
       tally,
       before: entry.record,
-      after: folded(entry.key, entry.record, tally, nowMs, random, disableAfterMs * DISABLE_GAP_SHARE),
+      after: folded(entry.key, entry.record, tally, nowMs, random, mostGapMs),
     }));
     const written = await store.write(writes.map(({ after }) => after));
     writes.forEach(({ entry, tally, before, after }, at) => {

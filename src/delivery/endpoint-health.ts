@@ -8,7 +8,17 @@ import type { Outcome } from "../domain/outcome.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import { sleep, waitAtMost } from "../kernel/clock.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
-import { BREAKER, joined, judge, openFor, probeReleased, probeTimeMs, probing, tallyOf } from "./breaker.ts";
+import {
+  BREAKER,
+  breakerClosed,
+  joined,
+  judge,
+  openFor,
+  probeReleased,
+  probeTimeMs,
+  probing,
+  tallyOf,
+} from "./breaker.ts";
 import {
   beginAnew,
   type EndpointHealthDeps,
@@ -53,8 +63,16 @@ const WRITE_GAP_MS = 20;
 const FAILING_GAP_MS = 5_000;
 /** and of one that is well, whose row then tells the last success. */
 const WELL_GAP_MS = 60_000;
-/** Open breakers that are read. Beyond these each worker knows those that it opened itself. */
+/** Open breakers that are read, the newest. Beyond these each worker asks after those that it knows, */
 const OPEN_LIMIT = 10_000;
+/** so many with each look. */
+const LOOK_BEYOND = 1_000;
+/** A breaker that nobody has probed for so long after its time may be of a subscription that is disabled by now, */
+const UNPROBED_MS = 60_000;
+/** which is asked so often, */
+const UNPROBED_EVERY_MS = 30_000;
+/** of so many at a time. */
+const UNPROBED_ROWS = 100;
 /** Endpoints remembered; the oldest of those that say nothing are forgotten. */
 const REMEMBERED = 10_000;
 /** How long a stop waits for the last write. */
@@ -215,6 +233,7 @@ export class EndpointHealth {
     const { clock, log } = this.#deps;
     const { signal } = this.#stopping;
     let lookAtMs = Number.NEGATIVE_INFINITY;
+    let closeAtMs = Number.NEGATIVE_INFINITY;
     while (!signal.aborted) {
       this.#isWoken = false;
       try {
@@ -222,6 +241,10 @@ export class EndpointHealth {
         if (clock.monotonic() >= lookAtMs) {
           lookAtMs = clock.monotonic() + LOOK_EVERY_MS;
           await this.#look();
+        }
+        if (clock.monotonic() >= closeAtMs) {
+          closeAtMs = clock.monotonic() + UNPROBED_EVERY_MS;
+          await this.#closeUnprobed();
         }
       } catch (err) {
         log.error("endpoint.look_failed", { err });
@@ -266,11 +289,56 @@ export class EndpointHealth {
       found.add(entry);
       if (!isBusy(entry) && record.version >= (entry.record?.version ?? 0)) this.#learn(entry, record);
     }
-    for (const entry of before) {
-      if (found.has(entry) || isBusy(entry) || records.length >= OPEN_LIMIT) continue;
-      entry.isKnown = false;
-      this.#setClosed(entry);
-    }
+    const missing = before.filter((entry) => !found.has(entry) && !isBusy(entry));
+    if (records.length >= OPEN_LIMIT) return this.#lookAfter(missing.slice(0, LOOK_BEYOND));
+    for (const entry of missing) this.#forgetOpening(entry);
+  }
+
+  async #lookAfter(entries: readonly Entry[]): Promise<void> {
+    const records = entries.length === 0 ? [] : await this.#deps.endpoints.read(entries.map(({ key }) => key));
+    entries.forEach((entry, at) => {
+      const record = records[at];
+      this.#toTheEnd(entry);
+      if (isBusy(entry)) return;
+      if (record === undefined) this.#forgetOpening(entry);
+      else if (record.version >= (entry.record?.version ?? 0)) this.#learn(entry, record);
+    });
+  }
+
+  #forgetOpening(entry: Entry): void {
+    entry.isKnown = false;
+    this.#setClosed(entry);
+  }
+
+  /** The others are looked at before it again. */
+  #toTheEnd(entry: Entry): void {
+    const { subscriptionId } = entry.key;
+    if (this.#open.delete(subscriptionId)) this.#open.set(subscriptionId, entry);
+  }
+
+  /**
+   * Nothing is sent for a disabled subscription, so nobody probes its endpoint: its breaker would stay open, and be read
+   * by every worker. It is closed; enabled again, the endpoint starts anew.
+   */
+  async #closeUnprobed(): Promise<void> {
+    const { endpoints: store, index, clock } = this.#deps;
+    const beforeMs = clock.now() - UNPROBED_MS;
+    const isUnprobed = (entry: Entry) => !isBusy(entry) && entry.isKnown && (entry.probeAtMs ?? beforeMs) < beforeMs;
+    const unprobed = this.#open.values().filter(isUnprobed).take(UNPROBED_ROWS).toArray();
+    if (unprobed.length === 0) return;
+    for (const entry of unprobed) this.#toTheEnd(entry);
+    const tenants = new Map(unprobed.map(({ key: { tenant } }) => [tenantKey(tenant), tenant]));
+    const view = await index.refresh([...tenants.values()]);
+    const closing = unprobed.flatMap((entry) => {
+      const { tenant, subscriptionId } = entry.key;
+      if (entry.record === undefined || view.find(tenant, subscriptionId)?.state === "enabled") return [];
+      return isUnprobed(entry) ? [{ entry, next: breakerClosed(entry.record, clock.now()) }] : [];
+    });
+    if (closing.length === 0) return;
+    const written = await store.write(closing.map(({ next }) => next));
+    closing.forEach(({ entry, next }, at) => {
+      if (written[at] === true && !isBusy(entry)) this.#learn(entry, next);
+    });
   }
 
   #learn(entry: Entry, record: EndpointRecord): void {

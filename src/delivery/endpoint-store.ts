@@ -5,7 +5,7 @@ import type { RateGrant, RateRequest } from "./rate.ts";
 export interface EndpointStore {
   /** In the order asked; undefined where there is no row. */
   read(keys: readonly EndpointKey[]): Promise<readonly (EndpointRecord | undefined)[]>;
-  /** Those whose breaker isn't closed; `limit` at most. */
+  /** Those whose breaker isn't closed, the one that was opened last first; `limit` at most. */
   open(limit: number): Promise<readonly EndpointRecord[]>;
   /**
    * Writes each record over the row of the version before, or where it is version 1 makes its row; no endpoint twice in

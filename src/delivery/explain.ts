@@ -35,21 +35,23 @@ export interface Evidence {
   readonly about?: Subscription;
 }
 
-/** One for each delivery, then one for each subscription that has none. */
-export function explainEvent(
+/**
+ * One for each delivery, then one for each subscription that has none. Each is worked out when it is asked for: a filter
+ * costs its compilation.
+ */
+export function* explainEvent(
   { event, deliveries, subscriptions, about }: Evidence,
   explain: Explain,
-): readonly Explanation[] {
+): Generator<Explanation, void> {
   const byId = new Map(subscriptions.map((subscription) => [subscription.id, subscription]));
   const told = event.event.operationalEvent;
   const subject = about ?? (told === undefined ? undefined : byId.get(told.subscriptionId));
   const delivered = new Set(deliveries.map(({ subscriptionId }) => subscriptionId));
-  return [
-    ...deliveries.map((delivery) => explainDelivery(delivery, byId.get(delivery.subscriptionId))),
-    ...subscriptions
-      .filter(({ id }) => !delivered.has(id))
-      .map((subscription) => explainNone(subscription, event, (one, of) => explain(one, of, subject))),
-  ];
+  for (const delivery of deliveries) yield explainDelivery(delivery, byId.get(delivery.subscriptionId));
+  for (const subscription of subscriptions) {
+    if (delivered.has(subscription.id)) continue;
+    yield explainNone(subscription, event, (one, of) => explain(one, of, subject));
+  }
 }
 
 /** For a subscription that is asked about by its id, and neither it nor a delivery of it is there. */

@@ -203,7 +203,7 @@ export class Lane {
   /** Takes the next of the queue into flight. */
   start(nowMs: number): Work | undefined {
     if (this.queued === 0 || this.pace?.take(nowMs) === false) return undefined;
-    const work = this.#queue.shift();
+    const work = this.#queue.shift(nowMs);
     if (work === undefined) return undefined;
     work.startedAtMs = nowMs;
     this.#inFlight.add(work);

@@ -3,6 +3,7 @@ import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import {
   ACME,
   claim,
+  delivery,
   event,
   finished,
   first,
@@ -271,6 +272,25 @@ describe("a replay of an ordered subscription", () => {
     await pass(1_000);
     expect(await answer("delivered")).toEqual([]);
     expect(await now()).toMatchObject({ state: "running", sent: 5 });
+  });
+
+  it("waits for what is open of a pass: a live event, or what another replay made due", async () => {
+    const { store, clock, runner, pass, job, now, answer, keep, rows } = await setup({ subscriptions: ordered });
+    await keep(...rows(2, passes), delivery("live", { status: "held", sequence: 9, passId: "p0" }));
+    await job();
+    runner();
+    await pass(500);
+    expect(await now()).toMatchObject({ sent: 1, deferred: [{ deliveryId: "d00000" }] });
+    await store.deliveries.cancel(ACME, "live", clock.now());
+    await pass(500);
+    expect(await now()).toMatchObject({ sent: 2, deferred: [] });
+    await keep(finished("older", "failed", "a9", { createdAtMs: T0, passId: "p0", sequence: 0 }));
+    await job({ id: "rpl_2", filter: { passId: "p0", toMs: T0 + 1 } });
+    await pass(1_500);
+    expect(await now("rpl_2")).toMatchObject({ sent: 0, deferred: [{ deliveryId: "older" }] });
+    expect(await answer("delivered")).toHaveLength(2);
+    await pass(500);
+    expect(await now("rpl_2")).toMatchObject({ sent: 1, deferred: [] });
   });
 
   it("keeps what it deferred over a change of workers", async () => {

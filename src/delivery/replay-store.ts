@@ -32,6 +32,8 @@ export interface ReplayCandidates {
 export interface ReplayStore {
   /** False where the tenant has `openLimit` that are running or paused already, under any race. */
   insert(replay: Replay, openLimit: number): Promise<boolean>;
+  /** How many of the tenant's are running or paused. */
+  countOpen(tenant: Tenant): Promise<number>;
   get(tenant: Tenant, id: string): Promise<Replay | undefined>;
   /** Newest first, by creation, then id. */
   list(tenant: Tenant, page: PageRequest): Promise<Page<Replay>>;

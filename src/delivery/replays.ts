@@ -43,6 +43,8 @@ const RATE_MIN = 0.01;
 const RATE_MAX = 10_000;
 /** Rows that one look of a count asks for: between two looks the store does other things. */
 const COUNT_ROWS = 5_000;
+/** Looks of one count, however few of the rows fit: a look is at some thousands of rows (ReplayStore.candidates). */
+const COUNT_LOOKS = 200;
 
 /** Between two looks at a replay that is watched. */
 const LOOK_EVERY_MS = 1_000;
@@ -59,6 +61,8 @@ export class Replays {
   readonly #deps: ReplaysDeps;
 
   readonly #counts = new Map<string, { readonly atMs: number; readonly progress: Promise<ReplayProgress> }>();
+  /** How many are counted at this moment, by tenant. */
+  readonly #counting = new Map<string, number>();
 
   constructor(deps: ReplaysDeps) {
     this.#deps = deps;
@@ -67,19 +71,24 @@ export class Replays {
   /**
    * What the replay would take in, counted up to `LIMITS.replayDryRun`; nothing is made, and its id is empty.
    *
-   * @throws CodedError `request.invalid`, `resource.not_found` for a subscription that isn't there.
+   * @throws CodedError `request.invalid`, `resource.not_found` for a subscription that isn't there, `limit.replays`; the
+   * signal's reason once that is aborted.
    */
-  async dryRun(tenant: Tenant, draft: ReplayDraft): Promise<Replay> {
-    return this.#counted(await this.#drafted(tenant, draft, ""), LIMITS.replayDryRun);
+  async dryRun(tenant: Tenant, draft: ReplayDraft, signal: AbortSignal): Promise<Replay> {
+    const replay = await this.#drafted(tenant, draft, "");
+    return this.#inTurn(tenant, () => this.#counted(replay, LIMITS.replayDryRun, signal));
   }
 
-  /** @throws CodedError as `dryRun`, `limit.replays`. */
-  async create(tenant: Tenant, draft: ReplayDraft): Promise<Replay> {
+  /** @throws CodedError as `dryRun`. Nothing is made where the signal was aborted before everything is counted. */
+  async create(tenant: Tenant, draft: ReplayDraft, signal: AbortSignal): Promise<Replay> {
     const { store, ids, wakeWorkers } = this.#deps;
-    const replay = await this.#counted(await this.#drafted(tenant, draft, ids.next("rpl")), LIMITS.replayCounted);
-    if (!(await store.insert(replay, LIMITS.openReplays))) {
-      throw new CodedError("limit.replays", `${LIMITS.openReplays} replays are running or paused, as many as may`);
-    }
+    const drafted = await this.#drafted(tenant, draft, ids.next("rpl"));
+    const replay = await this.#inTurn(tenant, async (others) => {
+      // Before the work of counting; the insert holds to the limit under any race.
+      if ((await store.countOpen(tenant)) + others >= LIMITS.openReplays) throw tooMany();
+      return this.#counted(drafted, LIMITS.replayCounted, signal);
+    });
+    if (!(await store.insert(replay, LIMITS.openReplays))) throw tooMany();
     wakeWorkers();
     return replay;
   }
@@ -184,18 +193,44 @@ export class Replays {
     throw new CodedError("resource.not_found", `${field}: there is no subscription "${wanted}"`);
   }
 
-  async #counted(replay: Replay, limit: number): Promise<Replay> {
+  /** No more are counted at the same time than may be open. `count` is told how many others are. */
+  async #inTurn<T>(tenant: Tenant, count: (others: number) => Promise<T>): Promise<T> {
+    const key = tenantKey(tenant);
+    const others = this.#counting.get(key) ?? 0;
+    if (others >= LIMITS.openReplays) throw tooMany();
+    this.#counting.set(key, others + 1);
+    try {
+      return await count(others);
+    } finally {
+      const left = (this.#counting.get(key) ?? 1) - 1;
+      if (left > 0) this.#counting.set(key, left);
+      else this.#counting.delete(key);
+    }
+  }
+
+  async #counted(replay: Replay, limit: number, signal: AbortSignal): Promise<Replay> {
     const source = sourceOf(replay);
     let counted = 0;
+    let looks = 0;
     let after: ReplayCursor | undefined;
     do {
       const rows = Math.min(COUNT_ROWS, limit - counted);
       const { items, next } = await this.#deps.store.candidates(replay.tenant, source, after, rows);
       counted += items.length;
       after = next;
-    } while (after !== undefined && counted < limit);
+      looks += 1;
+      // Whoever asked has stopped waiting: they would ask again, and have two.
+      signal.throwIfAborted();
+    } while (after !== undefined && counted < limit && looks < COUNT_LOOKS);
     return { ...replay, counted, isWhollyCounted: after === undefined };
   }
+}
+
+function tooMany(): CodedError {
+  return new CodedError(
+    "limit.replays",
+    `${LIMITS.openReplays} replays are running, paused or being counted, as many as may`,
+  );
 }
 
 /** @throws CodedError `request.invalid`, with the field that is wrong. */

@@ -124,21 +124,30 @@ export class RetryScheduler {
     });
   }
 
-  /** The wall clock may have been set back: then what was due soon would be due after as long as it was ahead. */
-  async #followClock(): Promise<void> {
-    const { clock, store, log } = this.#deps;
+  /**
+   * The wall clock may have been set back: then what was due soon would be due after as long as it was ahead. Mostly
+   * there is nothing to be done, and nothing to wait for.
+   */
+  #followClock(): Promise<void> | undefined {
+    const { clock } = this.#deps;
     const nowMs = clock.monotonic();
-    if (nowMs - this.#leasesSeenAtMs >= LONG_LEASES_MS) await this.#shortenLeases(LEASE_SKEW_MS);
     const aheadMs = clock.now() - nowMs;
     const byMs = Math.round((this.#aheadMs ?? aheadMs) - aheadMs);
     this.#aheadMs = aheadMs;
     if (byMs > SET_BACK_MS) this.#setBack = { byMs: byMs + (this.#setBack?.byMs ?? 0), seenAtMs: nowMs };
     // What was decided before is on its way to the store.
-    if (this.#setBack === undefined || nowMs - this.#setBack.seenAtMs < SET_BACK_WAIT_MS) return;
+    if (this.#setBack !== undefined && nowMs - this.#setBack.seenAtMs >= SET_BACK_WAIT_MS) {
+      return this.#makeUp(this.#setBack.byMs);
+    }
+    return nowMs - this.#leasesSeenAtMs >= LONG_LEASES_MS ? this.#shortenLeases(LEASE_SKEW_MS) : undefined;
+  }
+
+  async #makeUp(byMs: number): Promise<void> {
+    const { clock, store, log } = this.#deps;
     // A healthy lease, ours or another's, is never that long: only what the clock that was ahead wrote is cut.
     await this.#shortenLeases(0);
-    const deliveries = await store.turnBack({ nowMs: clock.now(), byMs: this.#setBack.byMs });
-    log.warn("delivery.clock_set_back", { byMs: this.#setBack.byMs, deliveries });
+    const deliveries = await store.turnBack({ nowMs: clock.now(), byMs });
+    log.warn("delivery.clock_set_back", { byMs, deliveries });
     this.#setBack = undefined;
   }
 
@@ -154,7 +163,10 @@ export class RetryScheduler {
   async #round(): Promise<{ readonly claimed: boolean; readonly nextDueAtMs?: number }> {
     const { lanes, store, clock, stopped, endpoints } = this.#deps;
     // Seen at once even where nothing may start: other workers see the same step, and make up for it together.
-    await this.#followClock().catch((err: unknown) => this.#deps.log.error("delivery.clock_unfollowed", { err }));
+    const following = this.#followClock();
+    if (following !== undefined) {
+      await following.catch((err: unknown) => this.#deps.log.error("delivery.clock_unfollowed", { err }));
+    }
     const limit = lanes.freeSlots;
     if (limit === 0 || stopped.all || !this.#deps.mayStart()) return { claimed: false };
     const slots = new Map<string, number>();

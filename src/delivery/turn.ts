@@ -58,6 +58,8 @@ export interface TurnEnds {
 
 const RETRY_MS = 1_000;
 const RUN_FAILED_WAIT_MS = 60_000;
+/** Of a lease, for the outcome to become durable, and for workers' clocks that differ: who sent later would be overtaken. */
+const LEASE_SPARE_MS = 5_000;
 
 export class Turns {
   readonly #deps: TurnDeps;
@@ -109,10 +111,11 @@ export class Turns {
     this.#ends.outcomes.finish(work, { next });
   }
 
-  /** The last look before sending: the partition is still ours, or the lease outlasts the attempt. */
+  /** The last look before sending: the partition is still ours, or the lease outlasts the attempt and its record. */
   #mayStillSend(work: Work, subscription: Subscription | undefined): boolean {
     if (work.claim !== undefined) {
-      return this.#deps.clock.now() + (subscription?.policy.attemptTimeoutMs ?? 0) < work.claim.leaseUntilMs;
+      const neededMs = (subscription?.policy.attemptTimeoutMs ?? 0) + LEASE_SPARE_MS;
+      return this.#deps.clock.now() + neededMs < work.claim.leaseUntilMs;
     }
     return !isFromLog(work) || this.#deps.isFresh(work.assignment);
   }

@@ -339,7 +339,10 @@ describe("held deliveries", () => {
       enabled: sampleSubscription({ disabledSpans: [reopened] }),
       long: disabledFor(5 * DAY_MS, nowMs),
       lately: disabledFor(5 * DAY_MS - 1, nowMs),
-      again: sampleSubscription({ ...disabledFor(DAY_MS, nowMs), disabledSpans: [reopened, { fromMs: nowMs - DAY_MS }] }),
+      again: sampleSubscription({
+        ...disabledFor(DAY_MS, nowMs),
+        disabledSpans: [reopened, { fromMs: nowMs - DAY_MS }],
+      }),
       byPassbus: stillOff,
       byPassbusLately: sampleSubscription({ ...passbusDid, updatedAtMs: nowMs - DAY_MS }),
     };

@@ -22,7 +22,8 @@ export const ERRORS = {
   "auth.invalid": { kind: "unauthenticated", meaning: "The key is unknown, expired or revoked." },
   "limit.authentication": {
     kind: "exhausted",
-    meaning: "Too many calls came from this address, or for this key, with keys that don't count; one that counts is taken.",
+    meaning:
+      "Too many calls came from this address, or for this key, with keys that don't count; one that counts is taken.",
   },
   "role.insufficient": { kind: "forbidden", meaning: "The key's role may not do this." },
   "portal.entity": { kind: "forbidden", meaning: "A portal session is limited to its own entity." },
@@ -42,14 +43,18 @@ export const ERRORS = {
   "limit.subscriptions": { kind: "exhausted", meaning: "The scope has as many subscriptions as it may." },
   "limit.direct_sends": {
     kind: "exhausted",
-    meaning: "As many test sends and challenges are in flight as may be; try again when one has ended.",
+    meaning:
+      "As many test sends and challenges are in flight as may be, or as the organisation may have; try again later.",
   },
   "limit.request_bytes": { kind: "exhausted", meaning: "The request is too large." },
   "limit.event_bytes": { kind: "exhausted", meaning: "The event is too large." },
-  "limit.streams": { kind: "exhausted", meaning: "The key has as many streams open as it may, or passbus has." },
+  "limit.streams": {
+    kind: "exhausted",
+    meaning: "The key or its organisation has as many streams open as it may, or passbus has.",
+  },
   "limit.keys": { kind: "exhausted", meaning: "There are as many keys as may be." },
   "limit.portal_sessions": { kind: "exhausted", meaning: "There are as many portal sessions as may be." },
-  "limit.replays": { kind: "exhausted", meaning: "As many replays are running or paused as may be." },
+  "limit.replays": { kind: "exhausted", meaning: "As many replays are running, paused or being counted as may be." },
   "limit.backlog": { kind: "exhausted", meaning: "The log takes no more for now; try again later." },
   "request.invalid": { kind: "invalid", meaning: "A field of the request is wrong; the answer names it." },
   "endpoint.unverified": {

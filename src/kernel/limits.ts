@@ -26,6 +26,8 @@ export const LIMITS = {
   requestDeadlineMs: 60_000,
   /** Calls that stream, open at the same time with one key. */
   streamsPerKey: 32,
+  /** The same over the keys of an organisation, so that none takes what all share. */
+  streamsPerOrganisation: 64,
   /** The same over all keys of one process. */
   streams: 256,
   /** Events or deliveries that wait for one watcher to read on; the oldest are skipped. */
@@ -66,6 +68,8 @@ export const LIMITS = {
   listedSubscriptions: 2_000,
   /** Test sends and challenges in flight in one process: they skip the caps of the endpoints. */
   directSends: 32,
+  /** Of one organisation. */
+  directSendsPerOrganisation: 8,
   /** Of a class, whichever API made them, before PassKit's makes no more. */
   passkitClassSubscriptions: 100,
   /** The JSON text in a SinkSubscription's `configuration`. */

@@ -170,6 +170,7 @@ describe("an endpoint's URL", () => {
     const check = checkUrl("https://[2606:4700::1111]:8443?a=b", strict);
     expect(check.ok && check.url).toEqual({
       href: "https://[2606:4700::1111]:8443/?a=b",
+      urlKey: "https://[2606:4700::1111]:8443/?a=b",
       origin: "https://[2606:4700::1111]:8443",
       protocol: "https:",
       host: "2606:4700::1111",

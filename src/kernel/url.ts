@@ -152,9 +152,9 @@ function endpointUrl(parsed: URL, host: string): EndpointUrl {
  * undone, the others are in upper case, and an empty query is none.
  */
 function urlKeyOf({ origin, pathname, search }: URL): string {
-  return (origin + pathname + search).replace(/%[0-9a-f]{2}/gi, (escape) => {
-    const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16));
-    return /[a-z0-9._~-]/i.test(character) ? character : escape.toUpperCase();
+  return (origin + pathname + search).replace(/%[0-9a-f]{2}/gi, (written) => {
+    const character = String.fromCharCode(Number.parseInt(written.slice(1), 16));
+    return /[a-z0-9._~-]/i.test(character) ? character : written.toUpperCase();
   });
 }
 

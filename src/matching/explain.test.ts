@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { CouponEventId } from "../../gen/io/integrations_pb.js";
 import { PassProtocol } from "../../gen/io/pass_pb.js";
 import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
@@ -11,6 +11,7 @@ import type { DecodedEvent } from "../domain/event.ts";
 import { DEFAULT_POLICY, type Subscription } from "../domain/subscription.ts";
 import { formatOf } from "../formats/registry.ts";
 import { matchExplainer } from "./explain.ts";
+import { Filters } from "./filter.ts";
 import { SubscriptionIndex } from "./subscription-index.ts";
 
 const LOGGED = 1_700_000_000_000;
@@ -54,6 +55,16 @@ describe("why a subscription gets no event", () => {
     ["a filter that this version does not take", { filter: "((" }],
   ])("nothing is wrong with %s", (_, over) => {
     expect(explain(sampleSubscription(over), scanned())).toBeUndefined();
+  });
+
+  test("a filter that many have is compiled once, also one that this version does not take", () => {
+    const compile = vi.spyOn(Filters.prototype, "compile");
+    const one = matchExplainer({ typesOf });
+    const texts = ['event.pass.id == "another"', "((", 'event.pass.id == "pass-1"'];
+    const judged = [...texts, ...texts].map((filter) => one(sampleSubscription({ filter }), scanned())?.reason);
+    expect(judged).toEqual(["match.filter", undefined, undefined, "match.filter", undefined, undefined]);
+    expect(compile.mock.calls.map(([text]) => text)).toEqual(texts);
+    compile.mockRestore();
   });
 
   test.each<[Partial<Subscription>, string | undefined, string]>([

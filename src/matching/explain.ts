@@ -8,7 +8,7 @@ import type { DecodedEvent } from "../domain/event.ts";
 import { passProtocolName } from "../domain/pass-protocol.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import { unreachable } from "../kernel/errors.ts";
-import { type Filter, Filters } from "./filter.ts";
+import { type Filter, Filters, type FilterVerdict } from "./filter.ts";
 import { FilterFlaw } from "./filter-check.ts";
 import { CLOCK_SKEW_MS, judge, protocolEventKey, type SubscriptionIndexDeps, wantedBy } from "./subscription-index.ts";
 
@@ -32,10 +32,16 @@ export interface Refusal {
 /** `about`: the subscription that one of passbus's own events is about, where it is still there. */
 export type Explain = (subscription: Subscription, event: DecodedEvent, about?: Subscription) => Refusal | undefined;
 
+/** Compiled filters that an explainer keeps: subscriptions are asked about one after another, and many have the same. */
+const KEPT_FILTERS = 64;
+
 /** The answer is undefined where the subscription, as it is now, gets the event. */
 export function matchExplainer({ typesOf }: Pick<SubscriptionIndexDeps, "typesOf">): Explain {
+  const filters = new CompiledFilters();
   return (subscription, event, about) =>
-    askedFor(subscription, event, typesOf) ?? ruledOut(subscription, event, about) ?? filteredOut(subscription, event);
+    askedFor(subscription, event, typesOf) ??
+    ruledOut(subscription, event, about) ??
+    filteredOut(subscription, event, filters);
 }
 
 function askedFor(
@@ -101,15 +107,34 @@ function ruledOut(subscription: Subscription, event: DecodedEvent, about?: Subsc
 }
 
 /** One that fails lets everything through. */
-function filteredOut({ filter: text }: Subscription, { stored, event }: DecodedEvent): Refusal | undefined {
+function filteredOut(
+  { filter: text }: Subscription,
+  event: DecodedEvent,
+  filters: CompiledFilters,
+): Refusal | undefined {
   if (text === undefined) return undefined;
-  const filters = new Filters();
-  const verdict = compiled(filters, text)?.judge(filters.read(event, stored.value.byteLength));
+  const verdict = filters.judge(text, event);
   if (verdict?.kind !== "stopped") return undefined;
   return { reason: "match.filter", message: `its filter is false for this event: ${text}` };
 }
 
-/** undefined for a text that another version of passbus took, and this one doesn't: it fails on every event. */
+class CompiledFilters {
+  /** Made for the first filter there is: it has the whole language in it. */
+  #filters: Filters | undefined;
+  readonly #compiled = new Map<string, Filter | undefined>();
+
+  /** undefined for a text that another version of passbus took, and this one doesn't: it fails on every event. */
+  judge(text: string, { stored, event }: DecodedEvent): FilterVerdict | undefined {
+    this.#filters ??= new Filters();
+    const filters = this.#filters;
+    if (!this.#compiled.has(text)) {
+      if (this.#compiled.size >= KEPT_FILTERS) this.#compiled.clear();
+      this.#compiled.set(text, compiled(filters, text));
+    }
+    return this.#compiled.get(text)?.judge(filters.read(event, stored.value.byteLength));
+  }
+}
+
 function compiled(filters: Filters, text: string): Filter | undefined {
   try {
     return filters.compile(text);

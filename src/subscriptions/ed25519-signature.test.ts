@@ -1,7 +1,7 @@
 /** v1a signatures as a setting of a subscription, and drafts that nobody stores. */
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import { MembershipEventId } from "../../gen/io/integrations_pb.js";
+import { CouponEventId, MembershipEventId } from "../../gen/io/integrations_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { Format, State, SubscriptionSchema } from "../../gen/passbus/v1/subscription_pb.js";
 import {
@@ -131,6 +131,19 @@ describe("the sample for a subscription", () => {
     subscriptionsRoom()
       .add(init)
       .then(({ subscription }) => sampleFor(subscription, { type }, "event_type", "evt_1", 5).event);
+
+  test("is of the type that is asked for alone, whatever the subscription names", async () => {
+    const coupon = { couponEvents: [CouponEventId.COUPON_EVENT_REDEEMED] };
+    const scanned = await sample(coupon, PassEventType.SCANNED);
+    expect([scanned.type, scanned.protocolEvent.case]).toEqual([PassEventType.SCANNED, undefined]);
+    const named = await sample(coupon);
+    expect([named.type, named.protocolEvent]).toEqual([
+      PassEventType.UPDATED,
+      { case: "couponEvent", value: CouponEventId.COUPON_EVENT_REDEEMED },
+    ]);
+    const first = await sample({ ...coupon, eventTypes: [PassEventType.INSTALLED] });
+    expect([first.type, first.protocolEvent.case]).toEqual([PassEventType.INSTALLED, undefined]);
+  });
 
   test("is one that it would get: of its tenant, entity, protocol, and first type", async () => {
     const event = await sample({ entityId: "shop", protocol: 100, eventTypes: [PassEventType.DELETED] });

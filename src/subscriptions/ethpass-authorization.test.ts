@@ -1,6 +1,7 @@
 /** "We recommend generating a project secret, and saving it as the Authorization Header" (seed 001). */
+import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import { CloudEventsMode, Format } from "../../gen/passbus/v1/subscription_pb.js";
+import { CloudEventsMode, Format, SubscriptionSchema } from "../../gen/passbus/v1/subscription_pb.js";
 import { refusal, subscriptionsRoom, tenant } from "../../test/support/subscriptions.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import { openAuthorization } from "../signing/secrets.ts";
@@ -64,6 +65,26 @@ describe("the authorization of an ethpass subscription", () => {
     expect(standard.formatOptions).not.toHaveProperty("sealedEthpassAuthorization");
     const again = await change({ id, format: Format.ETHPASS });
     expect(again.formatOptions).not.toHaveProperty("sealedEthpassAuthorization");
+  });
+
+  test("is not taken along to another server: it must be given again, or taken away", async () => {
+    const { change, opened, id, service } = await ethpassRoom();
+    for (const moved of ["https://b.example/hook", "https://a.example:8443/hook"]) {
+      for (const paths of [undefined, ["url"], ["url", "format_options"]]) {
+        const error = await refusal(change({ id, url: moved }, paths));
+        expect(error.message).toBe(
+          `subscription.${PATH}: must be given again, or taken away by the mask: the URL moves to another server`,
+        );
+      }
+    }
+    const draft = create(SubscriptionSchema, { id, url: "https://b.example/hook" });
+    expect((await refusal(service.draft(tenant, draft))).code).toBe("request.invalid");
+    expect(opened(await change({ id, url: "https://a.example/another" }))).toBe("Basic first");
+    const given = { id, url: "https://b.example/hook", formatOptions: { ethpassAuthorization: "Basic b" } };
+    expect(opened(await change(given))).toBe("Basic b");
+    const gone = await change({ id, url: "https://c.example/hook" }, ["url", PATH]);
+    expect(gone.formatOptions).not.toHaveProperty("sealedEthpassAuthorization");
+    expect((await change({ id, url: "https://d.example/hook" })).url).toBe("https://d.example/hook");
   });
 
   test("is refused for a format that doesn't send it", async () => {

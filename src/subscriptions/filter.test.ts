@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { MembershipEventId } from "../../gen/io/integrations_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
-import { Format, SubscriptionSchema } from "../../gen/passbus/v1/subscription_pb.js";
+import { Format, State, SubscriptionSchema } from "../../gen/passbus/v1/subscription_pb.js";
 import { refusal, subscriptionsRoom, tenant } from "../../test/support/subscriptions.ts";
 import { CodedError, type FieldViolation } from "../kernel/errors.ts";
 import { subscriptionMessage } from "./message.ts";
@@ -97,6 +97,31 @@ describe("a filter", () => {
     expect((await service.get(tenant, id)).filter).toBe(`!(${SCANS})`);
     expect(await change({ id }, ["filter"])).not.toHaveProperty("filter");
     expect(await service.get(tenant, id)).not.toHaveProperty("filter");
+  });
+
+  test("that this version refuses stands in no other change's way, and is judged where one touches it", async () => {
+    const { add, change, service, store, clock } = subscriptionsRoom();
+    const { subscription } = await add({ eventTypes: [PassEventType.SCANNED] });
+    const filter = "event.of_another_version";
+    const { id, version } = subscription;
+    expect(await store.replace({ ...subscription, filter, version: version + 1 })).toBe("replaced");
+    expect(await change({ id, state: State.DISABLED })).toMatchObject({ filter, state: "disabled" });
+    const read = subscriptionMessage(await service.get(tenant, id), clock.now());
+    const paths = ["filter", "event_types", "format", "description"];
+    expect(await change({ ...read, description: "as it was" }, paths)).toMatchObject({ filter });
+    for (const touching of [
+      { filter: "event.of_a_third" },
+      { eventTypes: [PassEventType.CREATED] },
+      { format: Format.CLOUDEVENTS },
+      { protocol: 100 },
+      { operationalEvents: [4] },
+      { membershipEvents: [1] },
+      { couponEvents: [1] },
+    ]) {
+      const error = await refusal(change({ id, ...touching }));
+      expect(error.violations.map(({ field }) => field)).toEqual(["subscription.filter"]);
+    }
+    expect(await change({ id }, ["filter"])).not.toHaveProperty("filter");
   });
 
   test("must suit the types that a change brings", async () => {

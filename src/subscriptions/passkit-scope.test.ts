@@ -46,6 +46,19 @@ describe("PassKit's rules of scope", () => {
     expect((await refusal(change({ id: ours.id }, ["origin"]))).message).toContain("is set by passbus");
   });
 
+  test("come with the format: a change of it would take the place of one that passbus.v1 refuses", async () => {
+    const { add, addPassKit, change } = room();
+    const { id } = (await addPassKit()).subscription;
+    const error = await refusal(change({ id, format: Format.STANDARD }));
+    expect(error.message).toContain("subscription.format: was made by PassKit's API");
+    expect((await refusal(change({ id }, ["format"]))).violations.map(({ field }) => field)).toEqual([
+      "subscription.format",
+    ]);
+    expect(await change({ id, format: Format.PASSKIT, description: "kept" })).toMatchObject({ format: "PASSKIT" });
+    const ours = (await add({ format: Format.PASSKIT })).subscription;
+    expect(await change({ id: ours.id, format: Format.STANDARD })).toMatchObject({ format: "STANDARD" });
+  });
+
   test("the current secret is the newest that signs", async () => {
     const { addPassKit, service } = room();
     const made = await addPassKit();

@@ -1,4 +1,5 @@
 /** The built-in sample of a type, as an event of a subscription's own: for test sends and previews. */
+import { CouponEventId, MembershipEventId } from "../../gen/io/integrations_pb.js";
 import type { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import { type PassEvent, PassEventType, PassEventTypeSchema } from "../../gen/passbus/v1/pass_event_pb.js";
 import { decodeStored } from "../domain/decoded-event.ts";
@@ -8,12 +9,11 @@ import { operationalSample } from "../formats/operational-samples.ts";
 import { formatOf } from "../formats/registry.ts";
 import { sampleEvent } from "../formats/samples.ts";
 import { CodedError, invalidField } from "../kernel/errors.ts";
-import { typesOf } from "./list-filter.ts";
 import { cannotSayOperational, isOperationalType, operationalName } from "./operational-events.ts";
 
 /**
- * `kind` is as a request has it: where both are unset, the first that the subscription gets. `field` is where it stands
- * in the request.
+ * `kind` is as a request has it: a type that is asked for comes by itself; where both are unset, it is the first event that
+ * the subscription names, or else gets. `field` is where it stands in the request.
  * @throws CodedError `request.invalid` for a kind that the subscription's format can't say.
  */
 export function sampleFor(
@@ -26,13 +26,16 @@ export function sampleFor(
   const { type = PassEventType.UNSPECIFIED } = kind;
   const operational = operationalType(subscription, kind);
   if (operational !== undefined) return operationalFor(subscription, operational, field, id, nowMs);
-  const chosen = sayableType(subscription, type, field);
+  const isAsked = type !== PassEventType.UNSPECIFIED;
+  const { type: chosen, protocolEvent } = isAsked
+    ? { type: sayableType(subscription, type, field), protocolEvent: NO_PROTOCOL_EVENT }
+    : firstNamed(subscription);
   const event = sampleEvent(chosen);
   if (event?.pass === undefined) throw new CodedError("internal", `there is no sample of ${PassEventType[chosen]}`);
   const { tenant, entityId, protocol } = subscription;
   if (entityId !== "") event.pass.classId = entityId;
   if (protocol !== 0) event.pass.protocol = protocol;
-  event.protocolEvent = protocolEventOf(subscription);
+  event.protocolEvent = protocolEvent;
   const stored = {
     tenant,
     id,
@@ -84,17 +87,38 @@ function operationalFor(
 
 function sayableType(subscription: Subscription, type: PassEventType, field: string): PassEventType {
   const { types } = formatOf(subscription.format);
-  if (type === PassEventType.UNSPECIFIED) return typesOf(subscription)[0] ?? types[0] ?? PassEventType.CREATED;
   if (types.includes(type)) return type;
   const nameOf = (number: PassEventType) => PassEventTypeSchema.value[number]?.name ?? String(number);
   const choice = types.map(nameOf).join(", ");
   throw invalidField(field, `FORMAT_${subscription.format} can't say ${nameOf(type)}; it can say ${choice}`);
 }
 
-/** The first that the subscription names, if it names any: it would get no others. */
-function protocolEventOf({ membershipEvents, couponEvents }: Subscription): PassEvent["protocolEvent"] {
-  const [membership] = membershipEvents ?? [];
-  if (membership !== undefined) return { case: "membershipEvent", value: membership };
-  const [coupon] = couponEvents ?? [];
-  return coupon === undefined ? { case: undefined } : { case: "couponEvent", value: coupon };
+const NO_PROTOCOL_EVENT: PassEvent["protocolEvent"] = { case: undefined };
+
+function firstNamed(subscription: Subscription): Pick<PassEvent, "type" | "protocolEvent"> {
+  const { eventTypes, membershipEvents = [], couponEvents = [], format } = subscription;
+  const [type] = eventTypes;
+  if (type !== undefined) return { type, protocolEvent: NO_PROTOCOL_EVENT };
+  const [membership] = membershipEvents;
+  if (membership !== undefined) {
+    const isNew = membership === MembershipEventId.MEMBER_EVENT_ENROLLED;
+    return {
+      type: isNew ? PassEventType.CREATED : PassEventType.UPDATED,
+      protocolEvent: { case: "membershipEvent", value: membership },
+    };
+  }
+  const [coupon] = couponEvents;
+  if (coupon !== undefined) return { type: typeOf(coupon), protocolEvent: { case: "couponEvent", value: coupon } };
+  return { type: formatOf(format).types[0] ?? PassEventType.CREATED, protocolEvent: NO_PROTOCOL_EVENT };
+}
+
+function typeOf(coupon: CouponEventId): PassEventType {
+  switch (coupon) {
+    case CouponEventId.COUPON_EVENT_CREATED:
+      return PassEventType.CREATED;
+    case CouponEventId.COUPON_EVENT_DELETED:
+      return PassEventType.DELETED;
+    default:
+      return PassEventType.UPDATED;
+  }
 }

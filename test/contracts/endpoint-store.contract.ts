@@ -111,6 +111,18 @@ export function endpointStoreContract(name: string, make: MakeStore): void {
       expect(await store.endpoints.open(10)).toEqual([open[1]]);
     });
 
+    test("of more open ones than are asked for, those that were opened last", async () => {
+      const opened = Array.from({ length: 6 }, (_, at) =>
+        record(`sub_${at}`, { ...FAILING, version: 1, openedAtMs: T0 + ((at * 5) % 6) }),
+      );
+      for (const { subscriptionId } of opened) await subscribe(subscriptionId);
+      await store.endpoints.write(opened);
+      const ids = async (limit: number) => (await store.endpoints.open(limit)).map((one) => one.subscriptionId);
+      expect(await ids(3)).toEqual(["sub_1", "sub_2", "sub_3"]);
+      await store.endpoints.write([record("sub_0", { ...FAILING, version: 2, openedAtMs: T0 + 10 })]);
+      expect(await ids(2)).toEqual(["sub_0", "sub_1"]);
+    });
+
     test("what is removed starts anew, as what was of a deleted subscription is gone", async () => {
       for (const id of ["sub_1", "sub_2"]) await subscribe(id);
       const opened = { ...FAILING, version: 1 };

@@ -79,8 +79,11 @@ function replayJobs(name: string, the: () => StoreUnderTest): void {
       expect(await the().replays.insert(replay("rpl_theirs", { tenant: GLOBEX }), 3)).toBe(true);
       const open = made.indexOf(true);
       await the().replays.change(ACME, `rpl_${open}`, "pause", NOW);
+      expect(await the().replays.countOpen(ACME)).toBe(3);
+      expect(await the().replays.countOpen(ACME_TEST)).toBe(0);
       expect(await the().replays.insert(replay("rpl_9"), 3)).toBe(false);
       await the().replays.change(ACME, `rpl_${open}`, "cancel", NOW);
+      expect(await the().replays.countOpen(ACME)).toBe(2);
       expect(await the().replays.insert(replay("rpl_9"), 3)).toBe(true);
       expect(await the().replays.insert(replay("rpl_10"), 3)).toBe(false);
       const [mine] = (await the().replays.take(atT0)).filter(({ tenant }) => tenant.organisation === "acme");

@@ -11,6 +11,7 @@ import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { Ordering } from "../../gen/passbus/v1/subscription_pb.js";
 import { deliveryId } from "../../src/domain/delivery.ts";
 import { subscribe } from "../support/endpoints.ts";
+import { recordFault } from "../support/fault-table.ts";
 import { percentile, printTable } from "../support/figures.ts";
 import { type NewEvent, numberedEvents, PacedPublisher } from "../support/paced-publisher.ts";
 import { DataDirectory, RunningPassbus } from "../support/passbus.ts";
@@ -200,8 +201,17 @@ describe(`a replay of ${REPLAYED} under live load, killed in the middle`, () => 
     expect(replayed.filter(({ signatures, verifiedBy }) => signatures !== 1 || verifiedBy[0] !== 0)).toEqual([]);
   });
 
-  test("repeats are what was in flight or unflushed at the kill", () => {
+  test("repeats are what was in flight or unflushed at the kill", ({ task }) => {
     const repeats = replayed.length - REPLAYED;
+    const sent = new Set(replayed.map(({ webhookId }) => webhookId));
+    recordFault(task, {
+      row: `replay of ${REPLAYED} under live load`,
+      accepted: REPLAYED,
+      delivered: sent.size,
+      lost: account.oldIds.filter((id) => !sent.has(id)).length,
+      repeated: repeats,
+      repeatBound: PASSES,
+    });
     expect(repeats).toBeGreaterThanOrEqual(0);
     // One delivery of a pass is due at a time, so no more can be unrecorded than there are passes.
     expect(repeats).toBeLessThanOrEqual(PASSES);

@@ -31,6 +31,9 @@ function makeOlder(dataDir: string, byMs: number): void {
   database.exec(`
     UPDATE events SET logged_at = logged_at - ${byMs};
     UPDATE deliveries SET created_at = created_at - ${byMs}, finished_at = finished_at - ${byMs};
+    UPDATE subscriptions SET document = json_set(document,
+      '$.disabledSpans[0].fromMs', json_extract(document, '$.disabledSpans[0].fromMs') - ${byMs})
+      WHERE json_extract(document, '$.disabledSpans[0].fromMs') IS NOT NULL;
   `);
   database.close();
 }

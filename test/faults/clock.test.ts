@@ -107,4 +107,27 @@ describe.skipIf(!faketime.present)(faketime.title("a clock that steps"), { timeo
     expect(verdict.findings.repeats).toEqual([]);
     recordFault(task, verdict.row("clock +1 h, past the leases of what is in flight", releasedAtMs));
   });
+
+  test("by +1 year: an endpoint that fails is not disabled by it", async ({ task }) => {
+    using clock = new FakeClock();
+    const policy = { retrySchedule: Array.from({ length: 8 }, () => durationFromMs(2_000)) };
+    const options = { healthy: 1, settings: clock.settings, draft: { policy } };
+    await using run = await EmbeddedRun.start(options);
+    const [endpoint] = run.healthy;
+    if (endpoint === undefined) throw new Error("there is no healthy endpoint");
+    await run.sink.answer(endpoint.path, { status: 400 });
+    await run.until(run.publish(EVENTS / 2, AT_ONCE).whenAccepted(EVENTS / 2));
+    await eventually(5_000, "failures", () =>
+      statusCounts(run.dataDir, endpoint.id).waiting === EVENTS / 2 ? true : undefined,
+    );
+    clock.set(YEAR_MS);
+    const steppedAtMs = Date.now();
+    // Failures are written every five seconds, and these take eight. Were it disabled then, what waits would be held.
+    await run.sink.requests(endpoint.path, 6 * (EVENTS / 2), 20_000);
+    await run.sink.answer(endpoint.path, { status: 200 });
+    const verdict = await run.settled();
+    expect(verdict.violations).toEqual([]);
+    expect(verdict.findings).toMatchObject({ accepted: EVENTS / 2, delivered: EVENTS / 2 });
+    recordFault(task, verdict.row("clock +1 year, under an endpoint that fails", steppedAtMs));
+  });
 });

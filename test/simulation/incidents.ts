@@ -313,7 +313,8 @@ export class Incidents {
     const { id, tenant } = world.pick(customers.living).now;
     const filter = { subscriptionId: id, eventTypes: [] };
     const freshIds = world.chance(0.3);
-    const replay = await this.#replays.create(tenant, { filter, ratePerSecond: world.pick([1, 20]), freshIds });
+    const draft = { filter, ratePerSecond: world.pick([1, 20]), freshIds };
+    const replay = await this.#replays.create(tenant, draft, new AbortController().signal);
     world.trace(() => `a person replays ${id}: ${replay.id}, ${replay.counted} deliveries`);
     const change = world.pick(["pause", "cancel", "leave"] as const);
     if (change === "leave") return;

@@ -10,7 +10,6 @@ import { idOfKey, makeKey, makeSession } from "../../src/access/keys.ts";
 import { directSender } from "../../src/adapters/http/direct-sender.ts";
 import { type ApiDeps, startApi } from "../../src/api/api.ts";
 import type { ChangeFeed } from "../../src/delivery/change-feed.ts";
-import type { DeliveryLog } from "../../src/delivery/delivery-store.ts";
 import { Replays } from "../../src/delivery/replays.ts";
 import type { AppendResult, NewRecord } from "../../src/intake/event-log.ts";
 import { publisher } from "../../src/intake/publish.ts";
@@ -199,13 +198,14 @@ function stageOf(keys: Map<string, KeyRecord | SessionRecord>, clock: Clock, ids
 const nothing = async () => undefined;
 const noItems = async () => ({ items: [] });
 
-export const emptyDeliveryLog: DeliveryLog = {
+export const emptyDeliveryLog: ApiDeps["deliveryLog"] = {
   getEvent: nothing,
   listEvents: noItems,
   getDelivery: nothing,
   listDeliveries: noItems,
   retry: nothing,
   cancel: nothing,
+  promote: async () => 0,
 };
 
 const quietReader = async () => ({

@@ -2,6 +2,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { StoreCalls } from "../../src/adapters/sqlite/calls.ts";
 import { accessStore } from "../../src/adapters/sqlite/client-access.ts";
+import { chainStore } from "../../src/adapters/sqlite/client-chains.ts";
 import { deliveryLog, deliveryStore } from "../../src/adapters/sqlite/client-deliveries.ts";
 import { replayStore } from "../../src/adapters/sqlite/client-replays.ts";
 import { subscriptionFeed, subscriptionStore } from "../../src/adapters/sqlite/client-subscriptions.ts";
@@ -23,7 +24,7 @@ export function embeddedStore() {
     close() {},
   };
   return {
-    deliveries: { ...deliveryStore(calls), ...deliveryLog(calls) },
+    deliveries: { ...deliveryStore(calls), ...chainStore(calls), ...deliveryLog(calls) },
     replays: replayStore(calls),
     subscriptions: subscriptionStore(calls),
     feed: subscriptionFeed(calls),

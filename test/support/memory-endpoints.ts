@@ -18,7 +18,8 @@ export class MemoryEndpoints implements EndpointStore, RateStore {
 
   async open(limit: number): Promise<readonly EndpointRecord[]> {
     this.#answer();
-    return [...this.records.values()].filter(({ breaker }) => breaker !== "closed").slice(0, limit);
+    const open = [...this.records.values()].filter(({ breaker }) => breaker !== "closed");
+    return open.sort((left, right) => (right.openedAtMs ?? 0) - (left.openedAtMs ?? 0)).slice(0, limit);
   }
 
   async write(records: readonly EndpointRecord[]): Promise<readonly boolean[]> {

@@ -393,7 +393,8 @@ export declare const ExplainEventRequestSchema: GenMessage<ExplainEventRequest>;
  */
 export declare type ExplainEventResponse = Message<"passbus.v1.ExplainEventResponse"> & {
   /**
-   * Those with a delivery first; 500 at most.
+   * Those of dead letters first, then of deliveries, then of subscriptions that have none; 500 at most, and of dead letters
+   * 20 at most where the event is stored.
    *
    * @generated from field: repeated passbus.v1.Explanation explanations = 1;
    */
@@ -405,6 +406,13 @@ export declare type ExplainEventResponse = Message<"passbus.v1.ExplainEventRespo
    * @generated from field: passbus.v1.StoredEvent event = 2;
    */
   event?: StoredEvent | undefined;
+
+  /**
+   * There are more than were answered; subscription_id asks for one.
+   *
+   * @generated from field: bool truncated = 3;
+   */
+  truncated: boolean;
 };
 
 /**

@@ -34,6 +34,7 @@ describe("an endpoint at its creation", () => {
     const url = await check(async () => ["10.0.0.1", "93.184.216.34"])("HTTPS://Example.com:443");
     expect(url).toEqual({
       href: "https://example.com/",
+      urlKey: "https://example.com/",
       origin: "https://example.com",
       protocol: "https:",
       host: "example.com",

@@ -38,11 +38,23 @@ const LOOK_CHAINS = 500;
 /** Questions that are asked at once. */
 const AT_ONCE = 16;
 
-type Open = Pick<DeliveryDocument, "_id" | "tenant" | "type" | "pass" | "status" | "fence" | "createdAt" | "protocolEvent"> & {
+type Open = Pick<
+  DeliveryDocument,
+  "_id" | "tenant" | "type" | "pass" | "status" | "fence" | "createdAt" | "protocolEvent"
+> & {
   readonly sequence: number;
 };
 
-const FIELDS = { tenant: 1, type: 1, pass: 1, status: 1, sequence: 1, fence: 1, createdAt: 1, protocolEvent: 1 } as const;
+const FIELDS = {
+  tenant: 1,
+  type: 1,
+  pass: 1,
+  status: 1,
+  sequence: 1,
+  fence: 1,
+  createdAt: 1,
+  protocolEvent: 1,
+} as const;
 
 /** Of run 1: a replay is no part of its chain. */
 const IS_OPEN = { status: { $lt: FIRST_TERMINAL }, run: 1 } as const;

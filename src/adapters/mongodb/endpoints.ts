@@ -18,6 +18,8 @@ interface EndpointDocument extends Stored {
   readonly tenant: string;
   readonly version: number;
   readonly breaker: number;
+  /** Open ones are read in its order. */
+  readonly openedAt?: number;
   /** The record without its key. */
   readonly json: string;
   /** The write that made it so. */
@@ -43,6 +45,7 @@ function documentOf(record: EndpointRecord, token: string): EndpointDocument {
     tenant: tenantKey(tenant),
     version: record.version,
     breaker,
+    ...(record.openedAtMs === undefined ? {} : { openedAt: record.openedAtMs }),
     json: JSON.stringify(rest),
     token,
   };
@@ -70,7 +73,7 @@ export class MongoEndpoints implements EndpointStore, RateStore {
     const found = await this.#wire.find<EndpointDocument>(
       COLLECTIONS.endpoints,
       { breaker: { $gt: 0 } },
-      { limit, batchSize: limit },
+      { sort: { openedAt: -1 }, limit, batchSize: limit },
     );
     return found.map(recordOf);
   };
@@ -82,9 +85,9 @@ export class MongoEndpoints implements EndpointStore, RateStore {
     const firsts = await this.#ofSubscriptions(documents.filter(({ version }) => version === 1));
     const updates = documents
       .filter(({ version }) => version > 1)
-      .map(({ _id, version, breaker, json }) => ({
-        q: { _id, version: version - 1 },
-        u: { $set: { version, breaker, json, token } },
+      .map(({ _id, tenant: _, ...changed }) => ({
+        q: { _id, version: changed.version - 1 },
+        u: { $set: changed },
       }));
     if (firsts.length > 0) await this.#wire.insert(COLLECTIONS.endpoints, firsts, ({ json }) => json.length);
     if (updates.length > 0) await this.#wire.update(COLLECTIONS.endpoints, updates, ({ u }) => u.$set.json.length);

@@ -89,9 +89,9 @@ export const INDEXES: readonly IndexRow[] = [
 
   // A worker looks twice a second; of the closed ones, which are most, it knows nothing.
   {
-    name: "endpoints_open",
+    name: "endpoints_opened",
     collection: endpoints,
-    key: { breaker: 1 },
+    key: { openedAt: -1 },
     partialFilterExpression: { breaker: { $gt: 0 } },
   },
 
@@ -109,6 +109,7 @@ export const OBSOLETE: readonly Pick<IndexRow, "name" | "collection">[] = [
   { name: "events_expiry", collection: events },
   { name: "deliveries_expiry", collection: deliveries },
   { name: "deliveries_replay_pass", collection: deliveries },
+  { name: "endpoints_open", collection: endpoints },
 ];
 
 /** What `passbus init` makes in the database, and `serve` looks for. */

@@ -7,6 +7,7 @@
  *   documents.ts   the domain's objects as documents; wire.ts, the commands that are sent
  *   deliveries.ts  bulk writes: the quick way, and the settling of what met a row, by the rules in merge.ts
  *   claims.ts      due work under leases, in shares (shares.ts)
+ *   clock-steps.ts what a clock that was wrong has left
  *   changes.ts     what every process writes, for those who watch
  *   events.ts      events, and how they outlive their open deliveries (upkeep.ts)
  *   expiry.ts      what is past its time

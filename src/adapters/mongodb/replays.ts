@@ -65,6 +65,12 @@ export function replayStore(wire: Wire, events: EventTable, nextToken: () => str
 function peoplesSide(wire: Wire): ReplayStore {
   return {
     insert: (replay, openLimit) => insert(wire, replay, openLimit),
+    countOpen: (tenant) =>
+      translated(() =>
+        wire
+          .collection<ReplayDocument>(COLLECTIONS.replays)
+          .countDocuments({ tenant: tenantKey(tenant), state: { $in: ["running", "paused"] } }),
+      ),
     async get(tenant, id) {
       const found = await read(wire, tenant, id);
       return found === undefined ? undefined : replayOf(found);

@@ -20,6 +20,9 @@ export function replayStore(calls: CallClient<StoreCalls>): ReplayStore & Replay
         openLimit,
       });
     },
+    countOpen(tenant) {
+      return calls.call("countOpenReplays", tenantRow(tenant));
+    },
     async get(tenant, id) {
       return replayOrNone(await calls.call("getReplay", { tenant: tenantRow(tenant), id }));
     },

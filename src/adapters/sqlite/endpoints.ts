@@ -27,7 +27,7 @@ export class EndpointTable {
     const rows = this.#statements
       .get(
         `SELECT tenant, subscription_id, document FROM endpoints INDEXED BY endpoints_open
-         WHERE breaker <> 'closed' LIMIT ?`,
+         WHERE breaker <> 'closed' ORDER BY json_extract(document, '$.openedAtMs') DESC LIMIT ?`,
       )
       .all(limit);
     return rows.map((row) => [
@@ -87,7 +87,7 @@ export class EndpointTable {
       .get(
         `UPDATE endpoints SET version = version + 1, breaker = 'open', document = json_set(document,
            '$.version', version + 1, '$.breaker', 'open', '$.probeAtMs', CAST(? AS INTEGER))
-         WHERE breaker = 'halfOpen'`,
+         WHERE breaker <> 'closed' AND breaker = 'halfOpen'`,
       )
       .run(nowMs);
   }

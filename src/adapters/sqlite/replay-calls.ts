@@ -40,6 +40,7 @@ export interface StepReplay extends Omit<ReplayStep, "tenant" | "fresh"> {
 /** Each `string` is a Replay in JSON; null: there is none. */
 export interface ReplayCalls {
   insertReplay(asked: { readonly tenant: TenantRow; readonly replay: string; readonly openLimit: number }): boolean;
+  countOpenReplays(tenant: TenantRow): number;
   getReplay(key: TenantId): string | null;
   listReplays(request: ListReplays): PageRows<string>;
   changeReplay(asked: TenantId & { readonly change: ReplayChange; readonly nowMs: number }): string | null;

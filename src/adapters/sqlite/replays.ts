@@ -25,16 +25,25 @@ export class ReplayTable {
 
   readonly insertReplay: ReplayCalls["insertReplay"] = ({ tenant, replay, openLimit }) => {
     const number = this.#tenants.ensure(tenant);
-    const open = this.#statements
-      .get("SELECT count(*) AS open FROM replays WHERE tenant = ? AND state IN ('running', 'paused')")
-      .get(number);
-    if (Number(open?.open) >= openLimit) return false;
+    if (this.#countOpen(number) >= openLimit) return false;
     const { id, state, createdAtMs, fence }: Replay = JSON.parse(replay);
     this.#statements
       .get("INSERT INTO replays (tenant, id, state, created_at, fence, document) VALUES (?, ?, ?, ?, ?, ?)")
       .run(number, id, state, createdAtMs, fence, replay);
     return true;
   };
+
+  readonly countOpenReplays: ReplayCalls["countOpenReplays"] = (tenant) => {
+    const number = this.#tenants.find(tenant);
+    return number === undefined ? 0 : this.#countOpen(number);
+  };
+
+  #countOpen(tenant: number): number {
+    const row = this.#statements
+      .get("SELECT count(*) AS open FROM replays WHERE tenant = ? AND state IN ('running', 'paused')")
+      .get(tenant);
+    return Number(row?.open);
+  }
 
   readonly getReplay: ReplayCalls["getReplay"] = ({ tenant, id }) => {
     const number = this.#tenants.find(tenant);

@@ -176,6 +176,7 @@ function replayHandlers(queue: WriteQueue, replays: ReplayTable, candidates: Can
     changeReplay: (asked) => queue.add(1, () => replays.changeReplay(asked)),
     takeReplays: (request) => queue.add(1, () => replays.takeReplays(request)),
     stepReplay: (step) => queue.add(step.due.length + step.fresh.length + 1, () => replays.stepReplay(step)),
+    countOpenReplays: reading(replays.countOpenReplays),
     getReplay: reading(replays.getReplay),
     listReplays: reading(replays.listReplays),
     replayProgress: reading(replays.replayProgress),
