@@ -103,7 +103,8 @@ class History {
     }
     const { log } = this.#around;
     const lag = log.partitions.map(({ records, committed }) => records.length - committed);
-    const busy = this.#workers.filter((worker) => !worker.process.isDead && !worker.isIdle).map(({ name }) => name);
+    const living = this.#workers.filter(({ process, hasLeft }) => !process.isDead && !hasLeft);
+    const busy = living.filter((worker) => !worker.isIdle).map(({ name }) => name);
     this.#world.violated(
       "stuck",
       `no rest after ${PEACE_MS} ms: behind by ${lag.join(", ")}, busy: ${busy.join(", ")}`,
@@ -115,13 +116,16 @@ class History {
     return (
       this.#incidents.isOver &&
       log.partitions.every(({ records, committed }) => committed === records.length) &&
-      this.#workers.every((worker) => worker.process.isDead || worker.isIdle) &&
+      // One that has left may have given up what the store didn't take.
+      this.#workers.every((worker) => worker.process.isDead || worker.hasLeft || worker.isIdle) &&
       judge.isThrough
     );
   }
 
   /** A worker that stops leaves nothing behind: no timer, and no promise that somebody waits for. */
   async #stopAll(): Promise<void> {
+    // One that isn't ready ends at once.
+    for (const worker of this.#workers) if (!worker.isReady) worker.kill();
     const living = this.#workers.filter((worker) => worker.process.isRunning);
     for (const worker of living) void worker.leave();
     for (let waitedMs = 0; waitedMs < STOP_LIMIT_MS && !living.every((one) => one.hasLeft); waitedMs += 500) {

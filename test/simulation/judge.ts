@@ -183,6 +183,8 @@ export class Judge {
     const between = this.#accepted
       .slice(Math.min(from, to), Math.max(from, to) + 1)
       .filter(({ event, record }) => event.passId === older.event.passId && record.partition === older.record.partition)
+      // What a person cancelled stands between no two any more.
+      .filter(({ event }) => !this.cancelledByHand.has(deliveryId(event, subscriptionId)))
       .filter((one) => this.#isPlain(one) && customer !== undefined && this.#due(one.event.id, customer) === "yes");
     // Without order, one of another type between the two may have been delivered before either.
     const isOrdered = customer?.now.policy.ordering === "perPass";
