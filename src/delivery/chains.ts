@@ -80,6 +80,11 @@ export class Chains {
     return this.#chains.get(key)?.entries.every(({ work }) => isOf(work, assignment)) ?? false;
   }
 
+  /** Whether memory has anything of the chain, of whatever time. */
+  holds(key: string): boolean {
+    return this.#chains.has(key);
+  }
+
   add(work: Work, { nowMs, openFrom }: Joining): void {
     const key = chainOf(work);
     const chain = this.#chains.get(key) ?? { key, entries: [], openFrom };

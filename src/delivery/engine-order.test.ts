@@ -1,9 +1,10 @@
 /** Order per pass through the whole engine, on a store in memory. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { answer, engineSetup } from "../../test/support/engine.ts";
+import { ASSIGNMENT, answer, engineSetup } from "../../test/support/engine.ts";
 import type { MemoryStore } from "../../test/support/memory-store.ts";
 import { sampleEvent, sampleSubscription } from "../../test/support/samples.ts";
+import { settled } from "../../test/support/settled.ts";
 import type { DecodedEvent } from "../domain/event.ts";
 import { DEFAULT_POLICY, type Subscription } from "../domain/subscription.ts";
 import { seededRandom } from "../kernel/random.ts";
@@ -41,6 +42,25 @@ describe("an ordered subscription", () => {
     expect(sent()).toEqual(["a1", "b1"]);
     await pass(4_000);
     expect(sent()).toEqual(["a1", "b1", "a1", "a1", "a2", "a3"]);
+  });
+
+  test("a row that becomes durable while the store is asked after the chain, its partition given anew, is not passed over", async () => {
+    const { sender, event, take, pass, sent, store, engine, arrival } = setup();
+    sender.reply = ({ body }) => answer(String(body).includes("a1") ? 503 : 200);
+    await take(event("a1"));
+    const { openInChains } = store;
+    store.openInChains = async (...asked) => {
+      const open = await openInChains.apply(store, asked);
+      // The answer is on its way while the outcome of a1 is written.
+      await pass(100);
+      return open;
+    };
+    engine.take([arrival(event("a2"), { ...ASSIGNMENT, generation: 2 })]);
+    await settled(60);
+    await pass(200);
+    expect(sent()).toEqual(["a1"]);
+    await pass(5_000);
+    expect(sent()).toEqual(["a1", "a1", "a1", "a2"]);
   });
 
   test("one that fails for good lets the next go", async () => {

@@ -20,7 +20,7 @@ export interface PlannerDeps {
   readonly store: Pick<DeliveryStore, "knownEvents" | "knownDeliveries" | "openInChains">;
   readonly recorder: Recorder;
   readonly inHand: InHand;
-  readonly chains: Pick<Chains, "knows">;
+  readonly chains: Pick<Chains, "knows" | "holds">;
   readonly clock: Clock;
   /**
    * Puts new work where it belongs: into a lane, aside because its subscription is disabled, or behind others of its pass.
@@ -146,16 +146,21 @@ export class Planner {
   /** By chain, the lowest sequence that is open in the store, of those chains that memory doesn't know. */
   async #openFrom(candidates: readonly Candidate[]): Promise<ReadonlyMap<string, number>> {
     const asked = new Map<string, Chain>();
+    // Their rows may become durable while the store looks: then they are missing in its answer and in memory after it.
+    const left = new Set<string>();
     for (const { event, match, ticket, isOrdered } of candidates) {
       if (!isOrdered) continue;
       const subscriptionId = match.subscription.id;
       const key = chainOf({ subscriptionId, event });
       if (this.#deps.chains.knows(key, ticket.arrival.assignment)) continue;
+      if (this.#deps.chains.holds(key)) left.add(key);
       asked.set(key, { tenant: event.stored.tenant, subscriptionId, passId: event.stored.passId });
     }
     if (asked.size === 0) return new Map();
     const heads = await this.#deps.store.openInChains([...asked.values()], 1);
-    return new Map([...asked.keys()].map((key, at) => [key, heads[at]?.[0]?.sequence ?? NONE_OPEN]));
+    return new Map(
+      [...asked.keys()].map((key, at) => [key, heads[at]?.[0]?.sequence ?? (left.has(key) ? ANY_OPEN : NONE_OPEN)]),
+    );
   }
 
   /** A chain that memory knew when the store was asked, and doesn't any more, may have anything there. */
