@@ -11,6 +11,8 @@ const common: TestProjectInlineConfiguration["test"] = {
   execArgv: ["--disable-warning=ExperimentalWarning"],
   testTimeout: 20_000,
   hookTimeout: 20_000,
+  // Once more, for what a busy machine breaks. The end of the run names each test that needed it, and its first error.
+  retry: 1,
 };
 
 export default defineConfig({

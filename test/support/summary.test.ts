@@ -52,6 +52,13 @@ describe("the summary", () => {
     expect(summaryLines(summary).at(-1)).toBe("4 passed, 3 failed, 2 skipped");
   });
 
+  it("names what passed only when it was run again, and counts it as passed", () => {
+    const again = [{ file: "c.test.ts", passed: 1, failed: [], skipped: [], again: ["is soon: not within 5 s"] }];
+    const lines = summaryLines({ suites: again, checks, errors: [] });
+    expect(lines).toContain("  c.test.ts > is soon: not within 5 s");
+    expect(lines.at(-1)).toBe("2 passed, 1 failed");
+  });
+
   it("names every suite that was skipped, and what was missing", () => {
     const lines = summaryLines({ suites, checks, errors: [] });
     expect(lines).toContain("  SKIPPED (1) a.test.ts > order: needs kafka: no broker was found");

@@ -9,6 +9,8 @@ export interface SuiteSummary {
   readonly failed: readonly string[];
   /** Full names of the tests that did not run. */
   readonly skipped: readonly string[];
+  /** Full names of the tests that failed once and passed when they were run again, each with what went wrong. */
+  readonly again?: readonly string[];
 }
 
 export interface CheckSummary {
@@ -77,6 +79,10 @@ export function summaryLines(summary: Summary): string[] {
     ...summary.errors,
   ];
   if (failures.length > 0) lines.push("", "FAILED:", ...failures.map((name) => `  ${name}`));
+  const again = suites.flatMap((suite) => (suite.again ?? []).map((name) => `${suite.file} > ${name}`));
+  if (again.length > 0) {
+    lines.push("", "FAILED ONCE, passed when run again (unsteady: look into it):", ...again.map((name) => `  ${name}`));
+  }
   const skips = suites.flatMap(skippedLines);
   if (skips.length > 0) {
     const rule = "!".repeat(72);
