@@ -58,8 +58,12 @@ export class Lane {
   #finished = 0;
   #finishedBefore = 0;
   #windowFromMs: number | undefined;
-  /** Since when it has had work without a break. */
+  /** Since when it has had work without a break, */
   #busySinceMs = 0;
+  /** whether it has answered since, */
+  #hasAnswered = false;
+  /** and how many requests all endpoints had answered by then. */
+  #answersBefore = 0;
 
   constructor(subscriptionId: string, cap: number, organisation = "") {
     this.subscriptionId = subscriptionId;
@@ -190,11 +194,22 @@ export class Lane {
     return true;
   }
 
-  push(work: Work): void {
+  /**
+   * Nothing has come of it since it has had work, though the others have answered so often meanwhile.
+   * @param answers of all endpoints so far.
+   */
+  isOutpaced(answers: number, by: number): boolean {
+    return !this.#hasAnswered && answers - this.#answersBefore >= by;
+  }
+
+  /** @param answers of all endpoints so far. */
+  push(work: Work, answers = 0): void {
     if (work.claim !== undefined) this.#claims++;
     // What happened before it was idle says nothing of now.
     if (this.isIdle) {
       this.#busySinceMs = work.queuedAtMs;
+      this.#hasAnswered = false;
+      this.#answersBefore = answers;
       this.#openWindow(work.queuedAtMs, 0);
     }
     this.#queue.push(work);
@@ -214,6 +229,7 @@ export class Lane {
   finish(work: Work, nowMs: number, answered: boolean): void {
     if (!this.#inFlight.delete(work)) return;
     if (answered) {
+      this.#hasAnswered = true;
       this.#unansweredAtMs = undefined;
       this.#ramp = this.#ramp < this.cap ? this.#ramp + 1 : Number.POSITIVE_INFINITY;
     }

@@ -21,22 +21,23 @@ function work(organisation: string, subscriptionId: string, at = 0): Work {
   };
 }
 
-/** Lanes whose requests are never answered; `started` has each one's organisation, in order. */
-function lanesSetup() {
+/** Lanes whose requests are never answered, but for those of `answering`; `started` has each one's organisation, in order. */
+function lanesSetup(answering = "") {
   const started: string[] = [];
   const gate = { isOpen: false };
+  const clock = new ManualClock();
   const lanes = new Lanes({
-    clock: new ManualClock(),
+    clock,
     mayStart: () => gate.isOpen,
     run(one) {
       started.push(one.event.stored.tenant.organisation);
-      return new Promise(() => {});
+      return one.subscriptionId === answering ? Promise.resolve(true) : new Promise(() => {});
     },
     onLeft: () => {},
     onPaced: () => {},
   });
   const push = (one: Work) => lanes.push(lanes.lane(one, { ...DEFAULT_POLICY, maxInFlight: 20 }), one);
-  return { lanes, push, started, gate };
+  return { lanes, push, started, gate, clock };
 }
 
 describe("turns", () => {
@@ -65,5 +66,42 @@ describe("turns", () => {
     for (let at = 0; at < 500; at++) push(work(`org-${at}`, `sub_of_${at}`));
     lanes.pump();
     expect(lanes.inFlight).toBeLessThanOrEqual(LIMITS.inFlight * 1.25);
+  });
+});
+
+describe("an endpoint that fills its queue before it has said anything", () => {
+  const HANGING = "sub_hanging";
+  const fill = (push: (one: Work) => void) => {
+    for (let at = 0; at < LIMITS.laneQueue + 20; at++) push(work("acme", HANGING, at));
+  };
+  const answer = async (lanes: Lanes, push: (one: Work) => void, count: number) => {
+    for (let at = 0; at < count; at++) push(work("acme", "sub_well", at));
+    lanes.pump();
+    for (let turn = 0; turn < count; turn++) await Promise.resolve();
+  };
+
+  test("keeps its organisation's next events waiting for a moment: it may have only just begun", async () => {
+    const { lanes, push, gate, clock } = lanesSetup("sub_well");
+    gate.isOpen = true;
+    fill(push);
+    lanes.pump();
+    await answer(lanes, push, LIMITS.laneQueue - 1);
+    await clock.advance(100);
+    expect(lanes.hasFullLaneOf("acme")).toBe(true);
+    await clock.advance(200);
+    expect(lanes.hasFullLaneOf("acme")).toBe(false);
+  });
+
+  test("and for less where its neighbours have answered a queue's worth meanwhile", async () => {
+    const { lanes, push, gate, clock } = lanesSetup("sub_well");
+    gate.isOpen = true;
+    fill(push);
+    lanes.pump();
+    await answer(lanes, push, LIMITS.laneQueue);
+    expect(lanes.hasFullLaneOf("acme")).toBe(true);
+    await clock.advance(50);
+    expect(lanes.hasFullLaneOf("acme")).toBe(false);
+    expect(lanes.isTooSlow(lanes.lane(work("acme", HANGING)))).toBe(true);
+    expect(lanes.isTooSlow(lanes.lane(work("acme", "sub_well")))).toBe(false);
   });
 });

@@ -39,6 +39,9 @@ const CALM: Patience = { waitMs: SPILL_AFTER_MS, fullMs: 250, graceMs: 250 };
  */
 const SATURATED: Patience = { waitMs: 5_000, fullMs: 5_000, graceMs: SPILL_AFTER_MS };
 
+/** An endpoint that has said nothing for so long, while the others have answered so often, is not merely as late as every start is. */
+const OUTPACED = { graceMs: 50, answers: LIMITS.laneQueue } as const;
+
 /** Over all endpoints: where this process is the limit, 64 beat 32 and 128 (performance.md). */
 const BEST_IN_FLIGHT = 64;
 const FEWEST_IN_FLIGHT = 4;
@@ -63,6 +66,8 @@ export class Lanes {
   #quick = 0;
   #slow = 0;
   #queued = 0;
+  /** Requests that were answered so far. */
+  #answers = 0;
   #idleListeners: (() => void)[] = [];
 
   constructor(deps: LanesDeps) {
@@ -119,18 +124,23 @@ export class Lanes {
   /** A full lane that gets on quickly: better to plan the next of its organisation a little later than to send its work through the store. */
   hasFullLaneOf(organisation: string): boolean {
     if (this.#full.size === 0) return false;
-    const { fullMs, graceMs } = this.#patience;
     const nowMs = this.#deps.clock.monotonic();
     for (const lane of this.#full)
-      if (lane.organisation === organisation && lane.expectedWaitMs(nowMs, graceMs) <= fullMs) return true;
+      if (lane.organisation === organisation && this.#expectedWaitMs(lane, nowMs) <= this.#patience.fullMs) return true;
     return false;
   }
 
   /** Whether new work of this lane would wait for longer than it may. A slow endpoint never makes the others wait. */
   isTooSlow(lane: Lane): boolean {
-    const { waitMs, fullMs, graceMs } = this.#patience;
-    const expectedMs = lane.expectedWaitMs(this.#deps.clock.monotonic(), graceMs);
+    const { waitMs, fullMs } = this.#patience;
+    const expectedMs = this.#expectedWaitMs(lane, this.#deps.clock.monotonic());
     return expectedMs > waitMs || (this.#full.has(lane) && expectedMs > fullMs);
+  }
+
+  #expectedWaitMs(lane: Lane, nowMs: number): number {
+    const { graceMs } = this.#patience;
+    const isOutpaced = lane.isOutpaced(this.#answers, OUTPACED.answers);
+    return lane.expectedWaitMs(nowMs, isOutpaced ? Math.min(graceMs, OUTPACED.graceMs) : graceMs);
   }
 
   /** Resolves as soon as nothing is in flight. */
@@ -184,7 +194,7 @@ export class Lanes {
 
   push(lane: Lane, work: Work): void {
     work.queuedAtMs = this.#deps.clock.monotonic();
-    lane.push(work);
+    lane.push(work, this.#answers);
     this.#queued++;
     if (lane.queued >= LIMITS.laneQueue) this.#full.add(lane);
     this.#offer(lane);
@@ -223,6 +233,7 @@ export class Lanes {
     this.#countQuick(lane, 1);
     void this.#deps.run(work).then((answered) => {
       lane.finish(work, this.#deps.clock.monotonic(), answered);
+      if (answered) this.#answers++;
       if (work.isSlow === true) this.#slow--;
       else this.#countQuick(lane, -1);
       this.#settle(lane);
