@@ -1,8 +1,14 @@
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
 import { SummaryReporter } from "./test/support/reporter.ts";
 
-/** Suites that start real processes or measure time: one file at a time, after all the others. */
-const alone = ["test/e2e/**/*.test.ts", "test/faults/**/*.test.ts", "test/browser/**/*.test.ts"];
+/** Suites that start real processes, after all the others: each waits more than it works, so two files at a time. */
+const pairs = ["test/e2e/**/*.test.ts", "test/browser/**/*.test.ts"];
+/** Suites that measure time, or break things: one file at a time, last. */
+const alone = [
+  "test/faults/**/*.test.ts",
+  "test/hostile/process/**/*.test.ts",
+  ...["bench", "demo", "distributed-pipeline", "fairness", "pipeline"].map((name) => `test/e2e/${name}.test.ts`),
+];
 
 const common: TestProjectInlineConfiguration["test"] = {
   environment: "node",
@@ -25,8 +31,18 @@ export default defineConfig({
           ...common,
           name: "together",
           include: ["src/**/*.test.ts", "test/**/*.test.ts"],
-          exclude: alone,
+          exclude: [...pairs, ...alone],
           sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: "pairs",
+          include: pairs,
+          exclude: alone,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -35,7 +51,7 @@ export default defineConfig({
           name: "alone",
           include: alone,
           fileParallelism: false,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],

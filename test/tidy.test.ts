@@ -101,6 +101,8 @@ const cases: readonly (readonly [path: string, text: string, found: readonly str
   ["src/domain/a.ts", "socket.setTimeout(1);", []],
   ["src/kernel/a.ts", "const a = Date.now();", []],
   ["src/adapters/http/a.ts", "setTimeout(f, 1);", []],
+  ["src/dashboard/clock.ts", "const a = Date.now();", []],
+  ["src/dashboard/parts/clock.ts", "const a = Date.now();", ["1 clock"]],
   // shape and types
   ["src/kernel/index.ts", "export const a = 1;", ["1 barrel"]],
   ["src/kernel/a.ts", 'import { c } from "./c.ts";\nexport * from "./b.ts";', ["2 barrel"]],

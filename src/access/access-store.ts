@@ -64,6 +64,27 @@ export interface SessionStore {
   revokeSession(tenant: Tenant, id: string, nowMs: number): Promise<boolean>;
 }
 
+/** A client's certificate that speaks for a key where a call carries nothing else. */
+export interface CertificateRecord {
+  /** SHA-256 of the certificate (DER), in lower-case hex. */
+  readonly fingerprint: string;
+  /** The key's. */
+  readonly tenant: Tenant;
+  readonly keyId: string;
+  readonly boundAtMs: number;
+}
+
+/** A certificate is bound to one key at most, over all tenants: nothing else says whose a call is that comes with it. */
+export interface CertificateStore {
+  findCertificate(fingerprint: string): Promise<CertificateRecord | undefined>;
+  /** What stands now: the record, or the one that was there before, which stays as it is. */
+  bindCertificate(record: CertificateRecord): Promise<CertificateRecord>;
+  /** Of those keys of the tenant, by time, then fingerprint. */
+  listCertificates(tenant: Tenant, keyIds: readonly string[]): Promise<readonly CertificateRecord[]>;
+  /** False where the tenant has no such binding to that key. */
+  unbindCertificate(tenant: Tenant, keyId: string, fingerprint: string): Promise<boolean>;
+}
+
 /** Somebody changed something, or was refused. No secret, no payload and no personal data is in here. */
 export interface AuditRecord {
   readonly id: string;
@@ -102,4 +123,4 @@ export interface AuditStore {
   listAudit(tenant: Tenant, filter: AuditFilter, page: PageRequest): Promise<Page<AuditRecord>>;
 }
 
-export interface AccessStore extends KeyStore, SessionStore, AuditStore {}
+export interface AccessStore extends KeyStore, SessionStore, CertificateStore, AuditStore {}

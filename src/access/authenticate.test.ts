@@ -3,7 +3,7 @@ import { CodedError } from "../kernel/errors.ts";
 import { idSource } from "../kernel/ids.ts";
 import { ManualClock } from "../kernel/manual-clock.ts";
 import { seededRandom } from "../kernel/random.ts";
-import type { AccessStore, KeyRecord, SessionRecord } from "./access-store.ts";
+import type { AccessStore, CertificateRecord, KeyRecord, SessionRecord } from "./access-store.ts";
 import { type AuthenticatorDeps, authenticator } from "./authenticate.ts";
 import { makeKey, makeSession } from "./keys.ts";
 
@@ -11,8 +11,9 @@ const tenant = { organisation: "acme", environment: "staging" };
 const bootstrap = { text: "0123456789abcdef", organisation: "default" };
 
 /** Keys in memory, and how often they were asked for. */
-class Keys implements Pick<AccessStore, "findKey" | "findSession"> {
+class Keys implements Pick<AccessStore, "findKey" | "findSession" | "findCertificate"> {
   readonly records = new Map<string, KeyRecord>();
+  readonly certificates = new Map<string, CertificateRecord>();
   readonly sessions = new Map<string, SessionRecord>();
   lookUps = 0;
   failure: Error | undefined;
@@ -26,6 +27,11 @@ class Keys implements Pick<AccessStore, "findKey" | "findSession"> {
   async findSession(id: string): Promise<SessionRecord | undefined> {
     this.lookUps++;
     return this.sessions.get(id);
+  }
+
+  async findCertificate(fingerprint: string): Promise<CertificateRecord | undefined> {
+    this.lookUps++;
+    return this.certificates.get(fingerprint);
   }
 }
 
@@ -152,5 +158,61 @@ describe("authenticator", () => {
     expect(await codeOf(authenticate(`Bearer ${text}`))).toBe("store.unavailable");
     store.failure = undefined;
     expect((await authenticate(`Bearer ${text}`)).keyId).toBe(record.id);
+  });
+});
+
+describe("a client's certificate", () => {
+  const bind = (store: Keys, keyId: string) =>
+    store.certificates.set("aa", { fingerprint: "aa", tenant, keyId, boundAtMs: 0 });
+
+  test("speaks for its key where the call carries nothing else", async () => {
+    const { authenticate, store, record } = setUp();
+    bind(store, record.id);
+    expect(await authenticate(null, "", "aa")).toEqual({ tenant, role: "operator", keyId: record.id });
+    expect(await codeOf(authenticate("Bearer nonsense", "", "aa"))).toBe("auth.invalid");
+    expect((await authenticate(`Bearer ${bootstrap.text}`, "", "aa")).keyId).toBe("bootstrap");
+    expect(await codeOf(authenticate(null, "", "bb"))).toBe("auth.invalid");
+    expect(await codeOf(authenticate(null, ""))).toBe("auth.missing");
+  });
+
+  test("ends with its key, and with its binding, in half a second", async () => {
+    const { authenticate, clock, store, record } = setUp();
+    bind(store, record.id);
+    await authenticate(null, "", "aa");
+    store.records.set(record.id, { ...record, revokedAtMs: clock.now() });
+    clock.advance(500);
+    expect(await codeOf(authenticate(null, "", "aa"))).toBe("auth.invalid");
+    store.records.set(record.id, record);
+    clock.advance(500);
+    expect((await authenticate(null, "", "aa")).keyId).toBe(record.id);
+    store.certificates.clear();
+    clock.advance(500);
+    expect(await codeOf(authenticate(null, "", "aa"))).toBe("auth.invalid");
+  });
+});
+
+describe("an issuer's token", () => {
+  const token = "e30.e30.c2ln";
+
+  test("is for the issuer's rules alone, and says no more than that it doesn't count", async () => {
+    const principal = { tenant, role: "viewer" as const, keyId: "jwt_1" };
+    const judged: string[] = [];
+    const judgeToken = async (text: string) => {
+      judged.push(text);
+      return text === token ? principal : undefined;
+    };
+    const { authenticate, store, text } = setUp({ judgeToken });
+    expect(await authenticate(`Bearer ${token}`)).toBe(principal);
+    await expect(authenticate("Bearer e30.e30.")).rejects.toMatchObject({
+      code: "auth.invalid",
+      message: "authorization: the token does not count",
+    });
+    expect(store.lookUps).toBe(0);
+    expect((await authenticate(`Bearer ${text}`)).role).toBe("operator");
+    expect(judged).toEqual([token, "e30.e30."]);
+  });
+
+  test("is a key that there isn't, where the settings name no issuer", async () => {
+    expect(await codeOf(setUp().authenticate(`Bearer ${token}`))).toBe("auth.invalid");
   });
 });

@@ -44,10 +44,10 @@ export function door(deps: DoorDeps): Authenticate {
     }
     return new CodedError(refused.code, refused.message);
   };
-  return async (authorization, peer = "") => {
-    const { principal, refused } = await deps.judge(authorization);
+  return async (authorization, peer = "", certificate?: string) => {
+    const { principal, refused } = await deps.judge(authorization, certificate);
     if (refused === undefined) {
-      if (principal.role !== "portal" && principal.keyId !== "bootstrap") uses.note(principal.keyId);
+      if (principal.keyId.startsWith("key_")) uses.note(principal.keyId);
       return principal;
     }
     // A caller without any key tries none.

@@ -49,7 +49,9 @@ describe("the table of roles", () => {
   test("an admin may call everything, an operator all but the keys", () => {
     expect(allowed("admin")).toHaveLength(methodsOf(ours).length);
     const missing = allowed("admin").filter((method) => !allowed("operator").includes(method));
-    expect(missing).toEqual(["CreateKey", "ListAuditRecords", "ListKeys", "RevokeKey"]);
+    expect(missing).toEqual([
+      ...["BindKeyCertificate", "CreateKey", "ListAuditRecords", "ListKeys", "RevokeKey", "UnbindKeyCertificate"],
+    ]);
   });
 
   test("what is neither a reading nor a publishing is audited, and of the readings the one that shows a secret", () => {

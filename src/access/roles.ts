@@ -49,6 +49,7 @@ const ROWS: readonly MethodRow[] = [
   ["passbus.v1.EventService/ExplainEvent", READ, "portal"],
   ["passbus.v1.EventService/ListDeadLetters", OPERATE],
   ["passbus.v1.EventService/RedriveDeadLetters", OPERATE, "audited"],
+  ["passbus.v1.EventService/ErasePass", OPERATE, "audited"],
 
   ["passbus.v1.DeliveryService/GetDelivery", READ, "portal"],
   ["passbus.v1.DeliveryService/ListDeliveries", READ, "portal"],
@@ -62,9 +63,13 @@ const ROWS: readonly MethodRow[] = [
   ["passbus.v1.DeliveryService/CancelReplay", SUBSCRIBE, "audited"],
   ["passbus.v1.DeliveryService/WatchReplay", READ],
   ["passbus.v1.DeliveryService/WatchDeliveries", READ, "portal"],
-  ["passbus.v1.DeliveryService/GetDeliveryStats", READ],
+  ["passbus.v1.DeliveryService/GetDeliveryStats", READ, "portal"],
+  ["passbus.v1.DeliveryService/GetOverview", READ],
 
   ["passbus.v1.InspectorService/CreateBin", SUBSCRIBE, "audited"],
+  ["passbus.v1.InspectorService/GetBin", READ],
+  ["passbus.v1.InspectorService/ListBins", READ],
+  ["passbus.v1.InspectorService/DeleteBin", SUBSCRIBE, "audited"],
   ["passbus.v1.InspectorService/ListBinRequests", READ],
   ["passbus.v1.InspectorService/WatchBin", READ],
 
@@ -86,6 +91,8 @@ const ROWS: readonly MethodRow[] = [
   ["passbus.v1.AccessService/CreateKey", ADMIN, "audited"],
   ["passbus.v1.AccessService/ListKeys", ADMIN],
   ["passbus.v1.AccessService/RevokeKey", ADMIN, "audited"],
+  ["passbus.v1.AccessService/BindKeyCertificate", ADMIN, "audited"],
+  ["passbus.v1.AccessService/UnbindKeyCertificate", ADMIN, "audited"],
   ["passbus.v1.AccessService/CreatePortalSession", OPERATE, "audited"],
   ["passbus.v1.AccessService/ListPortalSessions", OPERATE],
   ["passbus.v1.AccessService/RevokePortalSession", OPERATE, "audited"],
@@ -94,6 +101,8 @@ const ROWS: readonly MethodRow[] = [
   // Of the service: an admin of its own organisation alone (src/api/switch-calls.ts).
   ["passbus.v1.AccessService/SetDeliverySwitch", OPERATE, "audited"],
   ["passbus.v1.AccessService/GetDeliverySwitch", READ],
+  // Of one's own organisation an admin alone (src/api/erasure-calls.ts).
+  ["passbus.v1.AccessService/DeleteOrganisation", OPERATE, "audited"],
   ["passbus.v1.AccessService/ListAuditRecords", ADMIN],
 ];
 

@@ -113,7 +113,7 @@ function mayHaveDone(code: ErrorCode): boolean {
 }
 
 /** What ids of ours look like. Whatever else stands in a field of that name is somebody's text, and not kept. */
-const ID = /^[A-Za-z]{2,8}_[A-Za-z0-9_-]{1,120}$/;
+const ID = /^[A-Za-z]{2,8}_[A-Za-z0-9._-]{1,120}$/;
 
 /** In which field of a message what the call was about stands, if it isn't the message itself. */
 const HOLDERS = ["subscription", "delivery", "replay", "key", "session", "bin"] as const;

@@ -11,6 +11,7 @@ import {
   Role as WireRole,
 } from "../../gen/passbus/v1/access_service_pb.js";
 import type { AuditFilter, AuditRecord, AuditStore, KeyRecord, Role, SessionRecord } from "../access/access-store.ts";
+import type { Bound, Certificates } from "../access/certificates.ts";
 import type { Credentials } from "../access/credentials.ts";
 import { ROLES } from "../access/roles.ts";
 import { invalidField } from "../kernel/errors.ts";
@@ -20,6 +21,7 @@ import { principalOf } from "./gate.ts";
 
 export interface KeyCallsDeps {
   readonly credentials: Credentials;
+  readonly certificates: Certificates;
   readonly auditRecords: Pick<AuditStore, "listAudit">;
 }
 
@@ -27,6 +29,8 @@ type Served =
   | "createKey"
   | "listKeys"
   | "revokeKey"
+  | "bindKeyCertificate"
+  | "unbindKeyCertificate"
   | "createPortalSession"
   | "listPortalSessions"
   | "revokePortalSession"
@@ -34,7 +38,7 @@ type Served =
 
 type Calls = Pick<ServiceImpl<typeof AccessService>, Served>;
 
-export function keyCalls({ credentials, auditRecords }: KeyCallsDeps): Calls {
+export function keyCalls({ credentials, certificates, auditRecords }: KeyCallsDeps): Calls {
   return {
     async createKey({ key }, context) {
       const made = await credentials.createKey(principalOf(context).tenant, {
@@ -47,14 +51,29 @@ export function keyCalls({ credentials, auditRecords }: KeyCallsDeps): Calls {
     },
 
     async listKeys({ pageSize, pageToken }, context) {
-      const page = await credentials.listKeys(principalOf(context).tenant, pageRequest(pageSize, pageToken));
-      return { keys: page.items.map(keyMessage), nextPageToken: tokenFromCursor(page.next) };
+      const { tenant } = principalOf(context);
+      const page = await credentials.listKeys(tenant, pageRequest(pageSize, pageToken));
+      const ids = page.items.map(({ id }) => id);
+      const bound = await certificates.listed(tenant, ids);
+      const keys = page.items.map((key) => keyMessage(key, bound.get(key.id)));
+      return { keys, nextPageToken: tokenFromCursor(page.next) };
     },
 
     async revokeKey({ id }, context) {
       const isThere = await credentials.revokeKey(principalOf(context).tenant, requiredId(id));
       if (!isThere) throw notFound("key", id);
       return {};
+    },
+
+    async bindKeyCertificate({ id, certificate }, context) {
+      const bound = await certificates.bind(principalOf(context).tenant, requiredId(id), certificate);
+      return { key: boundMessage(bound, id) };
+    },
+
+    async unbindKeyCertificate({ id, fingerprint }, context) {
+      const bound = await certificates.unbind(principalOf(context).tenant, requiredId(id), fingerprint);
+      if (bound === undefined) throw notFound("certificate", fingerprint);
+      return { key: boundMessage(bound, id) };
     },
 
     async createPortalSession({ entityId, lifetime }, context) {
@@ -115,13 +134,19 @@ function filterOf(request: ListAuditRecordsRequest): AuditFilter {
   };
 }
 
-function keyMessage(key: KeyRecord): MessageInitShape<typeof KeySchema> {
+function boundMessage(bound: Bound, id: string): MessageInitShape<typeof KeySchema> {
+  if (bound === "noKey") throw notFound("key", id);
+  return keyMessage(bound.key, bound.certificates);
+}
+
+function keyMessage(key: KeyRecord, certificates: readonly string[] = []): MessageInitShape<typeof KeySchema> {
   const { expiresAtMs, revokedAtMs, lastUsedAtMs } = key;
   return {
     id: key.id,
     role: wireRole(key.role),
     environment: key.tenant.environment,
     description: key.description ?? "",
+    certificateFingerprints: [...certificates],
     createdAt: timestampFromMs(key.createdAtMs),
     ...(expiresAtMs !== undefined && { expiresAt: timestampFromMs(expiresAtMs) }),
     ...(lastUsedAtMs !== undefined && { lastUsedAt: timestampFromMs(lastUsedAtMs) }),

@@ -1,7 +1,11 @@
 /** Where a call comes from. */
 import { type ContextValues, createContextKey } from "@connectrpc/connect";
 import { peerAddress } from "../access/peer.ts";
+import type { Connection } from "./connections.ts";
 import type { HttpRequest } from "./port.ts";
+
+/** The connection, where there is one: a call in a test may have none. */
+export const connectionKey = createContextKey<Connection | undefined>(undefined, { description: "connection" });
 
 const peerKey = createContextKey("", { description: "peer" });
 

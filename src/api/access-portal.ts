@@ -152,6 +152,11 @@ function deliveryRules(add: Add): void {
   add(method.retryDelivery, byId);
   add(method.cancelDelivery, byId);
   add(method.watchDeliveries, bySubscription);
+  add(method.getDeliveryStats, bySubscription, (response) => {
+    // Events are counted for the organisation.
+    for (const point of [...response.points, response.total]) if (point !== undefined) point.events = 0n;
+    return true;
+  });
 }
 
 function entityOf({ entityId }: Principal): string {

@@ -1,45 +1,55 @@
 /** passbus.v1.AccessService: keys, portal sessions, the audit log, the kill switch, what an organisation may have. */
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AccessService } from "../../gen/passbus/v1/access_service_pb.js";
+import type { Rates } from "../access/rates.ts";
 import type { ServiceRetention } from "../domain/retention.ts";
-import { CodedError } from "../kernel/errors.ts";
+import { CodedError, invalidField } from "../kernel/errors.ts";
+import { isTenantName } from "../kernel/tenant.ts";
 import type { LimitStore } from "../subscriptions/limit-store.ts";
-import { changedLimits, limitsMessage, readLimits } from "../subscriptions/limits.ts";
+import { changedLimits, limitsMessage, readLimits, withoutRates } from "../subscriptions/limits.ts";
 import { type KeyCallsDeps, keyCalls } from "./access-keys.ts";
+import { deleteOrganisationCall, type ErasureCallsDeps } from "./erasure-calls.ts";
 import { principalOf } from "./gate.ts";
 import { type SwitchCallsDeps, switchCalls } from "./switch-calls.ts";
 
-export interface AccessServiceDeps extends SwitchCallsDeps, KeyCallsDeps {
+export interface AccessServiceDeps extends SwitchCallsDeps, KeyCallsDeps, ErasureCallsDeps {
   readonly limits: LimitStore;
   /** How long things are kept of an organisation that was given nothing else. */
   readonly retention: ServiceRetention;
+  /** How much one may do that was given nothing else. */
+  readonly rates: Pick<Rates, "service">;
 }
 
 export function accessService(deps: AccessServiceDeps): ServiceImpl<typeof AccessService> {
-  const { limits, retention } = deps;
+  const { limits, retention, operatedBy } = deps;
+  const rates = deps.rates.service;
   return {
     ...switchCalls(deps),
     ...keyCalls(deps),
+    ...deleteOrganisationCall(deps),
 
     async setLimits(request, context) {
-      const { organisation } = principalOf(context).tenant;
-      const asked = request.organisationId;
-      if (asked !== "" && asked !== organisation) {
+      const { tenant, role } = principalOf(context);
+      const operates = role === "admin" && tenant.organisation === operatedBy;
+      const organisation = request.organisationId === "" ? tenant.organisation : request.organisationId;
+      if (organisation !== tenant.organisation && !operates) {
         throw new CodedError(
           "role.insufficient",
           "organisation_id: a key sets the limits of its own organisation alone",
         );
       }
+      if (!isTenantName(organisation)) throw invalidField("organisation_id", "must be an organisation's name");
       const paths = request.updateMask?.paths ?? [];
-      const before = paths.length === 0 ? {} : await limits.limits(organisation);
-      const given = changedLimits(before, readLimits(request.limits), paths);
-      await limits.setLimits(organisation, given);
-      return { limits: limitsMessage(given, retention) };
+      const before = await limits.limits(organisation);
+      const read = readLimits(request.limits);
+      const asked = changedLimits(before, operates ? read : withoutRates(before, read, paths, rates), paths);
+      await limits.setLimits(organisation, asked);
+      return { limits: limitsMessage(asked, retention, rates) };
     },
 
     async getLimits(_request, context) {
       const given = await limits.limits(principalOf(context).tenant.organisation);
-      return { limits: limitsMessage(given, retention) };
+      return { limits: limitsMessage(given, retention, rates) };
     },
   };
 }

@@ -16,6 +16,7 @@ import { InspectorService } from "../../gen/passbus/v1/inspector_service_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import type { AuditLog } from "../access/audit.ts";
 import type { Authenticate } from "../access/authenticate.ts";
+import type { Rates } from "../access/rates.ts";
 import type { ChainStore } from "../delivery/chains-store.ts";
 import type { ChangeFeed } from "../delivery/change-feed.ts";
 import type { DeliveryLog } from "../delivery/delivery-store.ts";
@@ -24,6 +25,7 @@ import type { Replays } from "../delivery/replays.ts";
 import type { TestSendDeps } from "../delivery/test-send.ts";
 import { watches } from "../delivery/watch.ts";
 import type { ServiceRetention } from "../domain/retention.ts";
+import type { Bins } from "../inspector/bins.ts";
 import type { DeadLetterStore } from "../intake/dead-letters.ts";
 import type { Publisher } from "../intake/publish.ts";
 import type { PublishStream } from "../intake/publish-stream.ts";
@@ -38,20 +40,26 @@ import type { SubscriptionService as Subscriptions } from "../subscriptions/subs
 import { accessRules } from "./access-interceptor.ts";
 import type { KeyCallsDeps } from "./access-keys.ts";
 import { accessService } from "./access-service.ts";
+import { serveBins } from "./bin-requests.ts";
 import { serveCalls } from "./calls.ts";
 import { crossOrigin } from "./cors.ts";
+import { dashboardFiles, type ServeDashboard } from "./dashboard-files.ts";
 import { deliveryService } from "./delivery-service.ts";
+import type { ErasureCallsDeps } from "./erasure-calls.ts";
 import { eventService } from "./event-service.ts";
 import { requestGate } from "./gate.ts";
 import { healthService } from "./health.ts";
+import { inspectorService } from "./inspector-service.ts";
 import { type IntegrationCalls, integrationsService } from "./integrations.ts";
 import { codedErrors, deadlines } from "./interceptors.ts";
 import { forgetJson } from "./json-body.ts";
 import type { PublicKeys } from "./key-set.ts";
-import { type ListenAddress, openPort, type TlsFiles } from "./port.ts";
+import { pageHeaders } from "./page-headers.ts";
+import { type HttpResponse, type ListenAddress, openPort, type TlsFiles } from "./port.ts";
 import { probes } from "./probes.ts";
 import type { ReadReadiness } from "./readiness.ts";
 import { reflectionService } from "./reflection.ts";
+import type { StatsCallsDeps } from "./stats-calls.ts";
 import { Streams } from "./streams.ts";
 import { type SubscriptionCalls, subscriptionService } from "./subscription-service.ts";
 
@@ -61,13 +69,15 @@ export interface PortDeps {
   readonly tls?: TlsFiles;
   /** Origins whose pages may call from a browser; `*` is any. */
   readonly corsOrigins: readonly string[];
+  /** Origins whose pages may frame the dashboard's; none by default. */
+  readonly frameAncestors?: readonly string[];
   readonly readiness: ReadReadiness;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 /** What the API needs of the rooms. */
-export interface ApiDeps extends PortDeps, KeyCallsDeps {
+export interface ApiDeps extends PortDeps, KeyCallsDeps, ErasureCallsDeps {
   readonly authenticate: Authenticate;
   readonly audit: Pick<AuditLog, "changed" | "refused">;
   readonly subscriptions: Pick<Subscriptions, SubscriptionCalls | IntegrationCalls>;
@@ -81,12 +91,16 @@ export interface ApiDeps extends PortDeps, KeyCallsDeps {
   readonly limits: LimitStore;
   readonly replays: Replays;
   readonly retention: ServiceRetention;
+  readonly rates: Rates;
   readonly switches: SwitchStore;
   /** The organisation whose administrators may stop the whole service. */
   readonly operatedBy: string;
   /** What test sends and previews are made with. */
   readonly webhooks: TestSendDeps;
   readonly challenge: EndpointChallenge;
+  readonly bins: Bins;
+  readonly stats: StatsCallsDeps["stats"];
+  readonly endpoints: StatsCallsDeps["endpoints"];
   /** Those of v1a signatures. */
   readonly publicKeys: PublicKeys;
   /** Tells the workers that something is due now. */
@@ -103,7 +117,14 @@ export interface Api {
 }
 
 /** Served, and listed by reflection. */
-const SERVED = [SubscriptionService, EventService, DeliveryService, AccessService, Integrations] as const;
+const SERVED = [
+  SubscriptionService,
+  EventService,
+  DeliveryService,
+  InspectorService,
+  AccessService,
+  Integrations,
+] as const;
 
 /**
  * Smaller answers go out as they are. Packing the answer to a batch of 100 events (3 KB) took 7 % of the API's time;
@@ -112,7 +133,11 @@ const SERVED = [SubscriptionService, EventService, DeliveryService, AccessServic
 const COMPRESSED_FROM_BYTES = 16 * 1_024;
 
 export function startApi(deps: ApiDeps): Promise<Api> {
-  return startPort(deps, (readiness, stopping) => apiRouter(deps, readiness, stopping), deps.publicKeys);
+  const makeRouter: MakeRouter = (readiness, stopping) => apiRouter(deps, readiness, stopping);
+  const serveBin = serveBins(deps.bins, deps.clock);
+  const serveFile = dashboardFiles();
+  const pages: ServeDashboard = (request, response) => serveBin(request, response) || serveFile(request, response);
+  return startPort(deps, makeRouter, deps.publicKeys, pages);
 }
 
 /** For a process without the role `api`: health and the probes, and no calls. */
@@ -125,20 +150,38 @@ export function startProbes(deps: PortDeps): Promise<Api> {
 
 type MakeRouter = (readiness: ReadReadiness, stopping: AbortSignal) => ConnectRouter;
 
-async function startPort(deps: PortDeps, makeRouter: MakeRouter, publicKeys?: PublicKeys): Promise<Api> {
+async function startPort(
+  deps: PortDeps,
+  makeRouter: MakeRouter,
+  publicKeys?: PublicKeys,
+  dashboard: ServeDashboard = () => false,
+): Promise<Api> {
   const { clock, log } = deps;
   const stopping = new AbortController();
   const readiness: ReadReadiness = () =>
     stopping.signal.aborted ? { ready: false, reasons: ["stopping"] } : deps.readiness();
   const router = makeRouter(readiness, stopping.signal);
   const handleOrigin = crossOrigin(deps.corsOrigins);
-  const serve = serveCalls({ router, clock, log, otherwise: probes(readiness, publicKeys) });
+  const headers = new Map(Object.entries(pageHeaders(deps.frameAncestors)));
+  const setPageHeaders = (response: HttpResponse) => {
+    for (const [name, value] of headers) response.setHeader(name, value);
+  };
+  const probe = probes(readiness, publicKeys);
+  const serve = serveCalls({
+    router,
+    clock,
+    log,
+    otherwise: async (request, response) => {
+      setPageHeaders(response);
+      if (!dashboard(request, response)) await probe(request, response);
+    },
+  });
   const port = await openPort({
     listen: deps.listen,
     ...(deps.tls !== undefined && { tls: deps.tls }),
     clock,
-    serve: (request, response) => {
-      if (!handleOrigin(request, response)) serve(request, response);
+    serve: (request, response, connection) => {
+      if (!handleOrigin(request, response)) serve(request, response, connection);
     },
   });
   return {
@@ -159,31 +202,28 @@ function apiRouter(deps: ApiDeps, readiness: ReadReadiness, stopping: AbortSigna
     streams: new Streams({ authenticate: deps.authenticate, clock, stopping }),
     watches: watches(deps.changes, clock),
   };
-  return (
-    createConnectRouter({
-      acceptCompression: [compressionGzip, compressionBrotli],
-      compressMinBytes: COMPRESSED_FROM_BYTES,
-      readMaxBytes: LIMITS.requestBytes,
-      maxTimeoutMs: LIMITS.requestDeadlineMs,
-      // Unknown fields and unknown enum names are mistakes that the caller wants to hear of.
-      jsonOptions: { ignoreUnknownFields: false, recursionLimit: LIMITS.messageDepth },
-      binaryOptions: { recursionLimit: LIMITS.wireDepth },
-      requestGate: requestGate(deps),
-      interceptors: [forgetJson, codedErrors(log), deadlines(clock), accessRules(deps)],
-    })
-      .service(SubscriptionService, subscriptionService(deps))
-      .service(EventService, eventService(streamed))
-      .service(DeliveryService, deliveryService(streamed))
-      .service(AccessService, accessService(deps))
-      .service(Integrations, integrationsService(streamed))
-      .service(Health, healthService({ readiness, clock, services, stopping }))
-      .service(
-        ServerReflection,
-        reflectionService([...SERVED, Health, ServerReflection], [file_google_rpc_error_details]),
-      )
-      // Defined, and answered with UNIMPLEMENTED.
-      .service(InspectorService, {})
-  );
+  return createConnectRouter({
+    acceptCompression: [compressionGzip, compressionBrotli],
+    compressMinBytes: COMPRESSED_FROM_BYTES,
+    readMaxBytes: LIMITS.requestBytes,
+    maxTimeoutMs: LIMITS.requestDeadlineMs,
+    // Unknown fields and unknown enum names are mistakes that the caller wants to hear of.
+    jsonOptions: { ignoreUnknownFields: false, recursionLimit: LIMITS.messageDepth },
+    binaryOptions: { recursionLimit: LIMITS.wireDepth },
+    requestGate: requestGate(deps),
+    interceptors: [forgetJson, codedErrors(log), deadlines(clock), accessRules(deps)],
+  })
+    .service(SubscriptionService, subscriptionService(deps))
+    .service(EventService, eventService(streamed))
+    .service(DeliveryService, deliveryService(streamed))
+    .service(AccessService, accessService(deps))
+    .service(InspectorService, inspectorService(streamed))
+    .service(Integrations, integrationsService(streamed))
+    .service(Health, healthService({ readiness, clock, services, stopping }))
+    .service(
+      ServerReflection,
+      reflectionService([...SERVED, Health, ServerReflection], [file_google_rpc_error_details]),
+    );
 }
 
 function urlOf({ host, port }: ListenAddress, secure: boolean): string {

@@ -5,8 +5,10 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 import type { Clock } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import type { Log } from "../kernel/log.ts";
-import { rememberPeer } from "./access-peer.ts";
-import { rememberJson } from "./json-body.ts";
+import { connectionKey, rememberPeer } from "./access-peer.ts";
+import { rememberCertificate } from "./client-certificate.ts";
+import type { Connection } from "./connections.ts";
+import { readJson } from "./json-body.ts";
 import type { HttpRequest, HttpResponse } from "./port.ts";
 
 /** After a call's deadline, what the answer itself may still take before the call is cut. */
@@ -22,12 +24,17 @@ export interface CallDeps {
   readonly otherwise: (request: HttpRequest, response: HttpResponse) => Promise<void>;
 }
 
-export function serveCalls(deps: CallDeps): (request: HttpRequest, response: HttpResponse) => void {
+export function serveCalls(
+  deps: CallDeps,
+): (request: HttpRequest, response: HttpResponse, connection: Connection) => void {
   const handlers = new Map(deps.router.handlers.map((handler) => [handler.requestPath, handler]));
-  return (request, response) => {
+  return (request, response, connection) => {
     const path = request.url?.split("?", 1)[0] ?? "";
     const handler = handlers.get(path);
-    const answered = handler === undefined ? deps.otherwise(request, response) : call(handler, request, response, deps);
+    const answered =
+      handler === undefined
+        ? deps.otherwise(request, response)
+        : call(handler, { request, response, connection }, deps);
     answered.catch((reason: unknown) => {
       // A caller that went away is no mistake of ours.
       if (ConnectError.from(reason).code !== Code.Aborted) deps.log.error("api.answer_failed", { path, err: reason });
@@ -37,8 +44,15 @@ export function serveCalls(deps: CallDeps): (request: HttpRequest, response: Htt
   };
 }
 
-async function call(handler: UniversalHandler, request: HttpRequest, response: HttpResponse, deps: CallDeps) {
-  const universal = universalRequest(request, response);
+interface Exchange {
+  readonly request: HttpRequest;
+  readonly response: HttpResponse;
+  readonly connection: Connection;
+}
+
+async function call(handler: UniversalHandler, exchange: Exchange, deps: CallDeps) {
+  const { request, response } = exchange;
+  const universal = universalRequest(exchange);
   if (universal === undefined) {
     response.statusCode = 400;
     response.end();
@@ -69,16 +83,25 @@ function spellMessage(trailer: Headers): void {
 }
 
 /** undefined where the authority is missing or is none: the request has no URL. */
-function universalRequest(request: HttpRequest, response: HttpResponse) {
+function universalRequest({ request, response, connection }: Exchange) {
   try {
     const values = createContextValues();
     rememberPeer(request, values);
+    values.set(connectionKey, connection);
+    rememberCertificate(request, values);
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     // A handler that stops reading early must not take the connection with it: the answer would be lost.
-    const body = request.iterator({ destroyOnReturn: false });
-    return { ...universal, body: rememberJson(request.headers, body, values) };
+    const body = counted(request.iterator({ destroyOnReturn: false }), connection);
+    return { ...universal, body: readJson(universal.header, body, values) };
   } catch {
     return undefined;
+  }
+}
+
+async function* counted(body: AsyncIterable<Buffer>, connection: Connection): AsyncIterable<Buffer> {
+  for await (const chunk of body) {
+    connection.took(chunk.length);
+    yield chunk;
   }
 }
 

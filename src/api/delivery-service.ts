@@ -17,9 +17,10 @@ import { statusOf, WIRE_STATUS } from "./delivery-status.ts";
 import { given, notFound, requiredId, timeRange } from "./fields.ts";
 import { principalOf } from "./gate.ts";
 import { type ReplayCallsDeps, replayCalls } from "./replay-calls.ts";
+import { type StatsCallsDeps, statsCalls } from "./stats-calls.ts";
 import type { Streams } from "./streams.ts";
 
-export interface DeliveryServiceDeps extends ReplayCallsDeps {
+export interface DeliveryServiceDeps extends ReplayCallsDeps, StatsCallsDeps {
   readonly deliveryLog: Pick<DeliveryLog, "getDelivery" | "listDeliveries" | "retry" | "cancel"> &
     Pick<ChainStore, "promote">;
   readonly feed: Pick<SubscriptionFeed, "load">;
@@ -30,13 +31,13 @@ export interface DeliveryServiceDeps extends ReplayCallsDeps {
   readonly wakeWorkers: () => void;
 }
 
-/** GetDeliveryStats is answered with UNIMPLEMENTED. */
-type Served = Omit<ServiceImpl<typeof DeliveryService>, "getDeliveryStats">;
+type Served = ServiceImpl<typeof DeliveryService>;
 
 export function deliveryService(deps: DeliveryServiceDeps): Served {
   const { deliveryLog, watches, streams } = deps;
   return {
     ...replayCalls(deps),
+    ...statsCalls(deps),
     ...changes(deps),
 
     async getDelivery({ id }, context) {

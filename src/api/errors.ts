@@ -5,6 +5,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { CodedError, ERRORS, type ErrorCode, type ErrorKind, type FieldViolation } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import { withoutValues } from "../kernel/without-values.ts";
 
 const CODES: Readonly<Record<ErrorKind, Code>> = {
   unauthenticated: Code.Unauthenticated,
@@ -25,14 +26,28 @@ type Detail = Extract<ConnectError["details"][number], { readonly desc: DescMess
 function detailsOf(code: ErrorCode, violations: readonly FieldViolation[]): Detail[] {
   const info: Detail = { desc: ErrorInfoSchema, value: { reason: code, domain: "passbus" } };
   if (violations.length === 0) return [info];
-  const fieldViolations = violations.map(({ field, description }) => ({ field, description }));
+  const fieldViolations = violations.map(({ field, description }) => ({
+    field: sayable(field),
+    description: sayable(description),
+  }));
   return [info, { desc: BadRequestSchema, value: { fieldViolations } }];
 }
 
 /** The words for the caller. What broke inside passbus is for the log, not for the wire. */
 export function messageOf(error: CodedError): string {
   if (error.kind === "internal" || error.kind === "unavailable") return ERRORS[error.code].meaning;
-  return error.message;
+  return sayable(error.message);
+}
+
+/**
+ * A message as it can be sent: in gRPC it is a header, where a lone surrogate has no form and clients take some KB. What
+ * is too long or malformed in it is what a caller sent.
+ */
+function sayable(text: string): string {
+  const whole = text.toWellFormed();
+  return whole.length <= LIMITS.messageCharacters
+    ? whole
+    : `${whole.slice(0, LIMITS.messageCharacters)}…`.toWellFormed();
 }
 
 /** `details` go out beside those that every error has. */
@@ -63,6 +78,7 @@ export function outgoingError(reason: unknown, report: (cause: unknown) => void)
  */
 export function refineProtocolError(error: ConnectError, locate: () => FieldViolation | undefined): void {
   if (error.details.length > 0) return;
+  Object.assign(error, { rawMessage: sayable(withoutValues(error.rawMessage)) });
   if (error.code === Code.ResourceExhausted) {
     const message = `the request is larger than the ${LIMITS.requestBytes} bytes that it may have`;
     rewrite(error, "limit.request_bytes", message, []);
@@ -81,6 +97,6 @@ function isBinaryParseError(error: ConnectError): boolean {
 }
 
 function rewrite(error: ConnectError, code: ErrorCode, message: string, violations: readonly FieldViolation[]): void {
-  Object.assign(error, { code: CODES[ERRORS[code].kind], rawMessage: message });
+  Object.assign(error, { code: CODES[ERRORS[code].kind], rawMessage: sayable(message) });
   error.details.push(...detailsOf(code, violations));
 }

@@ -1,12 +1,15 @@
 /** passbus.v1.EventService: events in, and the log of them. */
 import type { ServiceImpl } from "@connectrpc/connect";
 import { type EventService, PublishFailureSchema } from "../../gen/passbus/v1/event_service_pb.js";
+import type { Rates } from "../access/rates.ts";
 import type { DeliveryLog, EventFilter } from "../delivery/delivery-store.ts";
 import type { Publisher } from "../intake/publish.ts";
 import { CodedError } from "../kernel/errors.ts";
+import { LIMITS } from "../kernel/limits.ts";
 import type { Log } from "../kernel/log.ts";
 import { pageRequest, tokenFromCursor } from "../kernel/page.ts";
 import { type DeadLetterCallsDeps, deadLetterCalls } from "./dead-letter-calls.ts";
+import { type ErasureCallsDeps, erasePassCall } from "./erasure-calls.ts";
 import { connectError } from "./errors.ts";
 import { eventMessage } from "./event-message.ts";
 import { type EventStreamsDeps, eventStreams } from "./event-streams.ts";
@@ -14,8 +17,9 @@ import { type ExplainCallsDeps, explainCalls } from "./explain-calls.ts";
 import { askedKind, given, notFound, requiredId, timeRange } from "./fields.ts";
 import { principalOf } from "./gate.ts";
 
-export interface EventServiceDeps extends DeadLetterCallsDeps, EventStreamsDeps, ExplainCallsDeps {
+export interface EventServiceDeps extends DeadLetterCallsDeps, EventStreamsDeps, ExplainCallsDeps, ErasureCallsDeps {
   readonly publisher: Publisher;
+  readonly rates: Pick<Rates, "events" | "eventWaitMs">;
   readonly deliveryLog: Pick<DeliveryLog, "getEvent" | "listEvents" | "getDelivery" | "listDeliveries">;
   readonly log: Log;
 }
@@ -28,16 +32,19 @@ type Served =
   | "tailEvents"
   | "explainEvent"
   | "listDeadLetters"
-  | "redriveDeadLetters";
+  | "redriveDeadLetters"
+  | "erasePass";
 
 export function eventService(deps: EventServiceDeps): Pick<ServiceImpl<typeof EventService>, Served> {
   return {
     ...deadLetterCalls(deps),
     ...eventStreams(deps),
     ...explainCalls(deps),
+    ...erasePassCall(deps),
 
     async publishEvents({ events }, context) {
       const { tenant } = principalOf(context);
+      deps.rates.events(tenant.organisation, Math.min(events.length, LIMITS.publishBatch));
       const { kind, outcomes, reason } = await deps.publisher.publish(tenant, events);
       if (kind === "published") return { results: outcomes.map(({ eventId }) => ({ eventId })) };
       deps.log.warn("api.publish_partial", { events: events.length, reason });

@@ -1,9 +1,11 @@
 /** The calls of passbus.v1.EventService that stream: events in one by one, and events as they are stored. */
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { EventService, PublishEventStreamRequest } from "../../gen/passbus/v1/event_service_pb.js";
+import type { Rates } from "../access/rates.ts";
 import type { Watches } from "../delivery/watch.ts";
 import { isOfKind, kindNumber, type StoredEvent } from "../domain/event.ts";
 import type { PublishStream, StreamOutcome } from "../intake/publish-stream.ts";
+import { type Clock, sleep } from "../kernel/clock.ts";
 import { messageOf } from "./errors.ts";
 import { eventMessage } from "./event-message.ts";
 import { askedKind, given } from "./fields.ts";
@@ -14,17 +16,32 @@ export interface EventStreamsDeps {
   readonly publishStream: PublishStream;
   readonly watches: Pick<Watches, "events">;
   readonly streams: Streams;
+  readonly rates: Pick<Rates, "eventWaitMs">;
+  readonly clock: Clock;
 }
 
 type Served = "publishEventStream" | "tailEvents";
 
 export function eventStreams(deps: EventStreamsDeps): Pick<ServiceImpl<typeof EventService>, Served> {
-  const { publishStream, watches, streams } = deps;
+  const { publishStream, watches, streams, rates, clock } = deps;
+  /** An organisation that publishes too fast is read more slowly, which is how its stream learns that it must wait. */
+  async function* paced<T>(organisation: string, events: AsyncIterable<T>, signal: AbortSignal) {
+    for await (const event of events) {
+      for (;;) {
+        const waitMs = rates.eventWaitMs(organisation);
+        if (waitMs === 0) break;
+        await sleep(clock, waitMs, signal);
+        if (signal.aborted) return;
+      }
+      yield event;
+    }
+  }
   return {
     async *publishEventStream(requests, context) {
       const { tenant } = principalOf(context);
-      const events = eventsOf(requests);
-      for await (const outcome of streams.run(context, (signal) => publishStream({ tenant, events, signal }))) {
+      const publish = (signal: AbortSignal) =>
+        publishStream({ tenant, events: paced(tenant.organisation, eventsOf(requests), signal), signal });
+      for await (const outcome of streams.run(context, publish)) {
         yield answerOf(outcome);
       }
     },

@@ -5,12 +5,16 @@
 import { ConnectError, type ContextValues, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { AuditLog } from "../access/audit.ts";
 import type { Authenticate, Principal } from "../access/authenticate.ts";
+import type { Rates } from "../access/rates.ts";
 import { isOpenToAnyone, METHOD_ACCESS, mayCall } from "../access/roles.ts";
+import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
-import { peerOf } from "./access-peer.ts";
+import { connectionKey, peerOf } from "./access-peer.ts";
+import { certificateOf } from "./client-certificate.ts";
 import { outgoingError, refineProtocolError } from "./errors.ts";
 import { bodyText, unreadableField } from "./json-body.ts";
+import { KeylessStreams } from "./keyless.ts";
 
 const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
 
@@ -24,16 +28,28 @@ export function principalOf(context: { readonly values: ContextValues }): Princi
 export interface GateDeps {
   readonly authenticate: Authenticate;
   readonly audit: Pick<AuditLog, "refused">;
+  readonly rates: Pick<Rates, "call">;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
 export function requestGate(deps: GateDeps): (context: HandlerContext) => Promise<void> {
+  const keyless = new KeylessStreams();
   return async (context) => {
     refineOnAbort(context);
     const method = `${context.service.typeName}/${context.method.name}`;
-    if (isOpenToAnyone(method)) return;
     try {
-      const principal = await deps.authenticate(context.requestHeader.get("authorization"), peerOf(context));
+      if (isOpenToAnyone(method)) {
+        if (context.method.methodKind !== "unary") keyless.take(peerOf(context), context.signal);
+        return;
+      }
+      const authorization = context.requestHeader.get("authorization");
+      const principal = await deps.authenticate(
+        authorization,
+        peerOf(context),
+        certificateOf(context, deps.clock.now()),
+      );
+      deps.rates.call(principal);
       if (!METHOD_ACCESS.has(method)) {
         throw new CodedError("feature.unavailable", `this version of passbus does not serve ${method}`);
       }
@@ -44,6 +60,7 @@ export function requestGate(deps: GateDeps): (context: HandlerContext) => Promis
         throw new CodedError("role.insufficient", `${who} may not call ${method}`);
       }
       context.values.set(principalKey, principal);
+      context.values.get(connectionKey)?.trust();
     } catch (reason) {
       throw outgoingError(reason, (cause) => deps.log.error("api.authentication_failed", { method, err: cause }));
     }

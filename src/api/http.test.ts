@@ -63,7 +63,7 @@ describe("grpc.health.v1", () => {
       expect((await client().check({ service })).status).toBe(Status.NOT_SERVING);
       api.stage.ready = true;
     }
-    await expect(client().check({ service: "passbus.v1.InspectorService" })).rejects.toThrow("service:");
+    await expect(client().check({ service: "passbus.v1.NobodysService" })).rejects.toThrow("service:");
     const { statuses } = await client().list({});
     expect(Object.keys(statuses)).toContain("passbus.v1.SubscriptionService");
   });

@@ -2,32 +2,90 @@
  * Which field of a JSON body does not parse. The parser says what it stumbled over, not where; so the body of a Connect
  * JSON call is kept until it has parsed, and where it doesn't, is walked along the request's descriptor.
  */
-import type { IncomingHttpHeaders } from "node:http";
+import { promisify } from "node:util";
+import { brotliDecompress, gunzip } from "node:zlib";
 import { type DescField, type DescMessage, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { isFieldError } from "@bufbuild/protobuf/reflect";
-import { type ContextValues, createContextKey, type Interceptor } from "@connectrpc/connect";
-import type { FieldViolation } from "../kernel/errors.ts";
+import { type ConnectError, type ContextValues, createContextKey, type Interceptor } from "@connectrpc/connect";
+import { CodedError, type FieldViolation } from "../kernel/errors.ts";
+import { LIMITS } from "../kernel/limits.ts";
+import { withoutValues } from "../kernel/without-values.ts";
+import { connectError } from "./errors.ts";
+import { JsonShape } from "./json-shape.ts";
 
-const bodyKey = createContextKey<Buffer[]>([], { description: "JSON body" });
-
-/** Hands the body through and keeps what passed, if it is plain JSON; a compressed one is not worth the trouble. */
-export function rememberJson(
-  headers: IncomingHttpHeaders,
-  body: AsyncIterable<Buffer>,
-  values: ContextValues,
-): AsyncIterable<Buffer> {
-  const plain = headers["content-encoding"] === undefined || headers["content-encoding"] === "identity";
-  if (!plain || headers["content-type"]?.startsWith("application/json") !== true) return body;
-  const kept: Buffer[] = [];
-  values.set(bodyKey, kept);
-  return keep(body, kept);
+interface Kept {
+  readonly parts: Uint8Array[];
+  bytes: number;
 }
 
-async function* keep(body: AsyncIterable<Buffer>, kept: Buffer[]): AsyncIterable<Buffer> {
+const bodyKey = createContextKey<Kept>({ parts: [], bytes: 0 }, { description: "JSON body" });
+
+/**
+ * The body of a unary JSON call, unpacked, its shape checked as it is read; kept until it has parsed, if it isn't too long
+ * to be looked through. Takes `content-encoding` from the headers of what it has unpacked.
+ */
+export function readJson(header: Headers, body: AsyncIterable<Uint8Array>, values: ContextValues) {
+  if (header.get("content-type")?.toLowerCase().startsWith("application/json") !== true) return body;
+  const coding = header.get("content-encoding") ?? "identity";
+  const unpack = UNPACK.get(coding);
+  if (coding !== "identity" && unpack === undefined) return body;
+  if (unpack !== undefined) {
+    header.delete("content-encoding");
+    header.delete("content-length");
+  }
+  const kept: Kept = { parts: [], bytes: 0 };
+  values.set(bodyKey, kept);
+  return checked(unpack === undefined ? body : unpacked(body, unpack), kept);
+}
+
+async function* checked(body: AsyncIterable<Uint8Array>, kept: Kept): AsyncIterable<Uint8Array> {
+  const shape = new JsonShape();
+  const utf8 = new TextDecoder("utf-8", { fatal: true });
   for await (const chunk of body) {
-    kept.push(chunk);
+    try {
+      shape.read(chunk);
+    } catch (error) {
+      throw error instanceof CodedError ? connectError(error) : error;
+    }
+    try {
+      utf8.decode(chunk, { stream: true });
+    } catch (error) {
+      throw connectError(new CodedError("request.invalid", "the body is not UTF-8", { cause: error }));
+    }
+    kept.bytes += chunk.length;
+    if (kept.bytes <= LIMITS.jsonLocatedBytes) kept.parts.push(chunk);
+    else kept.parts.length = 0;
     yield chunk;
   }
+}
+
+type Unpack = (bytes: Buffer, options: { readonly maxOutputLength: number }) => Promise<Buffer>;
+
+const UNPACK: ReadonlyMap<string, Unpack> = new Map([
+  ["gzip", promisify<Buffer, { readonly maxOutputLength: number }, Buffer>(gunzip)],
+  ["br", promisify<Buffer, { readonly maxOutputLength: number }, Buffer>(brotliDecompress)],
+]);
+
+async function* unpacked(body: AsyncIterable<Uint8Array>, unpack: Unpack): AsyncIterable<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > LIMITS.requestBytes) throw tooLarge();
+    parts.push(chunk);
+  }
+  try {
+    yield await unpack(Buffer.concat(parts), { maxOutputLength: LIMITS.requestBytes });
+  } catch (error) {
+    const isTooLarge = error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";
+    if (isTooLarge) throw tooLarge(error);
+    throw connectError(new CodedError("request.invalid", "the body can't be unpacked", { cause: error }));
+  }
+}
+
+function tooLarge(cause?: unknown): ConnectError {
+  const message = `the request is larger than the ${LIMITS.requestBytes} bytes that it may have`;
+  return connectError(new CodedError("limit.request_bytes", message, { cause }));
 }
 
 /** The body has parsed by now. */
@@ -38,7 +96,7 @@ export const forgetJson: Interceptor = (next) => (request) => {
 
 /** Empty where nothing was kept. */
 export function bodyText(values: ContextValues): string {
-  return Buffer.concat(values.get(bodyKey)).toString();
+  return Buffer.concat(values.get(bodyKey).parts).toString();
 }
 
 /** The first field at which the text is no message of the type; undefined where there is none to name. */
@@ -98,7 +156,7 @@ function flaw(field: DescField, json: JsonObject): string | undefined {
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     if (field.enum !== undefined) return `must be one of ${field.enum.values.map(({ name }) => name).join(", ")}`;
-    return isFieldError(error.cause) ? error.cause.message : error.message;
+    return withoutValues(isFieldError(error.cause) ? error.cause.message : error.message);
   }
 }
 

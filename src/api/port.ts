@@ -5,16 +5,17 @@
 import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from "node:http";
 import {
   createServer as createHttp2,
-  type Http2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
-  type ServerHttp2Session,
+  type Http2Session,
 } from "node:http2";
 import { createServer as createHttps } from "node:https";
 import type { Server, Socket } from "node:net";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import { type Connection, Connections, type PortLimits } from "./connections.ts";
+import { framingFault } from "./framing.ts";
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
 export type HttpResponse = ServerResponse | Http2ServerResponse;
@@ -29,13 +30,17 @@ export interface ListenAddress {
 export interface TlsFiles {
   readonly cert: string;
   readonly key: string;
+  /** The authorities of clients' certificates, which are asked for then, and not required. */
+  readonly clientCa?: string;
 }
 
 export interface PortOptions {
   readonly listen: ListenAddress;
   readonly tls?: TlsFiles;
   readonly clock: Clock;
-  readonly serve: (request: HttpRequest, response: HttpResponse) => void;
+  readonly serve: (request: HttpRequest, response: HttpResponse, connection: Connection) => void;
+  /** Those of a test that doesn't wait for real ones. */
+  readonly limits?: Partial<PortLimits>;
 }
 
 export interface Port {
@@ -44,26 +49,11 @@ export interface Port {
   stop(graceMs: number): Promise<void>;
 }
 
-/** What one client may take of the port. */
-const PORT_LIMITS = {
-  connections: 10_000,
-  headerBytes: 16 * 1_024,
-  headers: 100,
-  /** From the first byte of a request's header to its last; also how long a new connection may say nothing. */
-  headersTimeoutMs: 10_000,
-  /** A whole HTTP/1.1 request; the answer has the call's own deadline. */
-  requestTimeoutMs: LIMITS.requestDeadlineMs,
-  /** An idle HTTP/1.1 connection is kept this long, as load balancers expect (they keep 60 s). */
-  keepAliveMs: 65_000,
-  /** An HTTP/2 connection without a frame is closed after this. */
-  sessionIdleMs: 10 * 60_000,
-  /** TCP probes, so that a connection whose peer vanished ends. */
-  tcpProbeMs: 60_000,
-  streams: 256,
-  /** How much of one call's body may be under way: a batch of 100 events without waiting for the other side. */
-  streamWindowBytes: 256 * 1_024,
-  sessionWindowBytes: 1_024 * 1_024,
-} as const;
+/** TCP probes, so that a connection whose peer vanished ends. */
+const TCP_PROBE_MS = 60_000;
+
+/** How often node:http looks which requests have come too slowly; each look passes by those that have time left. */
+const LOOK_EVERY_MS = 1_000;
 
 /** How every HTTP/2 connection begins (RFC 9113 §3.4); no HTTP/1.1 method does. */
 const HTTP2_BEGINS = Buffer.from("PRI ");
@@ -71,30 +61,38 @@ const HTTP2_BEGINS = Buffer.from("PRI ");
 type ServeSocket = (socket: Socket) => void;
 
 export async function openPort(options: PortOptions): Promise<Port> {
-  const drain = new Drain(options.clock);
-  const serve = (request: HttpRequest, response: HttpResponse) => {
-    drain.began(response);
-    options.serve(request, response);
+  const limits: PortLimits = { ...LIMITS, ...options.limits };
+  const connections = new Connections(options.clock, limits);
+  const serve = (socket: Socket, request: HttpRequest, response: HttpResponse) => {
+    // Who goes away in the middle of a body is an error of the request's, and one that nobody listens for ends passbus.
+    request.on("error", () => {});
+    response.on("error", () => {});
+    const connection = connections.began(socket, response);
+    if (connection !== undefined) options.serve(request, response, connection);
   };
-  const http2 = http2Server(serve, drain);
-  const serveHttp2: ServeSocket = (socket) => {
-    http2.emit("connection", socket);
-  };
+  const serveHttp2 = http2Server(serve, connections, limits);
   const http1 = {
-    maxHeaderSize: PORT_LIMITS.headerBytes,
-    headersTimeout: PORT_LIMITS.headersTimeoutMs,
-    requestTimeout: PORT_LIMITS.requestTimeoutMs,
-    keepAliveTimeout: PORT_LIMITS.keepAliveMs,
+    maxHeaderSize: limits.portHeaderBytes,
+    headersTimeout: limits.portHeadersTimeoutMs,
+    requestTimeout: limits.portRequestTimeoutMs,
+    connectionsCheckingInterval: Math.min(LOOK_EVERY_MS, limits.portHeadersTimeoutMs),
+    keepAliveTimeout: limits.portKeepAliveMs,
     keepAlive: true,
-    keepAliveInitialDelay: PORT_LIMITS.tcpProbeMs,
+    keepAliveInitialDelay: TCP_PROBE_MS,
     noDelay: true,
   };
   const { tls } = options;
+  const handshakeTimeout = limits.portHeadersTimeoutMs;
   const front =
-    tls === undefined ? createHttp1(http1) : createHttps({ ...http1, ...tls, ALPNProtocols: ["h2", "http/1.1"] });
-  front.maxHeadersCount = PORT_LIMITS.headers;
-  front.maxConnections = PORT_LIMITS.connections;
-  front.on("request", serve);
+    tls === undefined
+      ? createHttp1(http1)
+      : createHttps({ ...http1, ...tlsOptions(tls), handshakeTimeout, ALPNProtocols: ["h2", "http/1.1"] });
+  front.maxHeadersCount = limits.portHeaders;
+  front.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    const fault = framingFault(request);
+    if (fault === undefined) serve(request.socket, request, response);
+    else refuse(response, fault);
+  });
 
   // The HTTP/1.1 server listens, since only then does it hold its timeouts; what it would do with a new connection is
   // kept aside for those that turn out to speak HTTP/1.1.
@@ -105,8 +103,9 @@ export async function openPort(options: PortOptions): Promise<Port> {
   const serveHttp1: ServeSocket = (socket) => {
     connectionListener.call(front, socket);
   };
-  front.on("connection", (socket: Socket) => drain.connected(socket));
-  if (tls === undefined) front.on(ready, (socket: Socket) => sniff(socket, drain, serveHttp1, serveHttp2));
+  front.on("connection", (socket: Socket) => connections.connected(socket));
+  if (tls === undefined)
+    front.on(ready, (socket: Socket) => sniff(socket, limits, connections, serveHttp1, serveHttp2));
   else front.on(ready, (socket: Socket) => (isHttp2(socket) ? serveHttp2(socket) : serveHttp1(socket)));
 
   await listening(front, options.listen);
@@ -116,31 +115,61 @@ export async function openPort(options: PortOptions): Promise<Port> {
     address: { host: bound.address, port: bound.port },
     stop: async (graceMs) => {
       const closed = new Promise<void>((resolve) => front.close(() => resolve()));
-      drain.onIdle(() => front.closeIdleConnections());
-      await drain.finish(graceMs);
+      connections.onIdle(() => front.closeIdleConnections());
+      await connections.finish(graceMs);
       await closed;
     },
   };
 }
 
-function http2Server(serve: PortOptions["serve"], drain: Drain): Http2Server {
+/** A certificate that isn't the authorities' does not end the handshake: nobody looks at it (client-certificate.ts). */
+function tlsOptions({ cert, key, clientCa }: TlsFiles) {
+  const pair = { cert, key };
+  return clientCa === undefined ? pair : { ...pair, ca: clientCa, requestCert: true, rejectUnauthorized: false };
+}
+
+type ServeOver = (socket: Socket, request: HttpRequest, response: HttpResponse) => void;
+
+function http2Server(serve: ServeOver, connections: Connections, limits: PortLimits): ServeSocket {
   const server = createHttp2({
     settings: {
-      maxConcurrentStreams: PORT_LIMITS.streams,
-      maxHeaderListSize: PORT_LIMITS.headerBytes,
-      initialWindowSize: PORT_LIMITS.streamWindowBytes,
+      maxConcurrentStreams: limits.portCalls,
+      maxHeaderListSize: limits.portHeaderBytes,
+      initialWindowSize: limits.portStreamWindowBytes,
     },
-    maxHeaderListPairs: PORT_LIMITS.headers,
+    maxHeaderListPairs: limits.portHeaders,
+    streamResetBurst: limits.portResets,
+    streamResetRate: limits.portResetsPerSecond,
   });
-  server.on("request", serve);
-  server.on("session", (session) => {
-    session.setLocalWindowSize(PORT_LIMITS.sessionWindowBytes);
-    session.setTimeout(PORT_LIMITS.sessionIdleMs, () => session.close());
-    // A connection that breaks ends its calls; there is nobody to tell.
-    session.on("error", () => session.destroy());
-    drain.opened(session);
+  const sockets = new WeakMap<Http2Session, Socket>();
+  server.on("request", (request, response) => {
+    const socket = request.stream.session === undefined ? undefined : sockets.get(request.stream.session);
+    if (socket === undefined) return;
+    // What was taken back in the breath that asked for it (CVE-2023-44487) costs no call: its end has been read by then.
+    setImmediate(() => {
+      if (!request.stream.destroyed && !request.stream.closed) serve(socket, request, response);
+    });
   });
-  return server;
+  return (socket) => {
+    // The session is made before `emit` returns, and says nothing before.
+    server.once("session", (session) => {
+      session.setLocalWindowSize(limits.portSessionWindowBytes);
+      session.setTimeout(limits.portSessionIdleMs, () => session.close());
+      // A connection that breaks ends its calls; there is nobody to tell.
+      session.on("error", () => session.destroy());
+      connections.opened(session, socket);
+      sockets.set(session, socket);
+    });
+    server.emit("connection", socket);
+  };
+}
+
+/** The connection goes too: where its next request begins is not certain. */
+function refuse(response: ServerResponse, status: number): void {
+  response.shouldKeepAlive = false;
+  response.statusCode = status;
+  response.setHeader("connection", "close");
+  response.end();
 }
 
 function isHttp2(socket: Socket): boolean {
@@ -148,7 +177,13 @@ function isHttp2(socket: Socket): boolean {
 }
 
 /** Reads as much as tells HTTP/2 from HTTP/1.1, puts it back, and hands the connection on. */
-function sniff(socket: Socket, drain: Drain, serveHttp1: ServeSocket, serveHttp2: ServeSocket): void {
+function sniff(
+  socket: Socket,
+  limits: PortLimits,
+  connections: Connections,
+  serveHttp1: ServeSocket,
+  serveHttp2: ServeSocket,
+): void {
   let seen: Buffer = Buffer.alloc(0);
   const cut = () => socket.destroy();
   const look = (chunk: Buffer) => {
@@ -161,7 +196,7 @@ function sniff(socket: Socket, drain: Drain, serveHttp1: ServeSocket, serveHttp2
     socket.off("end", cut);
     socket.setTimeout(0);
     socket.off("timeout", cut);
-    drain.spoke(socket);
+    connections.spoke(socket);
     socket.pause();
     socket.unshift(seen);
     if (may) serveHttp2(socket);
@@ -169,8 +204,8 @@ function sniff(socket: Socket, drain: Drain, serveHttp1: ServeSocket, serveHttp2
     // HTTP/2 takes what was put back by itself; HTTP/1.1 wants it to flow.
     if (!may) process.nextTick(() => socket.resume());
   };
-  drain.silent(socket);
-  socket.setTimeout(PORT_LIMITS.headersTimeoutMs);
+  connections.silent(socket);
+  socket.setTimeout(limits.portHeadersTimeoutMs);
   socket.on("timeout", cut);
   socket.on("error", cut);
   socket.on("end", cut);
@@ -185,68 +220,4 @@ function listening(server: Server, at: ListenAddress): Promise<void> {
       resolve();
     });
   });
-}
-
-/** Knows what is open, and closes it: what is idle at once, what is at work when it is done. */
-class Drain {
-  readonly #clock: Clock;
-  readonly #sockets = new Set<Socket>();
-  readonly #silent = new Set<Socket>();
-  readonly #sessions = new Set<ServerHttp2Session>();
-  #draining = false;
-  #closeIdle: () => void = () => {};
-  #empty: () => void = () => {};
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  connected(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.once("close", () => {
-      this.#sockets.delete(socket);
-      this.#silent.delete(socket);
-      if (this.#sockets.size === 0) this.#empty();
-    });
-  }
-
-  /** It has said nothing yet. */
-  silent(socket: Socket): void {
-    if (this.#draining) socket.destroy();
-    else this.#silent.add(socket);
-  }
-
-  spoke(socket: Socket): void {
-    this.#silent.delete(socket);
-  }
-
-  opened(session: ServerHttp2Session): void {
-    this.#sessions.add(session);
-    session.once("close", () => this.#sessions.delete(session));
-    if (this.#draining) session.close();
-  }
-
-  began(response: HttpResponse): void {
-    response.once("close", () => {
-      if (this.#draining) this.#closeIdle();
-    });
-  }
-
-  onIdle(closeIdle: () => void): void {
-    this.#closeIdle = closeIdle;
-  }
-
-  async finish(graceMs: number): Promise<void> {
-    this.#draining = true;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#empty = resolve;
-    this.#closeIdle();
-    for (const socket of this.#silent) socket.destroy();
-    for (const session of this.#sessions) session.close();
-    if (this.#sockets.size === 0) return;
-    const cancel = this.#clock.after(graceMs, resolve);
-    await promise;
-    cancel();
-    for (const socket of this.#sockets) socket.destroy();
-  }
 }

@@ -4,6 +4,7 @@ import type { Authenticate, Principal } from "../access/authenticate.ts";
 import { type Clock, sleep } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import { certificateOf } from "./client-certificate.ts";
 import { principalOf } from "./gate.ts";
 
 /** Between two looks whether a stream's key still counts: one that was revoked or has expired ends it. */
@@ -66,7 +67,7 @@ export class Streams {
       await sleep(clock, CHECK_KEY_MS, signal);
       if (signal.aborted) return;
       try {
-        await authenticate(context.requestHeader.get("authorization"));
+        await authenticate(context.requestHeader.get("authorization"), undefined, certificateOf(context, clock.now()));
         knownAtMs = clock.monotonic();
       } catch (error) {
         const isUnknown = !(error instanceof CodedError && error.kind === "unauthenticated");

@@ -234,6 +234,22 @@ describe("PreviewPayload", () => {
     expect((await client().getSubscription({ id })).subscription).toEqual(subscription);
   });
 
+  it("says why the subscription would not get the event, which its age is no reason for", async () => {
+    const event = create(PassEventSchema, { id: "evt-8", type: PassEventType.UPDATED, pass: { id: "pass-8" } });
+    const value = toBinary(PassEventSchema, event);
+    const row = { tenant: TENANT, id: "evt-8", type: event.type, passId: "pass-8", entityId: "" };
+    stored.set("acme/production/evt-8", { ...row, loggedAtMs: 1, value, contentHash: "h" });
+    const verdict = async (subscription: Draft) => {
+      const source = { case: "eventId", value: "evt-8" } as const;
+      const { refusal, refusalMessage } = await client().previewPayload({ subscription, source });
+      return [refusal, refusalMessage.includes("pass-9")];
+    };
+    expect(await verdict({})).toEqual(["", false]);
+    expect(await verdict({ filter: 'event.pass.id == "pass-8"' })).toEqual(["", false]);
+    expect(await verdict({ filter: 'event.pass.id == "pass-9"' })).toEqual(["match.filter", true]);
+    expect(await verdict({ entityId: "shop-7" })).toEqual(["match.scope", false]);
+  });
+
   it("shows a draft without a URL, with a secret to try the signature with", async () => {
     const { draftSecret, body, headers, url } = await client().previewPayload({
       subscription: { format: Format.PASSKIT },

@@ -17,7 +17,9 @@ import { sendTest, type TestSend, type TestSendDeps } from "../delivery/test-sen
 import { decodeStored } from "../domain/decoded-event.ts";
 import type { DecodedEvent } from "../domain/event.ts";
 import type { Subscription } from "../domain/subscription.ts";
+import { formatOf } from "../formats/registry.ts";
 import { CodedError, invalidField } from "../kernel/errors.ts";
+import { matchExplainer } from "../matching/explain.ts";
 import { sampleFor } from "../subscriptions/sample.ts";
 import type { SubscriptionService as Subscriptions } from "../subscriptions/subscription-service.ts";
 import { attemptMessage } from "./delivery-service.ts";
@@ -42,6 +44,7 @@ const SAMPLE_ID = "evt_sample";
 export function webhookCalls(deps: WebhookCallsDeps): Pick<ServiceImpl<typeof SubscriptionService>, Served> {
   const { subscriptions, webhooks, slots, switches } = deps;
   const { clock, ids } = webhooks;
+  const explain = matchExplainer({ typesOf: (format) => formatOf(format).types });
   return {
     async testSubscription({ id, eventType, operationalEventType }, context) {
       const subscription = await subscriptions.get(principalOf(context).tenant, requiredId(id));
@@ -66,6 +69,8 @@ export function webhookCalls(deps: WebhookCallsDeps): Pick<ServiceImpl<typeof Su
       const nowMs = clock.now();
       const event = await previewedEvent(deps, subscription, request, nowMs);
       const { method, url, headers, body } = shown(request, () => previewOf(webhooks, event, subscription, nowMs));
+      // A draft is younger than every stored event; that is no reason against any.
+      const refusal = explain({ ...subscription, createdAtMs: 0 }, event);
       return {
         method,
         url,
@@ -73,6 +78,8 @@ export function webhookCalls(deps: WebhookCallsDeps): Pick<ServiceImpl<typeof Su
         body,
         signedAt: timestampFromMs(nowMs),
         draftSecret: secret ?? "",
+        refusal: refusal?.reason ?? "",
+        refusalMessage: refusal?.message ?? "",
       };
     },
   };

@@ -1,4 +1,7 @@
 /** `passbus keys`, `portal` and `audit` over the API. */
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ADMIN_KEY, type TestApi, testApi } from "../../test/support/api.ts";
 import { testTerminal } from "../../test/support/terminal.ts";
@@ -69,6 +72,31 @@ describe("passbus keys", () => {
     const unknown = await run(["keys", "revoke", "key_0"]);
     expect([unknown.code, unknown.err]).toEqual([1, expect.stringContaining('there is no key "key_0"')]);
     expect((await run(["keys", "create", "--role", "viewer", "--expires", "soon"])).code).toBe(2);
+  });
+});
+
+describe("passbus keys bind and unbind", () => {
+  const file = (name: string) => join(import.meta.dirname, "../../test/support/tls/clients", name);
+
+  it("binds a certificate, shows its fingerprint, and takes it away by that", async () => {
+    const made = await run(["keys", "create", "--role", "publisher", "--json"]);
+    const { id } = JSON.parse(made.out).key;
+    const fingerprint = new X509Certificate(readFileSync(file("good.pem"))).fingerprint256;
+    const plain = fingerprint.replaceAll(":", "").toLowerCase();
+    const bound = await run(["keys", "bind", id, "--certificate", file("good.pem")]);
+    expect([bound.code, bound.out, bound.err]).toEqual([0, `${plain}\n`, `${id}: bound to\n`]);
+    const json = await run(["keys", "bind", id, "--certificate", file("good.pem"), "--json"]);
+    expect(JSON.parse(json.out)).toMatchObject({ id, certificateFingerprints: [plain] });
+    const unbound = await run(["keys", "unbind", id, fingerprint]);
+    expect([unbound.code, unbound.out, unbound.err]).toEqual([0, "", `${id}: no certificates\n`]);
+    expect((await run(["keys", "unbind", id, fingerprint])).code).toBe(1);
+  });
+
+  it.each(["key.pem", "none.pem"])("sends nothing of a file that is no certificate: %s", async (name) => {
+    const { code, err } = await run(["keys", "bind", "key_1", "--certificate", file(name)]);
+    expect(code).toBe(2);
+    expect(err).toContain("is no certificate that can be read");
+    expect(err).not.toContain("PRIVATE");
   });
 });
 

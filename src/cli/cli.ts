@@ -6,10 +6,16 @@
 import { constants } from "node:os";
 import { Command, CommanderError } from "commander";
 import { type Config, readConfig } from "../config/config.ts";
+import { type DescribedSettings, describeSettings } from "../config/described.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { VERSION } from "../kernel/version.ts";
+import { EXAMPLES } from "./examples.ts";
+import { commandsOf } from "./tree.ts";
 
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+
+const EXIT_CODES =
+  "Exit codes: 0 done, 1 failed, 2 a wrong usage or setting, 130 and 143 stopped by a signal (docs/cli.md)";
 
 export type StopSignal = "SIGINT" | "SIGTERM";
 
@@ -23,6 +29,8 @@ export interface Terminal {
   /** What is said besides goes to somebody who sees a line being written over. */
   readonly showsProgress?: boolean;
   settings(): Config;
+  /** The settings for people, also where they are wrong. */
+  describeSettings(): DescribedSettings;
   /** Hands each signal to `handle` instead of ending the process, until the returned function is called. */
   onSignal(handle: (signal: StopSignal) => void): () => void;
   /** Ends the process at once. */
@@ -49,6 +57,16 @@ export async function runCli(
   commands: readonly AddCommand[],
   terminal: Terminal = processTerminal,
 ): Promise<number> {
+  try {
+    await programOf(commands, terminal).parseAsync(args, { from: "user" });
+    return EXIT.done;
+  } catch (error) {
+    return explain(error, terminal);
+  }
+}
+
+/** The program with its commands, each with its examples; nothing is run. */
+export function programOf(commands: readonly AddCommand[], terminal: Terminal): Command {
   const program = new Command("passbus")
     .description("Event bus for wallet passes: pass events in, signed webhooks out")
     .version(VERSION)
@@ -56,12 +74,11 @@ export async function runCli(
     .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text) })
     .exitOverride();
   for (const add of commands) add(program, terminal);
-  try {
-    await program.parseAsync(args, { from: "user" });
-    return EXIT.done;
-  } catch (error) {
-    return explain(error, terminal);
+  for (const { path, command } of commandsOf(program)) {
+    const examples = EXAMPLES[path];
+    if (examples !== undefined) command.addHelpText("after", `\nExamples:\n  ${examples.join("\n  ")}`);
   }
+  return program.addHelpText("after", `\n${EXIT_CODES}`);
 }
 
 function explain(error: unknown, terminal: Terminal): number {
@@ -98,6 +115,7 @@ const processTerminal: Terminal = {
     return process.stderr.isTTY === true;
   },
   settings: () => readConfig(),
+  describeSettings: () => describeSettings(),
   onSignal(handle) {
     process.on("SIGINT", handle).on("SIGTERM", handle);
     return () => process.off("SIGINT", handle).off("SIGTERM", handle);

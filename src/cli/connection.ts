@@ -24,6 +24,22 @@ export function addOutputOptions(command: Command, json = "one in JSON a line, f
   return addConnectionOptions(command).option("--json", json);
 }
 
+/** What `--json` is of a command that shows nothing. */
+export const DONE_JSON = "say what was done in JSON, for programs";
+
+/** What a command has done that shows nothing: a sentence for people, or its facts for programs. */
+export function done(
+  terminal: Terminal,
+  { json }: Pick<OutputOptions, "json">,
+  sentence: string,
+  facts: Readonly<Record<string, unknown>>,
+): void {
+  // As protojson has numbers of 64 bits.
+  const plain = (_: string, value: unknown) => (typeof value === "bigint" ? String(value) : value);
+  if (json === true) terminal.out(`${JSON.stringify(facts, plain)}\n`);
+  else terminal.err(`${sentence}\n`);
+}
+
 /** Each call carries the key. */
 export function withKey(key: string): Interceptor {
   return (next) => (request) => {

@@ -155,6 +155,21 @@ describe("passbus dead-letters redrive", () => {
     expect(terminal.said.err).toContain(`not sent again:\n${last}\n`);
   });
 
+  it("shows how far it is where somebody sees that, and ends well at a signal", async () => {
+    await dead(...Array.from({ length: LIMITS.redriveBatch + 2 }, (_, at) => letter(at)));
+    const terminal = { ...testTerminal(KEY), showsProgress: true };
+    const { append } = api.stage;
+    api.stage.append = async (records) => {
+      terminal.signal("SIGINT");
+      return append(records);
+    };
+    const args = ["dead-letters", "redrive", "--all", "--url", api.url];
+    expect(await runCli(args, [deadLettersCommand()], terminal)).toBe(130);
+    expect(terminal.said.err).toMatch(/\[#+-\] sent \d+ dead letters again/);
+    expect(terminal.said.err).toContain(`stopped: sent ${LIMITS.redriveBatch} dead letters again\n`);
+    expect(resent()).toHaveLength(LIMITS.redriveBatch);
+  });
+
   it("says what the server refused", async () => {
     const { code, err } = await deadLetters(["redrive", "dead_none"]);
     expect([code, err]).toEqual([1, expect.stringContaining('ids[0]: there is no dead letter "dead_none"')]);

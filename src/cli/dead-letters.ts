@@ -11,13 +11,9 @@ import {
 import { DEAD_REASONS, type DeadReason } from "../intake/dead-letters.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { type AddCommand, CommandFailed, EXIT, type Terminal } from "./cli.ts";
-import {
-  addConnectionOptions,
-  addOutputOptions,
-  type ConnectionOptions,
-  connected,
-  type OutputOptions,
-} from "./connection.ts";
+import { addOutputOptions, connected, DONE_JSON, done, type OutputOptions } from "./connection.ts";
+import { interruptionOf } from "./interruption.ts";
+import { progressOn } from "./progress.ts";
 import { count, cut, momentOf, type Row, shown, tableOf, WHOLE } from "./table.ts";
 
 interface ListOptions extends OutputOptions {
@@ -25,7 +21,7 @@ interface ListOptions extends OutputOptions {
   readonly limit: number;
 }
 
-interface RedriveOptions extends ConnectionOptions {
+interface RedriveOptions extends OutputOptions {
   readonly reason?: DeadReason;
   readonly all?: true;
 }
@@ -45,7 +41,7 @@ export function deadLettersCommand(): AddCommand {
       .argument("[id...]", "the dead letters' ids")
       .addOption(reasonOption().conflicts("all"))
       .option("--all", "all that were not sent again yet");
-    addConnectionOptions(redrive).action((ids: readonly string[], options: RedriveOptions) =>
+    addOutputOptions(redrive, DONE_JSON).action((ids: readonly string[], options: RedriveOptions) =>
       redriveLetters(ids, options, terminal),
     );
   };
@@ -122,18 +118,33 @@ async function redriveLetters(ids: readonly string[], options: RedriveOptions, t
   await connected(options, terminal, async (transport) => {
     const events = createClient(EventService, transport);
     const wanted = isFiltered ? await idsToRedrive(events, options.reason, terminal) : [...new Set(ids)];
-    let redriven = 0;
+    const redriven = await redriveAll(events, wanted, terminal);
+    done(terminal, options, sentAgain(redriven), { redriven });
+  });
+}
+
+async function redriveAll(events: Events, wanted: readonly string[], terminal: Terminal): Promise<number> {
+  const interruption = interruptionOf(terminal);
+  const progress = progressOn(terminal);
+  let redriven = 0;
+  try {
     for (let from = 0; from < wanted.length; from += LIMITS.redriveBatch) {
+      if (interruption.asked.aborted) throw interruption.failure(`stopped: ${sentAgain(redriven)}`);
       const batch = wanted.slice(from, from + LIMITS.redriveBatch);
       const answer = await events.redriveDeadLetters({ ids: batch }).catch((error) => {
+        progress.end();
         const { text, durable } = failureOf(error, batch);
         terminal.err(`${sentAgain(redriven + durable)} before this:\n`);
         throw new CommandFailed(text, { cause: error });
       });
       redriven += answer.redriven;
+      progress.show(sentAgain(redriven), (from + batch.length) / wanted.length);
     }
-    terminal.err(`${sentAgain(redriven)}\n`);
-  });
+    return redriven;
+  } finally {
+    progress.end();
+    interruption.forget();
+  }
 }
 
 function sentAgain(letters: number): string {

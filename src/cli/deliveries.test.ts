@@ -61,7 +61,8 @@ describe("passbus deliveries", () => {
       },
     });
     const filters = ["--subscription", "sub_1", "--event", "e", "--pass", "p", "--status", "waiting", "--limit", "30"];
-    const { out } = await run(["deliveries", "list", ...filters]);
+    const range = ["--since", AT, "--until", "2023-11-14T22:13:21Z"];
+    const { out } = await run(["deliveries", "list", ...filters, ...range]);
     expect(
       out
         .trimEnd()
@@ -72,7 +73,8 @@ describe("passbus deliveries", () => {
       ["dlv_1", AT, "waiting", "1", "503", "2023-11-14T22:13:25.000Z", "evt_\\u{1b}1", "created", "sub_1"],
       ["dlv_2", AT, "delivered", "1", "500", "-", "evt_1", "created", "sub_1"],
     ]);
-    const filter = { subscriptionId: "sub_1", eventId: "e", passId: "p", status: "waiting" };
+    const times = { fromMs: Date.parse(AT), toMs: Date.parse(AT) + 1_000 };
+    const filter = { subscriptionId: "sub_1", eventId: "e", passId: "p", status: "waiting", ...times };
     expect(asked).toEqual([
       [filter, { size: 30 }],
       [filter, { size: 29, after: { timeMs: 7, id: "dlv_1" } }],

@@ -33,6 +33,8 @@ interface ListOptions extends OutputOptions {
   readonly event?: string;
   readonly pass?: string;
   readonly status?: string;
+  readonly since?: Timestamp;
+  readonly until?: Timestamp;
   readonly limit: number;
 }
 
@@ -59,7 +61,9 @@ export function deliveriesCommand(): AddCommand {
       .option("--subscription <id>", "only this subscription's")
       .option("--event <id>", "only this event's")
       .option("--pass <id>", "only this pass's")
-      .addOption(statusOption());
+      .addOption(statusOption())
+      .option("--since <when>", "created since (1h, or 2026-01-31T12:00:00Z)", moment)
+      .option("--until <when>", "created before", moment);
     addOutputOptions(list)
       .option("--limit <n>", "no more than so many", count, 50)
       .action((options: ListOptions) => listDeliveries(options, terminal));
@@ -115,6 +119,8 @@ async function listDeliveries(options: ListOptions, terminal: Terminal): Promise
     eventId: options.event ?? "",
     passId: options.pass ?? "",
     status: numberOf(DeliveryStatus, options.status),
+    ...(options.since !== undefined && { startTime: options.since }),
+    ...(options.until !== undefined && { endTime: options.until }),
   };
   const found = await withClient(options, terminal, (deliveries) =>
     listed(options.limit, async (page) => {

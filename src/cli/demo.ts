@@ -69,7 +69,7 @@ async function demo(options: DemoOptions, start: Start, screen: Output, terminal
     receiver.open(subscription);
     subscribed.push(subscription);
   }
-  table.print(opening(passbus.url, subscribed));
+  table.print(opening(passbus.url, key, subscribed));
   const failed = passbus.failed.then((error) => {
     throw new CommandFailed(`a part of passbus died: ${error.message}`);
   });
@@ -194,9 +194,10 @@ function* forever<T>(items: readonly T[]): Iterable<T> {
   for (;;) yield* items;
 }
 
-function opening(url: string, subscribed: readonly Subscribed[]): readonly string[] {
+function opening(url: string, key: string, subscribed: readonly Subscribed[]): readonly string[] {
   return [
     `passbus ${VERSION} listens at ${url}`,
+    `  its dashboard: open ${url}/ and sign in with the key ${key}`,
     ...subscribed.map(({ name, format, wants, refusals }) => {
       const nature = refusals === 0 ? "" : `; refuses each webhook ${refusals} times before it takes it`;
       return `  ${name} subscribed in ${format} to ${wants.length} event types${nature}`;

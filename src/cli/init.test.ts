@@ -88,6 +88,21 @@ test("what it can't mend fails it, after everything else was made", async () => 
   expect(err).toContain("1 of these passbus can't mend");
 });
 
+test("tells programs each thing in JSON, the key too", async () => {
+  const { run } = setUp([{ what: "topic a", state: "wrong", detail: "1 replica", make: async () => {} }]);
+  const { out, err } = await run("--json");
+  const lines = out
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(lines).toEqual([
+    { did: "mended", what: "topic a", detail: "1 replica" },
+    { key: "pb_production_the-key" },
+    { did: "made", what: "an admin's key of default/production" },
+  ]);
+  expect(err).toBe("");
+});
+
 test("with a bootstrap key none is made", async () => {
   const { run, keys } = setUp([], { PASSBUS_BOOTSTRAP_KEY: "a-bootstrap-key!" });
   expect((await run()).out).toBe("there      a key: PASSBUS_BOOTSTRAP_KEY\n");

@@ -1,12 +1,19 @@
 /**
- * `passbus keys create|list|revoke`: the keys of an environment, over the API. With `--organisation`, `create` writes
+ * `passbus keys create|list|revoke`, and `bind|unbind` (key-certificates.ts): the keys of an environment, over the API. With `--organisation`, `create` writes
  * straight into the store, also while a server runs: so every organisation and environment comes by its first key.
+ * `passbus keys reencrypt` is about other keys, those that the store is encrypted under: reencrypt.ts.
  */
 import { toJsonString } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient } from "@connectrpc/connect";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { AccessService, type Key, KeySchema, Role as WireRole } from "../../gen/passbus/v1/access_service_pb.js";
+import {
+  AccessService,
+  CreateKeyResponseSchema,
+  type Key,
+  KeySchema,
+  Role as WireRole,
+} from "../../gen/passbus/v1/access_service_pb.js";
 import type { KeyStore, Role } from "../access/access-store.ts";
 import { makeKey } from "../access/keys.ts";
 import { ROLES } from "../access/roles.ts";
@@ -17,13 +24,16 @@ import { systemRandom } from "../kernel/random.ts";
 import { DEFAULT_ENVIRONMENT } from "../kernel/tenant.ts";
 import { type AddCommand, CommandFailed, type Terminal } from "./cli.ts";
 import {
-  addConnectionOptions,
   addOutputOptions,
   type ConnectionOptions,
   connected,
+  DONE_JSON,
+  done,
   type OutputOptions,
 } from "./connection.ts";
+import { addCertificateCommands } from "./key-certificates.ts";
 import { durationMs } from "./moments.ts";
+import { addReencryptCommand, type OpenSealedStore } from "./reencrypt.ts";
 import { count, listed, momentOf, numberOf, type Row, refused, shown, tableOf, WHOLE, wordOf } from "./table.ts";
 
 /** The part of the store that commands may use beside a server, as compose.ts opens it. */
@@ -34,7 +44,7 @@ export interface AdminStore {
 
 export type OpenAdminStore = (config: Config) => Promise<AdminStore>;
 
-interface CreateOptions extends ConnectionOptions {
+interface CreateOptions extends OutputOptions {
   readonly organisation?: string;
   readonly environment?: string;
   readonly role: Role;
@@ -46,7 +56,7 @@ interface ListOptions extends OutputOptions {
   readonly limit: number;
 }
 
-export function keysCommand(openStore: OpenAdminStore): AddCommand {
+export function keysCommand(openStore: OpenAdminStore, openSealed?: OpenSealedStore): AddCommand {
   return (program, terminal) => {
     const keys = program.command("keys").description("the keys that callers of the API carry");
     const create = keys
@@ -57,15 +67,19 @@ export function keysCommand(openStore: OpenAdminStore): AddCommand {
       .option("--expires <duration>", "how long it counts (12h, 90d); without it, until it is revoked", lasting)
       .option("--organisation <name>", "straight into the store: whom the key speaks for, who may be new")
       .option("--environment <name>", `which of its environments (with --organisation: ${DEFAULT_ENVIRONMENT})`);
-    addConnectionOptions(create).action((options: CreateOptions) => createKey(options, openStore, terminal));
+    addOutputOptions(create, "the key and its text in JSON, for programs").action((options: CreateOptions) =>
+      createKey(options, openStore, terminal),
+    );
     addListCommand(keys, terminal);
     const revoke = keys
       .command("revoke")
       .description("take keys away: they count no more within a second")
       .argument("<id...>", "the keys' ids (key_…)");
-    addConnectionOptions(revoke).action((ids: readonly string[], options: ConnectionOptions) =>
+    addOutputOptions(revoke, DONE_JSON).action((ids: readonly string[], options: OutputOptions) =>
       revokeKeys(ids, options, terminal),
     );
+    addCertificateCommands(keys, terminal);
+    if (openSealed !== undefined) addReencryptCommand(keys, openSealed, terminal);
   };
 }
 
@@ -93,7 +107,9 @@ async function createOverApi(options: CreateOptions, terminal: Terminal): Promis
   const { role, environment = "", description = "", expires } = options;
   const expiresAt = expires === undefined ? {} : { expiresAt: timestampFromMs(systemClock.now() + expires) };
   const draft = { role: numberOf<WireRole>(WireRole, role), environment, description, ...expiresAt };
-  const { key, secret } = await withAccess(options, terminal, (access) => access.createKey({ key: draft }));
+  const answer = await withAccess(options, terminal, (access) => access.createKey({ key: draft }));
+  if (options.json === true) return terminal.out(`${toJsonString(CreateKeyResponseSchema, answer, WHOLE)}\n`);
+  const { key, secret } = answer;
   terminal.err(`${key?.id}: ${role} in ${key?.environment}. It is shown this once:\n`);
   terminal.out(`${secret}\n`);
 }
@@ -115,6 +131,11 @@ async function createInStore(
     await store.access.insertKey(record);
   } finally {
     await store.close();
+  }
+  if (options.json === true) {
+    return terminal.out(
+      `${JSON.stringify({ key: { id: record.id, organisation, environment, role }, secret: text })}\n`,
+    );
   }
   terminal.err(`${record.id}: ${role} in ${organisation}/${environment}. It is shown this once:\n`);
   // The key alone, so that a script can take it.
@@ -138,11 +159,11 @@ function rowOf({ id, role, createdAt, lastUsedAt, expiresAt, revokedAt, descript
   return [id, wordOf(WireRole, role), momentOf(createdAt), momentOf(lastUsedAt), ends, shown(description)];
 }
 
-async function revokeKeys(ids: readonly string[], options: ConnectionOptions, terminal: Terminal): Promise<void> {
+async function revokeKeys(ids: readonly string[], options: OutputOptions, terminal: Terminal): Promise<void> {
   await withAccess(options, terminal, async (access) => {
     for (const id of ids) {
       await access.revokeKey({ id });
-      terminal.err(`${id}: revoked\n`);
+      done(terminal, options, `${id}: revoked`, { revoked: id });
     }
   });
 }

@@ -2,14 +2,18 @@
 import { toJsonString } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { type Command, InvalidArgumentError } from "commander";
-import { type PortalSession, PortalSessionSchema } from "../../gen/passbus/v1/access_service_pb.js";
+import {
+  CreatePortalSessionResponseSchema,
+  type PortalSession,
+  PortalSessionSchema,
+} from "../../gen/passbus/v1/access_service_pb.js";
 import type { AddCommand, Terminal } from "./cli.ts";
-import { addConnectionOptions, addOutputOptions, type ConnectionOptions, type OutputOptions } from "./connection.ts";
+import { addOutputOptions, DONE_JSON, done, type OutputOptions } from "./connection.ts";
 import { withAccess } from "./keys.ts";
 import { durationMs } from "./moments.ts";
 import { count, listed, momentOf, type Row, shown, tableOf, WHOLE } from "./table.ts";
 
-interface CreateOptions extends ConnectionOptions {
+interface CreateOptions extends OutputOptions {
   readonly entity: string;
   readonly lifetime?: number;
 }
@@ -26,13 +30,15 @@ export function portalCommand(): AddCommand {
       .description("make a session; its token is shown once")
       .requiredOption("--entity <id>", "the one entity that it sees")
       .option("--lifetime <duration>", "1m to 24h; without it, 1h", lifetime);
-    addConnectionOptions(create).action((options: CreateOptions) => createSession(options, terminal));
+    addOutputOptions(create, "the session and its token in JSON, for programs").action((options: CreateOptions) =>
+      createSession(options, terminal),
+    );
     addListCommand(portal, terminal);
     const revoke = portal
       .command("revoke")
       .description("end sessions: they count no more within a second")
       .argument("<id...>", "the sessions' ids (ses_…)");
-    addConnectionOptions(revoke).action((ids: readonly string[], options: ConnectionOptions) =>
+    addOutputOptions(revoke, DONE_JSON).action((ids: readonly string[], options: OutputOptions) =>
       revokeSessions(ids, options, terminal),
     );
   };
@@ -53,9 +59,13 @@ function lifetime(text: string): number {
 
 async function createSession(options: CreateOptions, terminal: Terminal): Promise<void> {
   const asked = options.lifetime === undefined ? {} : { lifetime: durationFromMs(options.lifetime) };
-  const { session, token } = await withAccess(options, terminal, (access) =>
+  const answer = await withAccess(options, terminal, (access) =>
     access.createPortalSession({ entityId: options.entity, ...asked }),
   );
+  if (options.json === true) {
+    return terminal.out(`${toJsonString(CreatePortalSessionResponseSchema, answer, WHOLE)}\n`);
+  }
+  const { session, token } = answer;
   terminal.err(`${session?.id}: until ${momentOf(session?.expiresAt)}. It is shown this once:\n`);
   // The token alone, so that a script can take it.
   terminal.out(`${token}\n`);
@@ -79,11 +89,11 @@ function rowOf({ id, entityId, createdAt, expiresAt, revokedAt }: PortalSession)
   return [id, shown(entityId), momentOf(createdAt), ends];
 }
 
-async function revokeSessions(ids: readonly string[], options: ConnectionOptions, terminal: Terminal): Promise<void> {
+async function revokeSessions(ids: readonly string[], options: OutputOptions, terminal: Terminal): Promise<void> {
   await withAccess(options, terminal, async (access) => {
     for (const id of ids) {
       await access.revokePortalSession({ id });
-      terminal.err(`${id}: revoked\n`);
+      done(terminal, options, `${id}: revoked`, { revoked: id });
     }
   });
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ADMIN_KEY, type TestApi, testApi } from "../../test/support/api.ts";
 import { testTerminal } from "../../test/support/terminal.ts";
@@ -105,6 +106,59 @@ describe("passbus publish", () => {
     const { code, err } = await publish([line("a")], args, environment);
     expect([code, err]).toEqual([2, expect.stringContaining(says)]);
     expect(eventIds()).toEqual([]);
+  });
+
+  it("takes or refuses each event for itself over one call", async () => {
+    const bad = '{"id":"c","type":"PASS_EVENT_TYPE_CREATED","pass":{}}\n';
+    const { code, err } = await publish([line("a"), "{\n", "\n", bad, line("b")], ["--stream"]);
+    expect(eventIds()).toEqual(["a", "b"]);
+    expect(err).toMatch(/^line 2: request.invalid: /m);
+    expect(err).toMatch(/^line 4: request.invalid: .*pass.id/m);
+    expect([code, err]).toEqual([1, expect.stringContaining("published 2 events, refused 2\n")]);
+  });
+
+  it.each([[[]], [["--stream"]]])("tells programs what became of each event (%j)", async (args) => {
+    const terminal = testTerminal(KEY, [line("a"), line("b")]);
+    expect(await runCli(["publish", "--json", "--url", api.url, ...args], [publishCommand()], terminal)).toBe(0);
+    const told = terminal.said.out
+      .trimEnd()
+      .split("\n")
+      .map((text) => JSON.parse(text));
+    expect(told).toEqual([
+      { line: 1, eventId: "a" },
+      { line: 2, eventId: "b" },
+    ]);
+  });
+
+  it.each([[[]], [["--stream"]]])("ends well at a signal: what was sent is answered (%j)", async (args) => {
+    const terminal = { ...testTerminal(KEY), input: slowly(new Promise(() => {})) };
+    const ended = runCli(["publish", "--url", api.url, ...args], [publishCommand()], terminal);
+    await eventually(30_000, "the first line", () => (eventIds().length > 0 ? true : undefined));
+    terminal.signal("SIGINT");
+    expect(await ended).toBe(130);
+    expect(terminal.said.err).toContain("stopped: published 1 event\n");
+    expect(eventIds()).toEqual(["a"]);
+  });
+
+  it("lets go of an input that is still open, which would keep the process", async () => {
+    const input = new PassThrough();
+    const terminal = { ...testTerminal(KEY), input };
+    const ended = runCli(["publish", "--url", api.url], [publishCommand()], terminal);
+    input.write(line("a"));
+    await eventually(30_000, "the first line", () => (eventIds().length > 0 ? true : undefined));
+    terminal.signal("SIGTERM");
+    expect([await ended, input.destroyed]).toEqual([143, true]);
+  });
+
+  it("shows how far it is where somebody sees that", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "passbus-publish-"));
+    const file = join(directory, "events.jsonl");
+    await writeFile(file, line("a") + line("b"));
+    const terminal = { ...testTerminal(KEY), showsProgress: true };
+    const code = await runCli(["publish", "--batch", "1", "--url", api.url, file], [publishCommand()], terminal);
+    expect([code, terminal.said.out]).toEqual([0, ""]);
+    expect(terminal.said.err).toContain("\r\u001b[K[########################] published 1 event\r\u001b[K");
+    await rm(directory, { recursive: true });
   });
 
   it("says what the server answered", async () => {

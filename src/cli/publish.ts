@@ -1,26 +1,23 @@
-/** `passbus publish`: events from a file or the standard input, one in JSON a line, to a running passbus. */
-import { createReadStream } from "node:fs";
-import { fromJsonString } from "@bufbuild/protobuf";
-import { ConnectError, createClient } from "@connectrpc/connect";
+/**
+ * `passbus publish`: events from a file or the standard input, one in JSON a line, to a running passbus. In batches, each
+ * of which is durable or refused as a whole; with `--stream` over one call, where each event is answered for itself.
+ */
+import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { InvalidArgumentError } from "commander";
 import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { EventService, PublishFailureSchema } from "../../gen/passbus/v1/event_service_pb.js";
-import { type PassEvent, PassEventSchema } from "../../gen/passbus/v1/pass_event_pb.js";
-import { sleep, systemClock } from "../kernel/clock.ts";
-import { idSource } from "../kernel/ids.ts";
+import type { PassEvent } from "../../gen/passbus/v1/pass_event_pb.js";
 import { LIMITS } from "../kernel/limits.ts";
-import { systemRandom } from "../kernel/random.ts";
 import { type AddCommand, CommandFailed, type Terminal } from "./cli.ts";
-import { addConnectionOptions, type ConnectionOptions, connected } from "./connection.ts";
+import { addOutputOptions, connected, type OutputOptions } from "./connection.ts";
+import { batches, type EventInput, isFileError, type Line, openInput, parseEvent } from "./event-lines.ts";
+import { type Interruption, interruptionOf } from "./interruption.ts";
+import { progressOn } from "./progress.ts";
 
-interface PublishOptions extends ConnectionOptions {
+interface PublishOptions extends OutputOptions {
   readonly batch: number;
+  readonly stream?: true;
 }
-
-/** Leaves room in a request for what JSON says shorter than protobuf does. */
-const BATCH_BYTES = LIMITS.requestBytes / 2;
-/** A pipe that is silent for so long has nothing more for now. */
-const SILENT_MS = 200;
 
 export function publishCommand(): AddCommand {
   return (program, terminal) => {
@@ -28,8 +25,9 @@ export function publishCommand(): AddCommand {
       .command("publish")
       .description("publish events, one PassEvent in JSON a line, from a file or the standard input")
       .argument("[file]", "- or nothing: the standard input");
-    addConnectionOptions(command)
+    addOutputOptions(command, "what became of each event, one in JSON a line, for programs")
       .option("--batch <events>", `events a request, 1 to ${LIMITS.publishBatch}`, batchSize, 100)
+      .option("--stream", "over one call: each event is taken or refused for itself, and those refused end nothing")
       .action((file: string | undefined, options: PublishOptions) => publish(file, options, terminal));
   };
 }
@@ -40,109 +38,67 @@ function batchSize(text: string): number {
   throw new InvalidArgumentError(`It must be 1 to ${LIMITS.publishBatch}.`);
 }
 
-interface Line {
-  readonly number: number;
-  readonly text: string;
-}
-
-/** How far it came, for the last words. */
-interface Progress {
-  events: number;
+/** One run of the command. */
+interface Run {
+  readonly client: Client<typeof EventService>;
+  readonly input: EventInput;
+  readonly options: PublishOptions;
+  readonly interruption: Interruption;
+  readonly terminal: Terminal;
+  /** How far it came, for the last words. */
+  readonly count: { published: number; refused: number };
+  /** What became of one event. */
+  tell(line: number, eventId: string, error?: { readonly code: string; readonly message: string }): void;
 }
 
 async function publish(file: string | undefined, options: PublishOptions, terminal: Terminal): Promise<void> {
-  const progress: Progress = { events: 0 };
-  await connected(options, terminal, async (transport) => {
-    const client = createClient(EventService, transport);
-    const input = file === undefined || file === "-" ? terminal.input : createReadStream(file);
-    try {
-      for await (const lines of batches(input, options.batch)) {
-        const events = lines.map(parseEvent);
-        await client.publishEvents({ events }).catch((error) => {
-          throw new CommandFailed(failureText(error, lines, events));
-        });
-        progress.events += events.length;
-      }
-    } catch (error) {
-      if (error instanceof CommandFailed) terminal.err(`${published(progress)} before this:\n`);
-      throw isFileError(error) ? new CommandFailed(`can't read ${file}: ${error.message}`) : error;
-    }
-  });
-  terminal.err(`${published(progress)}\n`);
+  const count = { published: 0, refused: 0 };
+  const interruption = interruptionOf(terminal);
+  const progress = progressOn(terminal);
+  try {
+    await connected(options, terminal, async (transport) => {
+      const input = await openInput(file, terminal, interruption.asked);
+      const client = createClient(EventService, transport);
+      const tell: Run["tell"] = (line, eventId, error) => {
+        if (error === undefined) count.published += 1;
+        else count.refused += 1;
+        if (options.json === true) terminal.out(`${JSON.stringify({ line, eventId, ...(error && { error }) })}\n`);
+        progress.show(counted(count), input.share());
+      };
+      const run = { client, input, options, interruption, terminal, count, tell };
+      await (options.stream === true ? publishStreamed(run) : publishBatches(run)).finally(() => {
+        input.close();
+        progress.end();
+      });
+    });
+  } catch (error) {
+    if (error instanceof CommandFailed && count.published > 0) terminal.err(`${published(count)} before this:\n`);
+    throw isFileError(error) ? new CommandFailed(`can't read ${file}: ${error.message}`) : error;
+  } finally {
+    interruption.forget();
+  }
+  if (interruption.asked.aborted) throw interruption.failure(`stopped: ${published(count)}`);
+  if (count.refused > 0) throw new CommandFailed(counted(count));
+  terminal.err(`${published(count)}\n`);
 }
 
-function published({ events }: Progress): string {
+function published({ published: events }: Run["count"]): string {
   return `published ${events} ${events === 1 ? "event" : "events"}`;
 }
 
-/** Lines that are not empty, as many as go in a request, or as came before the input was silent for a moment. */
-async function* batches(input: AsyncIterable<string | Uint8Array>, size: number): AsyncIterable<Line[]> {
-  const source = linesOf(input)[Symbol.asyncIterator]();
-  let lines: Line[] = [];
-  let bytes = 0;
-  let number = 0;
-  let coming = source.next();
-  for (;;) {
-    const next = lines.length === 0 ? await coming : await soon(coming);
-    if (next === undefined || next.done === true) {
-      if (lines.length > 0) yield lines;
-      if (next !== undefined) return;
-      lines = [];
-      bytes = 0;
-      continue;
-    }
-    coming = source.next();
-    // It is awaited later: what fails meanwhile is not unheard.
-    coming.catch(() => {});
-    number += 1;
-    const text = next.value;
-    if (text.trim() === "") continue;
-    const length = Buffer.byteLength(text);
-    if (lines.length === size || (lines.length > 0 && bytes + length > BATCH_BYTES)) {
-      yield lines;
-      lines = [];
-      bytes = 0;
-    }
-    lines.push({ number, text });
-    bytes += length;
-  }
+function counted(count: Run["count"]): string {
+  return count.refused === 0 ? published(count) : `${published(count)}, refused ${count.refused}`;
 }
 
-/** What comes within a moment; undefined where nothing does: then what is there need not wait any longer. */
-async function soon<T>(coming: Promise<T>): Promise<T | undefined> {
-  const over = new AbortController();
-  const silent = sleep(systemClock, SILENT_MS, over.signal).then(() => undefined);
-  try {
-    return await Promise.race([coming, silent]);
-  } finally {
-    over.abort();
-  }
-}
+// ---- in batches ----
 
-/** node:readline does not hand on an error of the file that it reads. */
-async function* linesOf(input: AsyncIterable<string | Uint8Array>): AsyncIterable<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of input) {
-    rest += typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
-    const lines = rest.split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines;
-  }
-  yield rest + decoder.decode();
-}
-
-const ids = idSource(systemClock, systemRandom);
-
-/** An event without an id gets one here, so that each line has a name in every answer. */
-function parseEvent({ number, text }: Line): PassEvent {
-  try {
-    const event = fromJsonString(PassEventSchema, text);
-    if (event.id === "") event.id = ids.next("evt");
-    return event;
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new CommandFailed(`line ${number}: ${message}`, { cause: error });
+async function publishBatches({ client, input, options, tell }: Run): Promise<void> {
+  for await (const lines of batches(input.lines, options.batch)) {
+    const events = lines.map(parseEvent);
+    await client.publishEvents({ events }).catch((error) => {
+      throw new CommandFailed(failureText(error, lines, events));
+    });
+    for (const [at, { number }] of lines.entries()) tell(number, events[at]?.id ?? "");
   }
 }
 
@@ -173,6 +129,52 @@ function byLine(field: string, lines: readonly Line[]): string {
   return `line ${lines[Number(at)]?.number}${rest === "" ? "" : `: ${rest}`}`;
 }
 
-function isFileError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && "syscall" in error && "path" in error;
+// ---- over one call ----
+
+interface Sent {
+  readonly number: number;
+  readonly id: string;
+}
+
+/** A line that is no event is refused here; the others are answered in the order in which they were sent. */
+async function publishStreamed({ client, input, options, terminal, tell }: Run): Promise<void> {
+  const waiting: Sent[] = [];
+  const refuse = ({ number, id }: Sent, code: string, message: string) => {
+    if (options.json !== true) terminal.err(`line ${number}: ${code}: ${message}\n`);
+    tell(number, id, { code, message });
+  };
+  async function* requests() {
+    for await (const line of input.lines) {
+      const event = eventIn(line);
+      if (typeof event === "string") {
+        refuse({ number: line.number, id: "" }, "request.invalid", event);
+        continue;
+      }
+      waiting.push({ number: line.number, id: event.id });
+      yield { event };
+    }
+  }
+  try {
+    for await (const { error } of client.publishEventStream(requests())) {
+      const sent = waiting.shift();
+      if (sent === undefined) continue;
+      if (error === undefined) tell(sent.number, sent.id);
+      else refuse(sent, error.code, error.message);
+    }
+  } catch (reason) {
+    if (isFileError(reason)) throw reason;
+    const [first] = waiting;
+    const unanswered = `not answered: lines ${first?.number} to ${waiting.at(-1)?.number}; they may be published again`;
+    const { message } = ConnectError.from(reason);
+    throw new CommandFailed(first === undefined ? message : `${message}\n${unanswered}`, { cause: reason });
+  }
+}
+
+/** The event, or why the line is none. */
+function eventIn(line: Line): PassEvent | string {
+  try {
+    return parseEvent(line);
+  } catch (error) {
+    return error instanceof Error ? error.message.replace(/^line \d+: /, "") : String(error);
+  }
 }

@@ -9,6 +9,7 @@ import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { AddCommand, Terminal } from "./cli.ts";
 import { addOutputOptions, type ConnectionOptions, connected, type OutputOptions } from "./connection.ts";
 import { moment } from "./moments.ts";
+import { barOf } from "./progress.ts";
 import {
   count,
   fieldsOf,
@@ -184,7 +185,7 @@ async function watchReplay(
       last = replay ?? last;
       if (replay === undefined) continue;
       if (json === true) printJson(terminal, replay);
-      else if (hasBar) terminal.err(`\r${barOf(replay)}${progressOf(replay)}\u001b[K`);
+      else if (hasBar) terminal.err(`\r${barOf(shareOf(replay))} ${progressOf(replay)}\u001b[K`);
       else terminal.out(`${progressOf(replay)}\n`);
     }
   } catch (reason) {
@@ -204,14 +205,9 @@ function matched({ matched: number, matchedAtLeast }: Replay): string {
   return matchedAtLeast ? `${number} or more` : String(number);
 }
 
-const BAR_CHARACTERS = 24;
-
 /** Of what fits, how much was sent or skipped. */
-function barOf(replay: Replay): string {
-  const done = Number(replay.sent + replay.skipped);
-  const share = replay.matched === 0n ? 1 : Math.min(1, done / Number(replay.matched));
-  const filled = Math.floor(share * BAR_CHARACTERS);
-  return `[${"#".repeat(filled)}${"-".repeat(BAR_CHARACTERS - filled)}] `;
+function shareOf(replay: Replay): number {
+  return replay.matched === 0n ? 1 : Number(replay.sent + replay.skipped) / Number(replay.matched);
 }
 
 function progressOf(replay: Replay): string {

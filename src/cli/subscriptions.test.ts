@@ -39,11 +39,23 @@ async function made(...args: readonly string[]) {
 
 describe("passbus subscriptions list", () => {
   it("is narrowed by each of its options", async () => {
-    const till = await made("--entity", "shop", "--type", "scanned", "--label", "team=x", "--description", "the till");
+    const till = await made(
+      "--entity",
+      "shop",
+      "--type",
+      "scanned",
+      "--label",
+      "team=x",
+      "--description",
+      "the till",
+      "--operational-event",
+      "delivery.failed",
+    );
     await made("--type", "created", "--endpoint", "https://b.example/");
     for (const option of [
       ["--label", "team=x"],
       ["--type", "scanned"],
+      ["--operational-event", "delivery.failed"],
       ["--scope", "entity"],
       ["--text", "TILL"],
     ]) {
@@ -90,10 +102,10 @@ describe("passbus subscriptions create", () => {
     const { code, out, err } = await subscriptions(["create", "--endpoint", "https://a.example/", "--label", "a=b"]);
     expect([code, err]).toEqual([0, "the signing secret is shown this once\n"]);
     const [id = ""] = /sub_\w+/.exec(out) ?? [];
-    expect(out).toMatch(/^id {14}sub_\w+\n/);
+    expect(out).toMatch(/^id +sub_\w+\n/);
     expect(out).toMatch(/\nsigning secret {2}whsec_\S+\n$/);
-    expect(out).toContain("\nscope           organisation\n");
-    expect(out).toContain("\nlabels          a=b\n");
+    expect(out).toMatch(/\nscope +organisation\n/);
+    expect(out).toMatch(/\nlabels +a=b\n/);
     expect((await subscriptions(["get", id])).out).not.toContain("whsec_");
   });
 
@@ -172,6 +184,79 @@ describe("passbus subscriptions update", () => {
     });
   });
 
+  it("reads certificates from files, and shows their key never", async () => {
+    const folder = join(import.meta.dirname, "../../test/support/tls");
+    const pem = (option: string, name: string) => [option, join(folder, name)];
+    const files = [
+      ...pem("--tls-ca", "authority.pem"),
+      ...pem("--tls-certificate", "clients/good.pem"),
+      ...pem("--tls-key", "clients/key.pem"),
+    ];
+    const { id } = await made(...files);
+    const [one] = await json(["get", id]);
+    expect(one.tls).toMatchObject({ caCertificates: expect.stringContaining("BEGIN CERTIFICATE") });
+    expect(JSON.stringify(one)).not.toContain("PRIVATE KEY");
+    const [changed] = await json(["update", id, "--unset", "tls-certificate"]);
+    expect(changed.tls.clientCertificate).toBe("");
+    expect((await subscriptions(["update", id, "--tls-ca", "nowhere.pem"])).err).toContain("There is no such file");
+  });
+
+  it("changes what one format knows, and how it is sent", async () => {
+    const options = ["--format", "passkit", "--protocol", "membership", "--membership-event", "enrolled", "updated"];
+    const passkit = ["--passkit-method", "put", "--passkit-uninstalled", "enum", "--passkit-field", "tier=level"];
+    const policy = ["--retry-schedule", "500ms,1.5s,2m,1d", "--attempt-timeout", "9s", "--ed25519", "yes"];
+    const { id } = await made(...options, ...passkit, ...policy);
+    const [one] = await json(["get", id]);
+    expect(one).toMatchObject({
+      protocol: "MEMBERSHIP",
+      membershipEvents: ["MEMBER_EVENT_ENROLLED", "MEMBER_EVENT_UPDATED"],
+      ed25519Signature: true,
+      formatOptions: {
+        passkitMethod: "METHOD_PUT",
+        passkitUninstalledEventName: "PASS_KIT_UNINSTALLED_EVENT_NAME_ENUM",
+        passkitFieldMapping: { sourceFieldUniqueName: "tier", destinationFieldKey: "level" },
+      },
+      policy: { retrySchedule: ["0.500s", "1.500s", "120s", "86400s"], attemptTimeout: "9s" },
+    });
+    const { out } = await subscriptions(["get", id]);
+    for (const line of [/^protocol +MEMBERSHIP$/m, /^memberships +enrolled,updated$/m, /^passkit method +put$/m])
+      expect(out).toMatch(line);
+    expect(out).toMatch(/^retries after +500ms,1500ms,2m,1d$/m);
+    const [changed] = await json(["update", id, "--passkit-method", "own", "--retry-schedule", "default"]);
+    expect(changed.formatOptions.passkitMethod).toBe("METHOD_NONE");
+    expect(changed.policy.retrySchedule).toHaveLength(10);
+    const [cloud] = await json([
+      "update",
+      id,
+      "--format",
+      "cloudevents",
+      "--cloudevents-mode",
+      "binary",
+      "--unset",
+      "membership-event",
+    ]);
+    expect(cloud.formatOptions.cloudeventsMode).toBe("CLOUD_EVENTS_MODE_BINARY");
+    expect((await subscriptions(["get", id])).out).toMatch(/^cloudevents mode +binary$/m);
+  });
+
+  it("unsets what is named, and nothing else", async () => {
+    const { id } = await made(
+      "--label",
+      "a=b",
+      "--description",
+      "d",
+      "--rate",
+      "5",
+      "--burst",
+      "2",
+      "--protocol",
+      "1000",
+    );
+    const [changed] = await json(["update", id, "--unset", "label", "rate", "burst", "protocol"]);
+    expect(changed).toMatchObject({ labels: {}, description: "d", protocol: "PASS_PROTOCOL_DO_NOT_USE" });
+    expect(changed.policy).toMatchObject({ ratePerSecond: 0, burst: 0 });
+  });
+
   it("takes what is set in a file", async () => {
     const { id } = await made("--filter", "true");
     const [shown] = await json(["get", id]);
@@ -208,6 +293,11 @@ describe("passbus subscriptions", () => {
     [["create", "--endpoint", "https://a/", "--label", "=a"], KEY, "name=value"],
     [["update", "sub_1"], KEY, "say what to change"],
     [["update", "sub_1", "--file", "-", "--state", "enabled"], KEY, "say what to change"],
+    [["update", "sub_1", "--unset", "url"], KEY, "filter, description"],
+    [["update", "sub_1", "--unset", "filter", "--filter", "true"], KEY, "--filter is both given and unset"],
+    [["create", "--endpoint", "https://a/", "--retry-schedule", "5x"], KEY, "like 500ms"],
+    [["create", "--endpoint", "https://a/", "--protocol", "7"], KEY, "membership"],
+    [["create", "--endpoint", "https://a/", "--passkit-field", "a"], KEY, "source=destination"],
     [["rotate", "sub_1", "--overlap", "1w"], KEY, "like 0, 90s"],
     [["list"], {}, "PASSBUS_KEY"],
   ])("exits with 2 for %j under %j", async (args, environment, says) => {

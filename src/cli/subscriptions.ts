@@ -5,16 +5,11 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { InvalidArgumentError, Option } from "commander";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import {
-  type DeliveryPolicy,
-  DisabledReason,
   EndpointCondition,
-  type EndpointHealth,
   Format,
-  Ordering,
   State,
   type Subscription,
   SubscriptionSchema,
-  WhileDisabled,
 } from "../../gen/passbus/v1/subscription_pb.js";
 import {
   CreateSubscriptionResponseSchema,
@@ -22,17 +17,19 @@ import {
   Scope,
   SubscriptionService,
 } from "../../gen/passbus/v1/subscription_service_pb.js";
-import { passProtocolName } from "../domain/pass-protocol.ts";
 import { type AddCommand, CommandFailed, EXIT, type Terminal } from "./cli.ts";
 import {
-  addConnectionOptions,
   addOutputOptions,
   type ConnectionOptions,
   connected,
+  DONE_JSON,
+  done,
   type OutputOptions,
 } from "./connection.ts";
-import { operationalWord } from "./event-kinds.ts";
-import { addSettingOptions, mapOf, pair, readSettings, type SettingOptions } from "./subscription-options.ts";
+import { OPERATIONAL_WORDS, operationalOf } from "./event-kinds.ts";
+import { detailsOf, scopeOf, stateOf, typesOf } from "./subscription-details.ts";
+import { addSettingOptions, mapOf, pair, type SettingOptions } from "./subscription-options.ts";
+import { EMPTIABLE, readSettings } from "./subscription-settings.ts";
 import {
   count,
   cut,
@@ -57,13 +54,14 @@ interface ListOptions extends OutputOptions {
   readonly health?: string;
   readonly label?: readonly string[];
   readonly type?: string;
+  readonly operationalEvent?: string;
   readonly scope?: string;
   readonly text?: string;
   readonly limit: number;
 }
 
 type CreateOptions = OutputOptions & SettingOptions & { readonly entity?: string; readonly verify?: true };
-type UpdateOptions = OutputOptions & SettingOptions;
+type UpdateOptions = OutputOptions & SettingOptions & { readonly unset?: readonly string[] };
 type RotateOptions = OutputOptions & { readonly overlap?: number };
 
 type Subscriptions = Client<typeof SubscriptionService>;
@@ -82,6 +80,11 @@ export function subscriptionsCommand(): AddCommand {
       )
       .option("--label <name=value...>", "only those that have each of these", pair)
       .addOption(new Option("--type <type>", "only those that get events of this type").choices(wordsOf(PassEventType)))
+      .addOption(
+        new Option("--operational-event <type>", "only those that name this event of passbus itself").choices(
+          OPERATIONAL_WORDS,
+        ),
+      )
       .addOption(
         new Option("--scope <scope>", "only those of the organisation, or of entities").choices(wordsOf(Scope)),
       )
@@ -103,15 +106,19 @@ export function subscriptionsCommand(): AddCommand {
     const update = group
       .command("update")
       .description("change what the options say, and nothing else")
-      .argument("<id>");
+      .argument("<id>")
+      .addOption(
+        new Option("--unset <option...>", "make what these options set as if it never was").choices(EMPTIABLE),
+      );
     addOutputOptions(addSettingOptions(update)).action((id: string, options: UpdateOptions) =>
       updateSubscription(id, options, terminal),
     );
-    addConnectionOptions(
+    addOutputOptions(
       group.command("delete").description("end it; what waits is cancelled, the log of what was sent stays"),
+      DONE_JSON,
     )
       .argument("<id>")
-      .action((id: string, options: ConnectionOptions) => deleteSubscription(id, options, terminal));
+      .action((id: string, options: OutputOptions) => deleteSubscription(id, options, terminal));
     const rotate = group
       .command("rotate")
       .description("make a new signing secret, and show it, this once")
@@ -153,6 +160,7 @@ async function listSubscriptions(options: ListOptions, terminal: Terminal): Prom
     health: numberOf(EndpointCondition, options.health),
     labels: mapOf(options.label),
     eventType: numberOf(PassEventType, options.type),
+    operationalEvent: operationalOf(options.operationalEvent),
     scope: numberOf(Scope, options.scope),
     text: options.text ?? "",
   };
@@ -186,35 +194,6 @@ function rowOf(subscription: Subscription): Row {
   ];
 }
 
-function stateOf({ state, disabledReason }: Subscription): string {
-  const word = wordOf(State, state);
-  return disabledReason === 0 ? word : `${word} (${wordOf(DisabledReason, disabledReason)})`;
-}
-
-function scopeOf({ entityId }: Subscription): string {
-  return entityId === "" ? "organisation" : shown(entityId);
-}
-
-function typesOf({ eventTypes, operationalEvents, membershipEvents, couponEvents }: Subscription): string {
-  const words = [...eventTypes.map((type) => wordOf(PassEventType, type)), ...operationalEvents.map(operationalWord)];
-  if (words.length > 0) return words.join(",");
-  return membershipEvents.length + couponEvents.length > 0 ? "of the protocol" : "all";
-}
-
-function rateOf(policy: DeliveryPolicy | undefined): string {
-  if (policy === undefined || policy.ratePerSecond === 0) return "";
-  return `${policy.ratePerSecond} a second${policy.burst === 0 ? "" : `, ${policy.burst} at once after a rest`}`;
-}
-
-function healthOf(health: EndpointHealth | undefined): string {
-  if (health === undefined) return "";
-  const { condition, failingSince, consecutiveFailures, lastError, nextProbeAt } = health;
-  const word = wordOf(EndpointCondition, condition);
-  if (failingSince === undefined) return word;
-  const next = nextProbeAt === undefined ? "" : `; tried again at ${momentOf(nextProbeAt)}`;
-  return `${word} since ${momentOf(failingSince)}, failures: ${consecutiveFailures}, the last: ${lastError}${next}`;
-}
-
 async function getSubscription(id: string, options: OutputOptions, terminal: Terminal): Promise<void> {
   const { subscription } = await withClient(options, terminal, (subscriptions) =>
     subscriptions.getSubscription({ id }),
@@ -226,42 +205,6 @@ function show(subscription: Subscription | undefined, { json }: OutputOptions, t
   if (subscription === undefined) return;
   if (json === true) terminal.out(`${toJsonString(SubscriptionSchema, subscription, WHOLE)}\n`);
   else terminal.out(fieldsOf(detailsOf(subscription)));
-}
-
-function detailsOf(subscription: Subscription): readonly (readonly [string, string])[] {
-  const { policy, secrets } = subscription;
-  return [
-    ["id", subscription.id],
-    ["state", stateOf(subscription)],
-    ["scope", scopeOf(subscription)],
-    ["endpoint", shown(subscription.url)],
-    ["format", wordOf(Format, subscription.format)],
-    ["types", typesOf(subscription)],
-    ["protocol", subscription.protocol === 0 ? "" : passProtocolName(subscription.protocol)],
-    ["filter", shown(subscription.filter)],
-    ["description", shown(subscription.description)],
-    ["labels", pairsOf(subscription.labels)],
-    ["headers", pairsOf(subscription.headers)],
-    ["while disabled", policy === undefined ? "" : wordOf(WhileDisabled, policy.whileDisabled)],
-    ["ordering", policy === undefined ? "" : wordOf(Ordering, policy.ordering)],
-    ["conflate", policy?.conflate === true ? "yes" : "no"],
-    ["max in flight", policy === undefined ? "" : String(policy.maxInFlight)],
-    ["rate", rateOf(policy)],
-    ["health", healthOf(subscription.health)],
-    ["created", momentOf(subscription.createdAt)],
-    ["updated", momentOf(subscription.updatedAt)],
-    ["version", String(subscription.version)],
-    ...secrets.map(({ id, expiresAt }): [string, string] => [
-      "secret",
-      expiresAt === undefined ? id : `${id} until ${momentOf(expiresAt)}`,
-    ]),
-  ];
-}
-
-function pairsOf(map: Readonly<Record<string, string>>): string {
-  return Object.entries(map)
-    .map(([name, value]) => shown(`${name}=${value}`))
-    .join(", ");
 }
 
 async function createSubscription(options: CreateOptions, terminal: Terminal): Promise<void> {
@@ -289,7 +232,7 @@ function showSecret({ subscription, secret }: WithSecret, options: OutputOptions
 }
 
 async function updateSubscription(id: string, options: UpdateOptions, terminal: Terminal): Promise<void> {
-  const { subscription, paths } = await readSettings(options, terminal);
+  const { subscription, paths } = await readSettings(options, terminal, options.unset);
   const isFile = options.file !== undefined;
   if (isFile === paths.length > 0) {
     throw new CommandFailed("say what to change, or --file", { exitCode: EXIT.usage });
@@ -301,9 +244,9 @@ async function updateSubscription(id: string, options: UpdateOptions, terminal: 
   show(answer.subscription, options, terminal);
 }
 
-async function deleteSubscription(id: string, options: ConnectionOptions, terminal: Terminal): Promise<void> {
+async function deleteSubscription(id: string, options: OutputOptions, terminal: Terminal): Promise<void> {
   await withClient(options, terminal, (client) => client.deleteSubscription({ id }));
-  terminal.err(`deleted ${id}\n`);
+  done(terminal, options, `deleted ${id}`, { deleted: id });
 }
 
 async function rotateSecret(id: string, options: RotateOptions, terminal: Terminal): Promise<void> {

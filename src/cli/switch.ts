@@ -9,16 +9,10 @@ import {
   DeliverySwitchScope as Scope,
 } from "../../gen/passbus/v1/access_service_pb.js";
 import type { Terminal } from "./cli.ts";
-import {
-  addConnectionOptions,
-  addOutputOptions,
-  type ConnectionOptions,
-  connected,
-  type OutputOptions,
-} from "./connection.ts";
+import { addOutputOptions, connected, DONE_JSON, done, type OutputOptions } from "./connection.ts";
 import { momentOf, refused, shown, tableOf, WHOLE, wordOf } from "./table.ts";
 
-interface TurnOptions extends ConnectionOptions {
+interface TurnOptions extends OutputOptions {
   readonly service?: true;
   readonly reason?: string;
 }
@@ -30,12 +24,12 @@ export function addSwitchCommands(group: Command, terminal: Terminal): void {
     .description("let nothing leave: events are taken as always, and every webhook waits")
     .option("--reason <text>", "why, for people")
     .option("--service", "of every organisation, not of the key's own alone");
-  addConnectionOptions(stop).action((options: TurnOptions) => turn(true, options, terminal));
+  addOutputOptions(stop, DONE_JSON).action((options: TurnOptions) => turn(true, options, terminal));
   const start = group
     .command("start")
     .description("go on with what waits, the older first")
     .option("--service", "what was stopped with --service");
-  addConnectionOptions(start).action((options: TurnOptions) => turn(false, options, terminal));
+  addOutputOptions(start, DONE_JSON).action((options: TurnOptions) => turn(false, options, terminal));
   const show = group.command("switch").description("show whether deliveries are stopped");
   addOutputOptions(show).action((options: OutputOptions) => showSwitches(options, terminal));
 }
@@ -49,7 +43,8 @@ async function turn(stopped: boolean, options: TurnOptions, terminal: Terminal):
     });
   });
   const whose = scope === Scope.SERVICE ? "of the service" : "of the organisation";
-  terminal.err(`deliveries ${whose}: ${stopped ? "stopped" : "started"}\n`);
+  const facts = { scope: wordOf(Scope, scope), stopped };
+  done(terminal, options, `deliveries ${whose}: ${stopped ? "stopped" : "started"}`, facts);
 }
 
 async function showSwitches(options: OutputOptions, terminal: Terminal): Promise<void> {

@@ -2,6 +2,7 @@
 import type { AccessStore } from "../access/access-store.ts";
 import { AuditLog } from "../access/audit.ts";
 import { type Authenticate, judge } from "../access/authenticate.ts";
+import { Certificates } from "../access/certificates.ts";
 import { Credentials } from "../access/credentials.ts";
 import { door } from "../access/door.ts";
 import { FailedAttempts } from "../access/failed-attempts.ts";
@@ -10,11 +11,13 @@ import type { Config } from "../config/config.ts";
 import type { Log } from "../kernel/log.ts";
 import { DEFAULT_ENVIRONMENT } from "../kernel/tenant.ts";
 import { clock, ids, random } from "./parts.ts";
+import { composeTokens } from "./tokens.ts";
 
 export interface Access {
   readonly authenticate: Authenticate;
   readonly audit: AuditLog;
   readonly credentials: Credentials;
+  readonly certificates: Certificates;
   readonly auditRecords: AccessStore;
   /** Writes what waits. */
   stop(): Promise<void>;
@@ -27,13 +30,16 @@ export function composeAccess(config: Config, store: AccessStore, log: Log): Acc
   const audit = new AuditLog({ store, clock, ids, log, operator });
   const uses = new KeyUses({ store, clock, log });
   const attempts = new FailedAttempts(clock);
+  const tokens = composeTokens(config, log);
+  const judged = judge({ store, clock, bootstrap, judgeToken: tokens?.judgeToken });
   return {
-    authenticate: door({ judge: judge({ store, clock, bootstrap }), attempts, uses, audit, clock }),
+    authenticate: door({ judge: judged, attempts, uses, audit, clock }),
     audit,
+    certificates: new Certificates({ store, clock }),
     credentials: new Credentials({ store, clock, ids, random }),
     auditRecords: store,
     async stop() {
-      await Promise.all([audit.stop(), uses.stop()]);
+      await Promise.all([audit.stop(), uses.stop(), tokens?.stop()]);
     },
   };
 }

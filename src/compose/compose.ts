@@ -17,10 +17,12 @@ import type { Preparation } from "../kernel/preparation.ts";
 import { DEFAULT_ENVIRONMENT } from "../kernel/tenant.ts";
 import { callClient, startThread } from "../kernel/thread-call.ts";
 import { VERSION } from "../kernel/version.ts";
+import { type Keyring, keyringFrom } from "../signing/keyring.ts";
 import { jsonLog } from "../telemetry/log.ts";
 import type { ApiThreadCalls } from "./api-thread.ts";
 import { distributedPreparation, openDistributed, openDistributedStores } from "./distributed.ts";
-import { embeddedPreparation, openEmbedded, openEmbeddedStores } from "./embedded.ts";
+import { embeddedPreparation, encryptionKeysOf, openEmbedded, openEmbeddedStores } from "./embedded.ts";
+import { serveMetrics } from "./metrics.ts";
 import { clock, ids, random, type Stores } from "./parts.ts";
 import { makeWorker, type Worker, type WorkerState } from "./worker.ts";
 
@@ -87,7 +89,8 @@ export async function startPassbus(
     const start = { config, tls, ...keyTexts, pass, wake: wake.port2 };
     const { url } = await api.call("start", start, [...transfer, wake.port2]);
     // Not before the API listens: a start that fails at that has sent nothing.
-    await worker?.start();
+    await worker?.start(url);
+    begun.defer(await serveMetrics(config, worker, () => api.call("figures", null), log));
     wake.port1.on("message", () => worker?.wake());
     wake.port1.unref();
     const tell = (readiness: Readiness) => api.call("setReadiness", readiness);
@@ -155,6 +158,16 @@ export async function openAdminStore(config: Config): Promise<OpenStores> {
     ? openDistributedStores(config)
     : openEmbeddedStores(config));
   return { access: open.stores.access, close: () => open.close() };
+}
+
+/** What is sealed in the store, and the keys. */
+export async function openSealedStore(
+  config: Config,
+): Promise<{ readonly keyring: Keyring; close(): Promise<void> } & Pick<Stores, "subscriptions" | "erasures">> {
+  // The keys first: a store needn't be opened that can't be read.
+  const keyring = keyringFrom(await encryptionKeysOf(config), random);
+  const { stores, close } = await (isDistributed(config) ? openDistributedStores(config) : openEmbeddedStores(config));
+  return { subscriptions: stores.subscriptions, erasures: stores.erasures, keyring, close };
 }
 
 /** What `passbus init` makes. */

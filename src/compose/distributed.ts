@@ -39,6 +39,7 @@ export async function openDistributed(config: Config, begun: AsyncDisposableStac
     failures: [],
     workerEnds: () => ({
       stores: store,
+      heartbeats: store.heartbeats,
       reader: kafkaLogReader({
         connection,
         topics: topicsOf(config),

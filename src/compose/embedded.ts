@@ -36,6 +36,7 @@ export async function openEmbedded(config: Config, begun: AsyncDisposableStack):
   );
   const stores = sqliteStore(storeThread.connect());
   begun.defer(() => stores.close());
+  const reader = embeddedLogReader(logThread.connect());
   return {
     stores,
     keyTexts,
@@ -43,7 +44,8 @@ export async function openEmbedded(config: Config, begun: AsyncDisposableStack):
     failures,
     workerEnds: () => ({
       stores,
-      reader: embeddedLogReader(logThread.connect()),
+      reader,
+      scrubLog: reader.scrub,
       deadLetters: stores.deadLetters,
       tenants: ownTenants(config),
       isOwnLog: true,
@@ -61,6 +63,7 @@ export function openEmbeddedApiEnds(pass: Extract<ApiPass, { kind: "embedded" }>
   return {
     stores,
     writer,
+    scrubLog: writer.scrub,
     tenants: ownTenants(config),
     // The main thread watches the store and the log.
     problems: () => [],
@@ -90,9 +93,17 @@ export async function openEmbeddedStores(config: Config): Promise<{ readonly sto
 }
 
 /** From the settings, or from the data directory's own file, made at the first start. */
-async function encryptionKeysOf(config: Config): Promise<string> {
+export async function encryptionKeysOf(config: Config): Promise<string> {
   if (config.encryptionKeys !== undefined) return config.encryptionKeys;
   return readOrMakeKeyFile(join(config.dataDir, ENCRYPTION_KEY_FILE), () => makeEncryptionKey("k1", random));
+}
+
+/** Those that `serve` reads, or makes at its first start. */
+export function keyFilesOf({ dataDir, encryptionKeys, signingSeeds }: Config): readonly string[] {
+  const files: string[] = [];
+  if (encryptionKeys === undefined) files.push(join(dataDir, ENCRYPTION_KEY_FILE));
+  if (signingSeeds === undefined) files.push(join(dataDir, SIGNING_KEY_FILE));
+  return files;
 }
 
 async function signingSeedsOf(config: Config): Promise<string> {

@@ -4,9 +4,13 @@ import type { AccessStore } from "../access/access-store.ts";
 import type { ChangeFeed } from "../delivery/change-feed.ts";
 import type { DeliveryLog, DeliveryStore } from "../delivery/delivery-store.ts";
 import type { EndpointStore, RateStore } from "../delivery/endpoint-store.ts";
+import type { ErasureStore } from "../delivery/erasure.ts";
+import type { HeartbeatStore } from "../delivery/heartbeat-store.ts";
 import type { SwitchStore } from "../delivery/kill-switch.ts";
 import type { ReplayJobs, ReplayStore } from "../delivery/replay-store.ts";
 import type { RetentionStore } from "../delivery/retention.ts";
+import type { StatsStore } from "../delivery/stats-store.ts";
+import type { BinStore } from "../inspector/bin-store.ts";
 import type { DeadLetterSink, DeadLetterStore } from "../intake/dead-letters.ts";
 import type { LogReader, LogWriter } from "../intake/event-log.ts";
 import type { TenantRule } from "../intake/tenants.ts";
@@ -15,6 +19,7 @@ import { idSource } from "../kernel/ids.ts";
 import { systemRandom } from "../kernel/random.ts";
 import type { SubscriptionFeed } from "../matching/subscription-feed.ts";
 import type { LimitStore } from "../subscriptions/limit-store.ts";
+import type { SubscriptionWalk } from "../subscriptions/reencrypt.ts";
 import type { SubscriptionStore } from "../subscriptions/subscription-store.ts";
 
 export const clock = systemClock;
@@ -25,31 +30,40 @@ export const ids = idSource(clock, random);
 export interface Stores {
   readonly deliveries: DeliveryStore & DeliveryLog;
   readonly changes: ChangeFeed;
-  readonly subscriptions: SubscriptionStore;
+  readonly subscriptions: SubscriptionStore & SubscriptionWalk;
   readonly feed: SubscriptionFeed;
   readonly limits: LimitStore;
   readonly replays: ReplayStore & ReplayJobs;
   readonly endpoints: EndpointStore & RateStore;
   readonly switches: SwitchStore;
   readonly retention: RetentionStore;
+  readonly erasures: ErasureStore;
   readonly access: AccessStore;
   readonly deadLetters: DeadLetterStore;
+  readonly bins: BinStore;
+  readonly stats: StatsStore;
 }
 
 /** What the engine's thread works with. */
 export interface WorkerEnds {
   readonly stores: Stores;
   readonly reader: LogReader;
+  /** Where other workers share the store. */
+  readonly heartbeats?: HeartbeatStore;
   readonly deadLetters: DeadLetterSink;
   readonly tenants: TenantRule;
   /** Only our own API writes to this log. */
   readonly isOwnLog: boolean;
+  /** Takes what it holds no more out of its files. */
+  readonly scrubLog?: () => Promise<void>;
 }
 
 /** What the API's thread works with. */
 export interface ApiEnds {
   readonly stores: Stores;
   readonly writer: LogWriter;
+  /** Takes what the log holds no more out of its files. */
+  readonly scrubLog?: () => Promise<void>;
   readonly tenants: TenantRule;
   /** What keeps it from answering calls well, for people. */
   problems(): readonly string[];

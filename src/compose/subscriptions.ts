@@ -1,12 +1,20 @@
 /** The rules of subscriptions, as the API's thread and the engine's each have them. */
 import { endpointCheck } from "../adapters/http/endpoint-check.ts";
 import type { Config } from "../config/config.ts";
+import type { Erasures } from "../delivery/erasures.ts";
 import { SubscriptionService } from "../subscriptions/subscription-service.ts";
 import { outbound } from "./guard.ts";
 import { clock, ids, random, type Stores } from "./parts.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 
-export function subscriptionRules(config: Config, keys: SigningKeys, stores: Stores): SubscriptionService {
+/** `isBin` says which URLs are our own bins': they are delivered to in-process, and not through the guard. */
+export function subscriptionRules(
+  config: Config,
+  keys: SigningKeys,
+  stores: Stores,
+  erasures: Pick<Erasures, "eraseDeleted">,
+  isBin: (url: string) => boolean = () => false,
+): SubscriptionService {
   const check = endpointCheck(outbound(config));
   return new SubscriptionService({
     store: stores.subscriptions,
@@ -14,7 +22,8 @@ export function subscriptionRules(config: Config, keys: SigningKeys, stores: Sto
     health: stores.endpoints,
     keyring: keys.keyring,
     signsEd25519: keys.signsEd25519,
-    checkEndpoint: check,
+    checkEndpoint: async (url) => (isBin(url) ? { urlKey: url } : check(url)),
+    eraseDeleted: (tenant, subscriptionId) => erasures.eraseDeleted({ kind: "subscription", tenant, subscriptionId }),
     clock,
     ids,
     random,

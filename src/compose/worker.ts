@@ -2,10 +2,15 @@
 import { httpSender } from "../adapters/http/sender.ts";
 import type { Config } from "../config/config.ts";
 import { Engine, type EngineState } from "../delivery/engine.ts";
+import { Erasures } from "../delivery/erasures.ts";
+import { Heartbeat } from "../delivery/heartbeat.ts";
 import { KillSwitch, type Stopped } from "../delivery/kill-switch.ts";
+import { SOLE_HOLDER } from "../delivery/lease.ts";
 import { ReplayRunner } from "../delivery/replay-runner.ts";
+import { withSealedPayloads } from "../delivery/sealed-payloads.ts";
 import { Upkeep, type UpkeepDeps } from "../delivery/upkeep.ts";
 import { formatOf } from "../formats/registry.ts";
+import { withBins } from "../inspector/bin-sender.ts";
 import { Intake } from "../intake/consume.ts";
 import { recordDecoder } from "../intake/decode.ts";
 import type { LogReader } from "../intake/event-log.ts";
@@ -14,9 +19,12 @@ import type { Log } from "../kernel/log.ts";
 import { VERSION } from "../kernel/version.ts";
 import { filterFailures } from "../matching/filter-failures.ts";
 import { SubscriptionIndex } from "../matching/subscription-index.ts";
+import { binsOf } from "./bins.ts";
 import { outbound } from "./guard.ts";
+import { type WorkerMeters, workerMeters } from "./metrics.ts";
 import { clock, ids, type KeyTexts, random, type Stores, type WorkerEnds } from "./parts.ts";
 import { upkeepRetention } from "./retention.ts";
+import { openingReader } from "./sealed-log.ts";
 import { signingKeys } from "./signing-keys.ts";
 import { subscriptionRules } from "./subscriptions.ts";
 
@@ -26,10 +34,12 @@ export interface WorkerState extends EngineState {
 }
 
 export interface Worker {
-  start(): Promise<void>;
+  /** `url` is where this process listens. */
+  start(url: string): Promise<void>;
   /** Something is due. */
   wake(): void;
   state(): WorkerState;
+  readonly meters: WorkerMeters;
   /** What keeps it from delivering, for people. */
   problems(): readonly string[];
   /** What people should know, though it delivers as it should. */
@@ -57,9 +67,15 @@ function notesOn({ all, organisations }: Stopped): readonly string[] {
 
 /** It reads and sends nothing until its start. */
 export function makeWorker(config: Config, keyTexts: KeyTexts, ends: WorkerEnds, log: Log): Worker {
-  const { stores, reader } = ends;
   const keys = signingKeys(keyTexts);
+  const { keyring } = keys;
+  const stores = withSealedPayloads(ends.stores, { keyring, isOn: config.encryptPayloads, log });
+  const reader = ends.isOwnLog ? openingReader(ends.reader, keyring) : ends.reader;
+  let ownUrl = "";
+  const bins = binsOf(config, keys, stores, () => ownUrl);
+  const erasures = new Erasures({ store: stores.erasures, scrubLog: ends.scrubLog, keyring, clock, log });
   const killSwitch = new KillSwitch({ store: stores.switches, clock, log, onStarted: () => engine.wake() });
+  const heartbeat = heartbeatOf(ends, () => engine.wake(), log);
   const logFailure = filterFailures({ log, clock });
   const index = new SubscriptionIndex({
     feed: stores.feed,
@@ -70,16 +86,20 @@ export function makeWorker(config: Config, keyTexts: KeyTexts, ends: WorkerEnds,
       engine.operational.filterFailed(subscription, event, failure);
     },
   });
+  const state = () => ({ ...engine.state, openRecords: intake.openRecords });
+  const meters = workerMeters(stores, reader, state, log);
   const engine = new Engine({
-    store: stores.deliveries,
+    store: meters.deliveries,
+    counting: meters.counts,
     endpoints: stores.endpoints,
     disableAfterMs: config.disableAfterMs,
     index,
-    sender: httpSender(outbound(config)),
+    sender: withBins(httpSender(outbound(config)), { bins, clock }),
     signer: keys.signer(),
-    endpointSwitch: subscriptionRules(config, keys, stores),
+    endpointSwitch: subscriptionRules(config, keys, stores, erasures),
     isFresh: (assignment) => reader.isFresh(assignment),
     stopped: killSwitch,
+    holder: heartbeat ?? SOLE_HOLDER,
     userAgent: `passbus/${VERSION}`,
     load: eventLoopLoad(),
     clock,
@@ -91,18 +111,48 @@ export function makeWorker(config: Config, keyTexts: KeyTexts, ends: WorkerEnds,
   const upkeep = upkeepOf(config, ends, engine, { index, stopped: killSwitch }, log);
   const intake = new Intake({
     reader,
-    decode: recordDecoder(ends.tenants, { isOwnLog: ends.isOwnLog }),
+    decode: recordDecoder(ends.tenants, {
+      isOwnLog: ends.isOwnLog,
+      ...(config.encryptPayloads && { contentHash: keyring.hash }),
+    }),
     deadLetters: ends.deadLetters,
     taker: engine,
     clock,
     log,
   });
+  const listening = (url: string) => {
+    ownUrl = url;
+  };
+  const parts = { reader, killSwitch, heartbeat, erasures, meters, engine, replays, upkeep, intake, listening };
+  return { ...workerOver(parts, config), state };
+}
+
+interface WorkerParts {
+  readonly reader: LogReader;
+  readonly killSwitch: KillSwitch;
+  readonly heartbeat: Heartbeat | undefined;
+  readonly erasures: Erasures;
+  readonly meters: WorkerMeters;
+  readonly engine: Engine;
+  readonly replays: ReplayRunner;
+  readonly upkeep: Upkeep;
+  readonly intake: Intake;
+  /** Told where this process listens, before anything is sent. */
+  readonly listening: (url: string) => void;
+}
+
+function workerOver(parts: WorkerParts, config: Config): Omit<Worker, "state"> {
+  const { reader, killSwitch, heartbeat, erasures, meters, engine, replays, upkeep, intake } = parts;
   return {
-    async start() {
+    async start(url) {
+      parts.listening(url);
       await killSwitch.start();
+      heartbeat?.start();
       engine.start();
       replays.start();
       upkeep.start();
+      meters.start();
+      erasures.start();
       await intake.start();
     },
     wake() {
@@ -111,16 +161,23 @@ export function makeWorker(config: Config, keyTexts: KeyTexts, ends: WorkerEnds,
       engine.wake();
       replays.wake();
     },
-    state: () => ({ ...engine.state, openRecords: intake.openRecords }),
+    meters,
     problems: () => problemsOf(engine, reader),
     notes: () => notesOn(killSwitch),
     failed: reader.failed,
     async stop() {
       intake.pause();
-      await Promise.all([replays.stop(), killSwitch.stop(), upkeep.stop()]);
+      await Promise.all([replays.stop(), killSwitch.stop(), upkeep.stop(), erasures.stop()]);
       await engine.stop(config.drainTimeoutMs, () => intake.finish());
+      await meters.stop();
+      await heartbeat?.stop();
     },
   };
+}
+
+/** A process that has its store alone has ended its predecessor's leases when it opened it. */
+function heartbeatOf({ heartbeats: store }: WorkerEnds, wake: () => void, log: Log): Heartbeat | undefined {
+  return store === undefined ? undefined : new Heartbeat({ store, clock, log, wake });
 }
 
 function upkeepOf(

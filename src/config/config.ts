@@ -4,7 +4,8 @@
  * A variable that is set to nothing counts as not set, so that `PASSBUS_X=` in a compose file is harmless.
  */
 import { CodedError, type FieldViolation } from "../kernel/errors.ts";
-import { SETTINGS, type Setting } from "./settings.ts";
+import type { Setting } from "./setting.ts";
+import { SETTINGS } from "./settings.ts";
 import type { Shape } from "./shapes.ts";
 import { violationsTogether } from "./together.ts";
 

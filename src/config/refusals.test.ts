@@ -58,6 +58,26 @@ describe("readTlsTexts", () => {
     }
   });
 
+  it("reads the authorities of clients' certificates, and names their variable where they are none", () => {
+    const withClients = (ca: string) =>
+      readTlsTexts(readConfig({ PASSBUS_TLS_CERT_FILE: CERT, PASSBUS_TLS_KEY_FILE: KEY, PASSBUS_TLS_CLIENT_CA: ca }));
+    expect(withClients(CERT)?.clientCa).toContain("BEGIN CERTIFICATE");
+    const damaged = join(directory, "damaged.pem");
+    writeFileSync(damaged, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    for (const [file, says] of [
+      [missing, "ENOENT"],
+      [noPem, "has none"],
+      [KEY, "has none"],
+      [damaged, "is damaged"],
+    ] as const) {
+      expect(() => withClients(file)).toThrow(
+        expect.objectContaining({
+          message: expect.stringMatching(new RegExp(`^PASSBUS_TLS_CLIENT_CA: must name .*${says}`)),
+        }),
+      );
+    }
+  });
+
   it("shows nothing of a file's content", () => {
     expect(() => readTlsTexts(settings(CERT, noPem))).toThrow(
       expect.objectContaining({ message: expect.not.stringContaining("a secret") }),

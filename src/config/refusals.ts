@@ -1,12 +1,17 @@
 /** What only a start can find wrong with settings that parse: the machine says so, not the text. */
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { CodedError } from "../kernel/errors.ts";
 import type { Config } from "./config.ts";
 import { SETTINGS } from "./settings.ts";
 
-/** The PEM texts of PASSBUS_TLS_CERT_FILE and PASSBUS_TLS_KEY_FILE. */
-export interface TlsTexts {
+/** The PEM texts of PASSBUS_TLS_CERT_FILE and PASSBUS_TLS_KEY_FILE, and of PASSBUS_TLS_CLIENT_CA where it is set. */
+export interface TlsTexts extends PairTexts {
+  readonly clientCa?: string;
+}
+
+interface PairTexts {
   readonly cert: string;
   readonly key: string;
 }
@@ -27,14 +32,28 @@ export function invalidSetting({ variable }: Row, description: string, options: 
  * @throws CodedError `config.invalid`, naming the file's variable, where a file can't be read, is no PEM of its sort, or
  * the key isn't the certificate's. Nothing of the files' content is in its message.
  */
-export function readTlsTexts({ tlsCertFile, tlsKeyFile }: Config): TlsTexts | undefined {
+export function readTlsTexts({ tlsCertFile, tlsKeyFile, tlsClientCa }: Config): TlsTexts | undefined {
   if (tlsCertFile === undefined || tlsKeyFile === undefined) return undefined;
-  return readPair([SETTINGS.tlsCertFile, tlsCertFile], [SETTINGS.tlsKeyFile, tlsKeyFile]);
+  const pair = readPair([SETTINGS.tlsCertFile, tlsCertFile], [SETTINGS.tlsKeyFile, tlsKeyFile]);
+  return tlsClientCa === undefined ? pair : { ...pair, clientCa: readAuthorities(SETTINGS.tlsClientCa, tlsClientCa) };
+}
+
+function readAuthorities(row: Row, path: string): string {
+  const ca = readText(row, path);
+  const certificates = ca.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  if (certificates.length === 0) throw invalidSetting(row, `must name certificates in PEM; ${quoted(path)} has none`);
+  try {
+    // OpenSSL passes over what it can't read, and would leave an authority out.
+    for (const each of certificates) new X509Certificate(each);
+  } catch (cause) {
+    throw invalidSetting(row, `must name certificates in PEM; one in ${quoted(path)} is damaged`, { cause });
+  }
+  return ca;
 }
 
 type NamedFile = readonly [row: Row, path: string];
 
-function readPair([certRow, certFile]: NamedFile, [keyRow, keyFile]: NamedFile): TlsTexts {
+function readPair([certRow, certFile]: NamedFile, [keyRow, keyFile]: NamedFile): PairTexts {
   const cert = readText(certRow, certFile);
   const key = readText(keyRow, keyFile);
   accept({ cert }, certRow, `must name a certificate chain in PEM; ${quoted(certFile)} is none`);
@@ -59,10 +78,7 @@ export interface KafkaTlsTexts {
 export function readKafkaTlsTexts(config: Config): KafkaTlsTexts | undefined {
   if (!config.kafkaTls) return undefined;
   const { kafkaTlsCaFile: caFile, kafkaTlsCertFile: certFile, kafkaTlsKeyFile: keyFile } = config;
-  const ca = caFile === undefined ? undefined : readText(SETTINGS.kafkaTlsCaFile, caFile);
-  if (ca !== undefined && !ca.includes("-----BEGIN CERTIFICATE-----")) {
-    throw invalidSetting(SETTINGS.kafkaTlsCaFile, `must name certificates in PEM; ${quoted(String(caFile))} has none`);
-  }
+  const ca = caFile === undefined ? undefined : readAuthorities(SETTINGS.kafkaTlsCaFile, caFile);
   const pair =
     certFile === undefined || keyFile === undefined
       ? undefined
@@ -82,7 +98,7 @@ function readText(row: Row, path: string): string {
   }
 }
 
-function accept(texts: Partial<TlsTexts>, row: Row, description: string): void {
+function accept(texts: Partial<PairTexts>, row: Row, description: string): void {
   try {
     createSecureContext(texts);
   } catch (error) {

@@ -2,17 +2,21 @@
  * The one table of settings. A row is all there is to a setting: `config.ts` reads the environment by it, and
  * docs/config.md is written from it.
  */
+import { optional, setting } from "./setting.ts";
+import { DISTRIBUTED_SETTINGS } from "./settings-distributed.ts";
 import {
   anyText,
   bearerKey,
-  brokers,
+  bearerText,
   durationMs,
   durationOrNeverMs,
   encryptionKeys,
-  kafkaName,
+  issuerUrl,
+  jwtAlgorithms,
+  jwtRoles,
   listenAddress,
+  listenOrOff,
   logLevel,
-  mongodbUri,
   networks,
   origins,
   ownAddress,
@@ -20,39 +24,13 @@ import {
   ports,
   processRoles,
   proxyUrl,
+  publicUrl,
   retentionMs,
-  type Shape,
-  saslMechanism,
   signingSeeds,
-  tenantBindings,
   tenantName,
-  topicName,
   wholeNumber,
   yesOrNo,
 } from "./shapes.ts";
-
-/** A setting that may be absent has no default; its value is then undefined. */
-export interface Setting<T> {
-  readonly variable: `PASSBUS_${string}`;
-  readonly shape: Shape<T>;
-  /** As a person would write it. */
-  readonly fallback?: string;
-  readonly about: string;
-  /** Its value is shown to nobody. */
-  readonly secret?: true;
-}
-
-interface SettingWithDefault<T> extends Setting<T> {
-  readonly fallback: string;
-}
-
-function setting<T>(row: SettingWithDefault<T>): SettingWithDefault<T> {
-  return row;
-}
-
-function optional<T>(row: Setting<T>): Setting<T> {
-  return row;
-}
 
 export const SETTINGS = {
   listen: setting({
@@ -60,6 +38,25 @@ export const SETTINGS = {
     shape: listenAddress,
     fallback: "127.0.0.1:8080",
     about: "Where gRPC, gRPC-Web and Connect are served. Port 0 takes a free one.",
+  }),
+  publicUrl: optional({
+    variable: "PASSBUS_PUBLIC_URL",
+    shape: publicUrl,
+    about:
+      "Where others reach PASSBUS_LISTEN: the URLs of request bins begin with it, and deliveries to them stay in the process. The same for every process. Without it: the address that is listened at.",
+  }),
+  metricsListen: setting({
+    variable: "PASSBUS_METRICS_LISTEN",
+    shape: listenOrOff,
+    fallback: "127.0.0.1:9464",
+    about:
+      "Where /metrics is served, for Prometheus, without a key; `off` serves it nowhere. An address that is taken is told in the log and stops nothing.",
+  }),
+  binLifetimeMs: setting({
+    variable: "PASSBUS_BIN_LIFETIME",
+    shape: durationMs,
+    fallback: "24h",
+    about: "How long a request bin lives at most, and what it has taken in with it.",
   }),
   dataDir: setting({
     variable: "PASSBUS_DATA_DIR",
@@ -125,6 +122,13 @@ export const SETTINGS = {
       "The keys that secrets are encrypted under at rest, the newest first: it encrypts, all decrypt. Without it, the embedded deployment keeps a key in its data directory; the distributed one needs it.",
     secret: true,
   }),
+  encryptPayloads: setting({
+    variable: "PASSBUS_ENCRYPT_PAYLOADS",
+    shape: yesOrNo,
+    fallback: "false",
+    about:
+      "Whether events' payloads are encrypted at rest too, in the store and in the embedded log. What was written before stays as it is, and is readable either way. Kafka topics and dead letters are not encrypted (docs/keys.md).",
+  }),
   signingSeeds: optional({
     variable: "PASSBUS_SIGNING_SEEDS",
     shape: signingSeeds,
@@ -137,6 +141,12 @@ export const SETTINGS = {
     shape: origins,
     fallback: "",
     about: "The origins whose pages may call the API from a browser.",
+  }),
+  frameAncestors: setting({
+    variable: "PASSBUS_FRAME_ANCESTORS",
+    shape: origins,
+    fallback: "",
+    about: "The origins whose pages may show passbus's pages in a frame: those that a portal is built into.",
   }),
   logLevel: setting({
     variable: "PASSBUS_LOG_LEVEL",
@@ -154,108 +164,78 @@ export const SETTINGS = {
     shape: path,
     about: "The private key (PEM) of PASSBUS_TLS_CERT_FILE.",
   }),
-  kafkaTopic: setting({
-    variable: "PASSBUS_KAFKA_TOPIC",
-    shape: topicName,
-    fallback: "pass.events",
+  tlsClientCa: optional({
+    variable: "PASSBUS_TLS_CLIENT_CA",
+    shape: path,
     about:
-      "The topic that is the event log. The embedded log bears the name too: dead letters name it as their origin.",
+      "The authorities (a file in PEM) of clients' certificates. With it every client is asked for a certificate, and none needs one; `passbus keys bind` says which key it speaks for. Goes with PASSBUS_TLS_CERT_FILE.",
   }),
-  kafkaBrokers: optional({
-    variable: "PASSBUS_KAFKA_BROKERS",
-    shape: brokers,
+  jwtIssuer: optional({
+    variable: "PASSBUS_JWT_ISSUER",
+    shape: issuerUrl,
     about:
-      "The Kafka brokers to begin with. Goes with PASSBUS_MONGODB_URI: with both the deployment is the distributed one.",
+      "The issuer whose tokens (JWT) are taken as keys are, exactly as their `iss` says it. Goes with PASSBUS_JWT_AUDIENCE.",
   }),
-  mongodbUri: optional({
-    variable: "PASSBUS_MONGODB_URI",
-    shape: mongodbUri,
-    about:
-      "Where MongoDB is: a replica set or a sharded cluster. Its path names the database (`passbus` without one); credentials and TLS stand in it as MongoDB's documentation says.",
-    secret: true,
+  jwtAudience: optional({
+    variable: "PASSBUS_JWT_AUDIENCE",
+    shape: anyText,
+    about: "What a token's `aud` must be, or name among others.",
   }),
-  kafkaGroup: setting({
-    variable: "PASSBUS_KAFKA_GROUP",
-    shape: kafkaName,
-    fallback: "passbus",
-    about: "The consumer group of the workers.",
+  jwtJwksUrl: optional({
+    variable: "PASSBUS_JWT_JWKS_URL",
+    shape: issuerUrl,
+    about: "Where the issuer's public keys are. Without it: where its discovery document says.",
   }),
-  kafkaTenants: setting({
-    variable: "PASSBUS_KAFKA_TENANTS",
-    shape: tenantBindings,
-    fallback: "*",
-    about:
-      "Which topic may speak for which organisation and environment. Every topic that it names is read beside PASSBUS_KAFKA_TOPIC, which it must then name too. A record that doesn't say belongs to its topic's first entry.",
+  jwtAlgorithms: setting({
+    variable: "PASSBUS_JWT_ALGORITHMS",
+    shape: jwtAlgorithms,
+    fallback: "RS256,ES256,EdDSA",
+    about: "The algorithms that tokens may be signed with.",
   }),
-  kafkaDeadTopic: setting({
-    variable: "PASSBUS_KAFKA_DEAD_TOPIC",
-    shape: topicName,
-    fallback: "pass.events.dead",
-    about: "The topic that gets each record which could not become an event, as it came, with the reason.",
+  jwtOrganisationClaim: setting({
+    variable: "PASSBUS_JWT_ORGANISATION_CLAIM",
+    shape: anyText,
+    fallback: "organisation",
+    about: "The claim that names a token's organisation: its name, or a path into it with dots.",
   }),
-  kafkaClientId: setting({
-    variable: "PASSBUS_KAFKA_CLIENT_ID",
-    shape: kafkaName,
-    fallback: "passbus",
-    about: "How this process names itself to the brokers, for their logs and quotas.",
+  jwtEnvironmentClaim: optional({
+    variable: "PASSBUS_JWT_ENVIRONMENT_CLAIM",
+    shape: anyText,
+    about: "The claim that names a token's environment. Without it: every token is of `production`.",
   }),
-  kafkaSessionMs: setting({
-    variable: "PASSBUS_KAFKA_SESSION_TIMEOUT",
+  jwtRoleClaim: setting({
+    variable: "PASSBUS_JWT_ROLE_CLAIM",
+    shape: anyText,
+    fallback: "role",
+    about: "The claim that names a token's role; of a list, the strongest counts.",
+  }),
+  jwtRoles: setting({
+    variable: "PASSBUS_JWT_ROLES",
+    shape: jwtRoles,
+    fallback: "",
+    about: "What values of PASSBUS_JWT_ROLE_CLAIM mean. Left empty: the roles' own names; others mean nothing.",
+  }),
+  jwtMaxLifetimeMs: setting({
+    variable: "PASSBUS_JWT_MAX_LIFETIME",
     shape: durationMs,
-    fallback: "10s",
+    fallback: "24h",
+    about: "From a token's `iat` to its `exp`, at most: a token can't be taken back.",
+  }),
+  callsPerSecond: setting({
+    variable: "PASSBUS_CALLS_PER_SECOND",
+    shape: wholeNumber(0, 1_000_000),
+    fallback: "5000",
     about:
-      "Without a heartbeat for this long the group gives a worker's partitions to others. The brokers bound it (`group.min.session.timeout.ms`, 6 s by default).",
+      "Calls that one key may make of one API process, a second; 0 is any number. An organisation may be given another number.",
   }),
-  kafkaTls: setting({
-    variable: "PASSBUS_KAFKA_TLS",
-    shape: yesOrNo,
-    fallback: "false",
-    about: "Whether the brokers are reached over TLS, their certificates checked.",
-  }),
-  kafkaTlsCaFile: optional({
-    variable: "PASSBUS_KAFKA_TLS_CA_FILE",
-    shape: path,
-    about: "The authorities (PEM) that the brokers' certificates are checked against, instead of the system's.",
-  }),
-  kafkaTlsCertFile: optional({
-    variable: "PASSBUS_KAFKA_TLS_CERT_FILE",
-    shape: path,
-    about: "The certificate chain (PEM) that passbus shows to the brokers. Goes with PASSBUS_KAFKA_TLS_KEY_FILE.",
-  }),
-  kafkaTlsKeyFile: optional({
-    variable: "PASSBUS_KAFKA_TLS_KEY_FILE",
-    shape: path,
-    about: "The private key (PEM) of PASSBUS_KAFKA_TLS_CERT_FILE.",
-  }),
-  kafkaSaslMechanism: optional({
-    variable: "PASSBUS_KAFKA_SASL_MECHANISM",
-    shape: saslMechanism,
-    about: "How passbus logs in at the brokers. Goes with the user's name and password.",
-  }),
-  kafkaSaslUsername: optional({
-    variable: "PASSBUS_KAFKA_SASL_USERNAME",
-    shape: anyText,
-    about: "The user's name.",
-  }),
-  kafkaSaslPassword: optional({
-    variable: "PASSBUS_KAFKA_SASL_PASSWORD",
-    shape: anyText,
-    about: "The user's password.",
-    secret: true,
-  }),
-  kafkaPartitions: setting({
-    variable: "PASSBUS_KAFKA_PARTITIONS",
-    shape: wholeNumber(1, 10_000),
-    fallback: "12",
+  eventsPerSecond: setting({
+    variable: "PASSBUS_EVENTS_PER_SECOND",
+    shape: wholeNumber(0, 1_000_000),
+    fallback: "100000",
     about:
-      "How many partitions `passbus init` gives a topic that it makes. It bounds the number of workers that have work.",
+      "Events that one organisation may publish to one API process, a second; 0 is any number. An organisation may be given another number.",
   }),
-  kafkaReplication: optional({
-    variable: "PASSBUS_KAFKA_REPLICATION",
-    shape: wholeNumber(1, 15),
-    about:
-      "How many replicas `passbus init` gives a topic that it makes. Without it: 3, or as many as there are brokers.",
-  }),
+  ...DISTRIBUTED_SETTINGS,
   disableAfterMs: setting({
     variable: "PASSBUS_DISABLE_AFTER",
     shape: durationOrNeverMs,
@@ -315,8 +295,8 @@ export const SETTINGS = {
   }),
   clientKey: optional({
     variable: "PASSBUS_KEY",
-    shape: bearerKey,
-    about: "The key that commands such as `passbus publish` call the API with. `serve` does not read it.",
+    shape: bearerText,
+    about: "The key or token that commands such as `passbus publish` call the API with. `serve` does not read it.",
     secret: true,
   }),
 } as const;

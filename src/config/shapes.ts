@@ -59,6 +59,21 @@ export const listenAddress: Shape<ListenAddress> = {
   },
 };
 
+export const listenOrOff: Shape<ListenAddress | "off"> = {
+  is: `${listenAddress.is}; or off`,
+  read: (text) => (text === "off" ? text : listenAddress.read(text)),
+};
+
+/** Without a slash at the end. */
+export const publicUrl: Shape<string> = {
+  is: "https://host or http://host, with a port and a path if need be, and no query",
+  read(text) {
+    const url = URL.parse(text);
+    const isPlain = url !== null && /^https?:$/.test(url.protocol) && url.search + url.hash + url.username === "";
+    return isPlain && !text.includes("?") && !text.includes("#") ? url.href.replace(/\/+$/, "") : undefined;
+  },
+};
+
 export const path: Shape<string> = {
   is: "a path",
   read: (text) => (text.includes("\0") ? undefined : text),
@@ -77,6 +92,54 @@ export const processRoles: Shape<readonly ProcessRole[]> = {
 export const bearerKey: Shape<string> = {
   is: "16 to 256 visible ASCII characters without blanks",
   read: (text) => (/^[\x21-\x7e]{16,256}$/.test(text) ? text : undefined),
+};
+
+/** A key, or a token as an issuer makes it. */
+export const bearerText: Shape<string> = {
+  is: "16 to 8192 visible ASCII characters without blanks",
+  read: (text) => (/^[\x21-\x7e]{16,8192}$/.test(text) ? text : undefined),
+};
+
+/** Stays text: an issuer is compared character by character. */
+export const issuerUrl: Shape<string> = {
+  is: "an https:// URL without a query, a fragment or a user, or http:// at 127.0.0.1, [::1] or localhost",
+  read(text) {
+    const url = URL.parse(text);
+    if (url === null || url.search + url.hash + url.username + url.password !== "" || /\s/.test(text)) return undefined;
+    const isOwn = ["127.0.0.1", "[::1]", "localhost"].includes(url.hostname);
+    return url.protocol === "https:" || (url.protocol === "http:" && isOwn) ? text : undefined;
+  },
+};
+
+const JWT_ALGORITHMS = [
+  ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
+  ...["ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
+] as const;
+
+export const jwtAlgorithms: Shape<readonly string[]> = {
+  is: `a comma list of ${JWT_ALGORITHMS.join(", ")}: those with a public key`,
+  read: (text) => readList(text, (item) => JWT_ALGORITHMS.find((algorithm) => algorithm === item)),
+};
+
+const JWT_ROLES = ["admin", "operator", "publisher", "subscriber", "viewer"] as const;
+
+/** A value of a token's claim, and the role that it means. */
+export interface JwtRole {
+  readonly value: string;
+  readonly role: (typeof JWT_ROLES)[number];
+}
+
+export const jwtRoles: Shape<readonly JwtRole[]> = {
+  is: `a comma list of value=role, with the roles ${JWT_ROLES.join(", ")}, for example bus-admins=admin,everyone=viewer`,
+  read: (text) =>
+    unique(
+      readList(text, (item) => {
+        const [, value, name] = /^(.+)=([a-z]+)$/.exec(item) ?? [];
+        const role = JWT_ROLES.find((each) => each === name);
+        return value === undefined || role === undefined ? undefined : Object.freeze({ value, role });
+      }),
+      ({ value }) => value,
+    ),
 };
 
 export const tenantName: Shape<string> = {

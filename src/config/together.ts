@@ -8,14 +8,25 @@ type Name = keyof Config;
 /** Set together or not at all. */
 const GROUPS: readonly (readonly Name[])[] = [
   ["tlsCertFile", "tlsKeyFile"],
+  ["jwtIssuer", "jwtAudience"],
   ["mongodbUri", "kafkaBrokers"],
   ["kafkaTlsCertFile", "kafkaTlsKeyFile"],
   ["kafkaSaslMechanism", "kafkaSaslUsername", "kafkaSaslPassword"],
 ];
 
+/** The first says nothing without the second. */
+const NEEDS: readonly (readonly [name: Name, needed: Name])[] = [
+  ["tlsClientCa", "tlsCertFile"],
+  ["jwtJwksUrl", "jwtIssuer"],
+];
+
 /** Of values that each have their shape; empty where they go together. */
 export function violationsTogether(values: Partial<Config>): readonly FieldViolation[] {
-  return [...GROUPS.flatMap((names) => missingOf(names, values)), ...distributedOnly(values)];
+  return [
+    ...GROUPS.flatMap((names) => missingOf(names, values)),
+    ...NEEDS.flatMap(([name, needed]) => (values[name] === undefined ? [] : missingOf([name, needed], values))),
+    ...distributedOnly(values),
+  ];
 }
 
 function missingOf(names: readonly Name[], values: Partial<Config>): readonly FieldViolation[] {

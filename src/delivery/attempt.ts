@@ -77,7 +77,11 @@ export function prepare(
     ...deps.signer.sign(subscription, format, deliveryId, nowMs, rendered.body),
   };
   const { url, policy } = subscription;
-  const request = { method: rendered.method, url, headers, body: rendered.body, timeoutMs: policy.attemptTimeoutMs };
+  const tls = deps.signer.tlsOf(subscription);
+  const request: OutboundRequest = {
+    ...{ method: rendered.method, url, headers, body: rendered.body, timeoutMs: policy.attemptTimeoutMs },
+    ...(tls === undefined ? {} : { tls }),
+  };
   return { rendered, request };
 }
 

@@ -8,6 +8,7 @@ import type { Log } from "../kernel/log.ts";
 import { chainOf } from "./chains.ts";
 import type { ChainQuery, ChainStore, Fold } from "./chains-store.ts";
 import type { ClaimedDelivery } from "./delivery-store.ts";
+import type { Holder } from "./lease.ts";
 import { LEASE_MS } from "./outcomes.ts";
 import type { Work } from "./work.ts";
 
@@ -16,7 +17,9 @@ export interface ChainClaimerDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly mayStart: () => boolean;
-  readonly takeOn: (claimed: readonly ClaimedDelivery[]) => Promise<void>;
+  readonly holder: Holder;
+  /** `life`: in which they were claimed. */
+  readonly takeOn: (claimed: readonly ClaimedDelivery[], life: number) => Promise<void>;
 }
 
 /** Chains in one call. */
@@ -50,14 +53,15 @@ export class ChainClaimer {
     while (this.#noted.size > 0) {
       const batch = [...this.#noted].slice(0, BATCH);
       for (const [key] of batch) this.#noted.delete(key);
-      if (this.#deps.mayStart()) await this.#claim(batch.map(([, query]) => query));
+      if (this.#deps.mayStart() && this.#deps.holder.isSure) await this.#claim(batch.map(([, query]) => query));
     }
     // In the same turn as the last look: whoever notes one after it starts anew.
     this.#running = undefined;
   }
 
   async #claim(queries: readonly ChainQuery[]): Promise<void> {
-    const { store, clock, log, takeOn } = this.#deps;
+    const { store, clock, log, takeOn, holder } = this.#deps;
+    const { life } = holder;
     try {
       const open = await store.openInChains(queries, 1);
       const folds = queries.flatMap(({ tenant }, at): readonly Fold[] => {
@@ -66,7 +70,7 @@ export class ChainClaimer {
       });
       if (folds.length === 0) return;
       const claimed = await store.fold({ folds, nowMs: clock.now(), leaseMs: LEASE_MS });
-      if (claimed.length > 0) await takeOn(claimed);
+      if (claimed.length > 0) await takeOn(claimed, life);
     } catch (err) {
       log.error("delivery.claim_failed", { err, chains: queries.length });
     }

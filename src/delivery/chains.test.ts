@@ -108,7 +108,7 @@ describe("one chain", () => {
 
   test("the end of one from the store asks for its next", () => {
     const { chains, said } = setup();
-    const claimed = work(1, "pass-1", { claim: { fence: 1, run: 1, leaseUntilMs: 1 }, row: "leased" });
+    const claimed = work(1, "pass-1", { claim: { fence: 1, run: 1, leaseUntilMs: 1, life: 1 }, row: "leased" });
     chains.writing(claimed, "waiting");
     chains.written(claimed, "waiting", "applied");
     expect(said()).toEqual([]);

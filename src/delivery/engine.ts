@@ -30,11 +30,12 @@ import { RatedLanes } from "./rate-lanes.ts";
 import { Recorder } from "./recorder.ts";
 import { RetryScheduler } from "./retry-scheduler.ts";
 import { Room } from "./room.ts";
+import type { Counted } from "./stats.ts";
 import { Sweeper } from "./sweeper.ts";
 import { type TurnDeps, Turns } from "./turn.ts";
 import { isFromLog, sameAssignment, type Work, type WorkAssignment } from "./work.ts";
 
-export interface EngineDeps extends TurnDeps, EndpointHealthDeps {
+export interface EngineDeps extends TurnDeps, EndpointHealthDeps, Counted {
   readonly store: DeliveryStore;
   readonly endpoints: EndpointStore & RateStore;
   readonly load: Load;
@@ -79,13 +80,13 @@ export class Engine {
 
   constructor(deps: EngineDeps) {
     this.#deps = deps;
-    const { store, clock, log, index } = deps;
+    const { store, clock, log, index, holder, counting } = deps;
     this.#clock = clock;
-    this.#recorder = new Recorder({ store, clock, log, onFlushed: () => this.#onRoom() });
+    this.#recorder = new Recorder({ store, clock, log, onFlushed: () => this.#onRoom(), counting });
     const onDue = () => this.#scheduler.wake();
     const mayStart = () => !this.#stopping.signal.aborted && this.#recorder.takesMore;
-    const takeOn: StoredChainsDeps["takeOn"] = (claimed) => this.#scheduler.takeOn(claimed);
-    this.#stored = storedChains({ store, index, clock, log, onDue, mayStart, takeOn });
+    const takeOn: StoredChainsDeps["takeOn"] = (claimed, life) => this.#scheduler.takeOn(claimed, life);
+    this.#stored = storedChains({ store, index, clock, log, onDue, mayStart, takeOn, holder });
     this.#chains = new Chains({
       ...this.#stored,
       go: (work) => this.#admit(work),
@@ -93,7 +94,7 @@ export class Engine {
       giveUp: (work) => this.#giveUp(work),
     });
     const [recorder, inHand, chains] = [this.#recorder, this.#inHand, this.#chains];
-    this.#outcomes = new Outcomes({ recorder, inHand, chains, clock, onDue });
+    this.#outcomes = new Outcomes({ recorder, inHand, chains, clock, onDue, counting });
     this.#heirs = new Heirs({
       ...{ store, inHand, chains, clock, log, isFresh: deps.isFresh, stopping: this.#stopping.signal },
       push: (work) => this.#lanes.push(this.#laneOf(work), work),
@@ -139,6 +140,7 @@ export class Engine {
       clock,
       log,
       mayStart,
+      holder,
       stopped: deps.stopped,
       endpoints,
       place: placeClaimed,

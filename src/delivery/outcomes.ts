@@ -5,6 +5,7 @@ import type { Chains } from "./chains.ts";
 import type { DeliveryWrite } from "./delivery-store.ts";
 import type { InHand } from "./in-hand.ts";
 import type { Recorder, WriteResult } from "./recorder.ts";
+import type { Counting } from "./stats.ts";
 import { isFromLog, type Work, type WorkResult } from "./work.ts";
 
 /** How long a claimed delivery is one worker's (design, section 8). */
@@ -17,6 +18,8 @@ export interface OutcomesDeps {
   readonly chains: Pick<Chains, "writing" | "written">;
   /** A row is durable that the retry scheduler should look at now. */
   readonly onDue: () => void;
+  /** Told of what is durable. Left out: nothing is counted. */
+  readonly counting?: Pick<Counting, "attempted"> | undefined;
 }
 
 export class Outcomes {
@@ -52,7 +55,8 @@ export class Outcomes {
       work.late = result;
       return;
     }
-    this.#write(work, this.#finalWrite(work, result), () => {
+    this.#write(work, this.#finalWrite(work, result), (written) => {
+      this.#deps.counting?.attempted(work, result, written === "applied");
       this.#forget(work);
       if (result.next.status === "waiting") this.#deps.onDue();
     });

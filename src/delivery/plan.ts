@@ -4,7 +4,7 @@
  * theirs.
  */
 import { deliveryId } from "../domain/delivery.ts";
-import type { StoredEvent } from "../domain/event.ts";
+import { isSameContent, type StoredEvent } from "../domain/event.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { Match, SubscriptionIndex, SubscriptionView } from "../matching/subscription-index.ts";
@@ -70,7 +70,7 @@ export class Planner {
     const pending = this.#deps.inHand.events.get(eventKeyText(arrival.stored));
     const prior = pending?.inHand.stored ?? known;
     const ticket = new Ticket(arrival);
-    if (prior !== undefined && prior.contentHash !== arrival.stored.contentHash) {
+    if (prior !== undefined && !isSameContent(prior.contentHash, arrival.stored.contentHash)) {
       ticket.conflict();
       return [];
     }

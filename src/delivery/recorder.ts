@@ -9,6 +9,7 @@ import { LIMITS } from "../kernel/limits.ts";
 import type { Log } from "../kernel/log.ts";
 import { tenantKey } from "../kernel/tenant.ts";
 import type { DeliveryStore, DeliveryWrite } from "./delivery-store.ts";
+import type { Counting } from "./stats.ts";
 
 export type EventResult = "stored" | "conflict";
 /** "void": its event met another content under its id, and so the write was left out. */
@@ -29,6 +30,8 @@ export interface RecorderDeps {
   readonly log: Log;
   /** Called after each flush, and when the store takes writes again. */
   readonly onFlushed: () => void;
+  /** Told of each event that is durable. Left out: nothing is counted. */
+  readonly counting?: Pick<Counting, "eventStored"> | undefined;
 }
 
 /** Larger groups gain little and cost latency (performance.md). */
@@ -110,6 +113,8 @@ export class Recorder {
     for (const item of items) {
       if (item.kind === "event") {
         const lost = conflicted.size > 0 && conflicted.has(`${tenantKey(item.event.tenant)}/${item.event.id}`);
+        // What passbus says of itself is nobody's event.
+        if (!lost && item.event.operationalType === undefined) this.#deps.counting?.eventStored(item.event.tenant);
         item.settle(lost ? "conflict" : "stored");
       } else {
         item.settle(this.#resultOf(item, applied[at++] ?? false, conflicted));

@@ -1,6 +1,7 @@
 /**
  * What is past its time goes, in small steps: finished deliveries, events none of whose deliveries is open, their
- * payloads, dead letters, replays and portal sessions that have ended, audit records. Nothing that waits, is attempted or is held goes with age. upkeep.ts takes the steps.
+ * payloads, dead letters, replays and portal sessions that have ended, audit records,
+ * request bins, counts. Nothing that waits, is attempted or is held goes with age. upkeep.ts takes the steps.
  */
 import type { OrganisationRetention } from "../domain/retention.ts";
 import type { Cursor } from "../kernel/page.ts";
@@ -20,6 +21,9 @@ export const PURGED = [
   "replays",
   "portalSessions",
   "auditRecords",
+  "binRequests",
+  "bins",
+  "deliveryStats",
 ] as const;
 export type PurgedKind = (typeof PURGED)[number];
 

@@ -14,7 +14,7 @@ import { eventKeyText } from "./in-hand.ts";
 import type { Stopped } from "./kill-switch.ts";
 import { AHEAD_MS } from "./lane.ts";
 import type { Lanes } from "./lanes.ts";
-import { LEASE_SKEW_MS } from "./lease.ts";
+import { type Holder, LEASE_SKEW_MS } from "./lease.ts";
 import { LEASE_MS } from "./outcomes.ts";
 import type { EventInHand, Work } from "./work.ts";
 
@@ -25,6 +25,7 @@ export interface RetrySchedulerDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly mayStart: () => boolean;
+  readonly holder: Holder;
   readonly stopped: Stopped;
   /** What open breakers leave of the slots. */
   readonly endpoints: Pick<EndpointHealth, "openSlots" | "nextProbeAtMs">;
@@ -161,14 +162,15 @@ export class RetryScheduler {
   }
 
   async #round(): Promise<{ readonly claimed: boolean; readonly nextDueAtMs?: number }> {
-    const { lanes, store, clock, stopped, endpoints } = this.#deps;
+    const { lanes, store, clock, stopped, endpoints, holder } = this.#deps;
     // Seen at once even where nothing may start: other workers see the same step, and make up for it together.
     const following = this.#followClock();
     if (following !== undefined) {
       await following.catch((err: unknown) => this.#deps.log.error("delivery.clock_unfollowed", { err }));
     }
     const limit = lanes.freeSlots;
-    if (limit === 0 || stopped.all || !this.#deps.mayStart()) return { claimed: false };
+    if (limit === 0 || stopped.all || !holder.isSure || !this.#deps.mayStart()) return { claimed: false };
+    const { life } = holder;
     const slots = new Map<string, number>();
     const nowMs = clock.monotonic();
     const leftOut = stopped.organisations;
@@ -185,7 +187,7 @@ export class RetryScheduler {
         stopped: leftOut,
       });
       this.#costMs = clock.monotonic() - nowMs;
-      if (result.claimed.length > 0) await this.takeOn(result.claimed);
+      if (result.claimed.length > 0) await this.takeOn(result.claimed, life);
       this.#noteWhatIsLeft({ slots, limit, leftOut }, result);
       const nextDueAtMs = Math.min(result.nextDueAtMs ?? Number.POSITIVE_INFINITY, endpoints.nextProbeAtMs());
       return { claimed: result.claimed.length > 0, nextDueAtMs };
@@ -195,8 +197,8 @@ export class RetryScheduler {
     }
   }
 
-  /** Puts claimed deliveries into their lanes. */
-  async takeOn(claimed: readonly ClaimedDelivery[]): Promise<void> {
+  /** Puts deliveries into their lanes that were claimed in this life of ours. */
+  async takeOn(claimed: readonly ClaimedDelivery[], life: number): Promise<void> {
     const tenants = new Map<string, Tenant>();
     for (const { delivery } of claimed) tenants.set(tenantKey(delivery.tenant), delivery.tenant);
     // What an attempt uses is as new as its claim: a rotation or a corrected URL reaches waiting work.
@@ -208,7 +210,7 @@ export class RetryScheduler {
       events.set(key, event);
       const { id, subscriptionId, workClass, createdAtMs, runAttempts, fence, run, sequence, replayId } = delivery;
       const leaseUntilMs = delivery.leaseUntilMs ?? this.#deps.clock.now() + LEASE_MS;
-      const claim = { fence, run, leaseUntilMs };
+      const claim = { fence, run, leaseUntilMs, life };
       const policy = view.find(delivery.tenant, subscriptionId)?.policy;
       this.#deps.place({
         id,

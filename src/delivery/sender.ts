@@ -1,4 +1,5 @@
 import type { UnreachableReason } from "../domain/outcome.ts";
+import type { ConnectionTls } from "../domain/connection-tls.ts";
 
 /** One HTTP request, complete: nothing is added but what HTTP itself asks for. */
 export interface OutboundRequest {
@@ -9,6 +10,8 @@ export interface OutboundRequest {
   readonly body: Buffer;
   /** From connecting to the response's last byte; a slow drip can't stretch it. */
   readonly timeoutMs: number;
+  /** What its connection trusts and shows. Absent: the public authorities, and nothing. */
+  readonly tls?: ConnectionTls;
 }
 
 /** What came back. */

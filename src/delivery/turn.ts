@@ -11,6 +11,7 @@ import { type Decision, decide } from "./classify.ts";
 import type { NextState } from "./delivery-store.ts";
 import type { Admission, EndpointHealth } from "./endpoint-health.ts";
 import type { Stopped } from "./kill-switch.ts";
+import type { Holder } from "./lease.ts";
 import type { OperationalEvents } from "./operational-events.ts";
 import type { Outcomes } from "./outcomes.ts";
 import { asReplay, replayMarks } from "./replay.ts";
@@ -38,6 +39,7 @@ export interface TurnDeps extends AttemptDeps {
   /** False once a partition is, or may be, another's (protocol, rule 2). */
   readonly isFresh: (assignment: WorkAssignment) => boolean;
   readonly stopped: Stopped;
+  readonly holder: Holder;
 }
 
 /** How a turn ends where nothing is to be recorded of it. */
@@ -74,7 +76,7 @@ export class Turns {
   async run(work: Work): Promise<boolean> {
     try {
       const subscription = await this.#subscriptionOf(work);
-      if (subscription === "stopped") this.#ends.putBack(work);
+      if (subscription === "stopped" || !this.#isHeld(work)) this.#ends.putBack(work);
       else if (this.#deps.stopped.isStopped(work.event.stored.tenant.organisation)) this.#ends.suspend(work);
       else if (work.event.conflicted || !this.#mayStillSend(work, subscription)) this.#ends.giveUp(work);
       else if (subscription?.state === "enabled") return await this.#admit(work, subscription);
@@ -120,6 +122,12 @@ export class Turns {
     return !isFromLog(work) || this.#deps.isFresh(work.assignment);
   }
 
+  /** What we claimed is ours. Where it may not be it isn't sent; whether it is, its fence decides when it is put back. */
+  #isHeld({ claim }: Work): boolean {
+    const { holder } = this.#deps;
+    return claim === undefined || (holder.isSure && claim.life === holder.life);
+  }
+
   async #admit(work: Work, subscription: Subscription): Promise<boolean> {
     const { endpoints } = this.#ends;
     if (!endpoints.isOpen(subscription.id)) return this.#attempt(work, subscription, "yes");
@@ -128,9 +136,11 @@ export class Turns {
       this.#ends.wait(work);
       return true;
     }
-    if (this.#mayStillSend(work, subscription)) return this.#attempt(work, subscription, admission);
+    const isHeld = this.#isHeld(work);
+    if (isHeld && this.#mayStillSend(work, subscription)) return this.#attempt(work, subscription, admission);
     endpoints.note(subscription, { kind: "cancelled" }, admission);
-    this.#ends.giveUp(work);
+    if (isHeld) this.#ends.giveUp(work);
+    else this.#ends.putBack(work);
     return true;
   }
 

@@ -70,6 +70,9 @@ const NOTHING: Readonly<Record<PurgedKind, number>> = {
   replays: 0,
   portalSessions: 0,
   auditRecords: 0,
+  binRequests: 0,
+  bins: 0,
+  deliveryStats: 0,
 };
 
 interface Place {
@@ -279,5 +282,10 @@ function keptFor(kind: PurgedKind, retention: UpkeepRetention): number | undefin
       return SESSION_KEPT_MS;
     case "auditRecords":
       return retention.auditRetentionMs;
+    // They say themselves when their time is over.
+    case "binRequests":
+    case "bins":
+    case "deliveryStats":
+      return 0;
   }
 }

@@ -32,6 +32,8 @@ export interface Claim {
   readonly fence: number;
   readonly run: number;
   readonly leaseUntilMs: number;
+  /** The worker's, when it claimed it (Holder). */
+  readonly life: number;
 }
 
 /**

@@ -21,13 +21,23 @@ export interface StoredEvent extends EventKey {
   /** A `passbus.v1.PassEvent` in canonical protobuf: fields in the order of their numbers, map keys sorted. */
   readonly value: Uint8Array;
   /**
-   * SHA-256 of `value`, in base64url; of one of passbus's own, of its id. Two events of one id are the same event when
-   * these are equal.
+   * SHA-256 of `value`, in base64url; where payloads are encrypted, a keyed hash behind its key's id, or a payload could be
+   * guessed from it; of one of passbus's own, of its id. `isSameContent` compares them.
    */
   readonly contentHash: string;
   /** Its payload is kept no longer: `value` is empty. Never while a delivery of it is open. */
   readonly payloadDroppedAtMs?: number;
 }
+
+/**
+ * Whether two events of one id are the same event, as far as their hashes tell. Those under different keys, or of which
+ * one is under none, tell nothing: a record that comes again after the keys were changed is no conflict.
+ */
+export function isSameContent(left: string, right: string): boolean {
+  return left === right || hashedUnder(left) !== hashedUnder(right);
+}
+
+const hashedUnder = (contentHash: string): string => contentHash.slice(0, contentHash.indexOf(".") + 1);
 
 /** A stored event and its message, decoded once. */
 export interface DecodedEvent {

@@ -85,6 +85,14 @@ export interface FormatOptions {
   readonly sealedEthpassAuthorization?: string;
 }
 
+/** What the https connections to one endpoint trust and show, in PEM. */
+export interface EndpointTls {
+  /** Trusted instead of the public authorities. Absent: those. */
+  readonly caCertificates?: string;
+  /** The private key stands under a key of the keyring. Its text is never kept, nor shown. */
+  readonly client?: { readonly certificates: string; readonly sealedKey: string };
+}
+
 /** A time in which a person had it disabled; open while `toMs` is absent. DROP is decided by these (protocol, rule 10). */
 export interface DisabledSpan {
   readonly fromMs: number;
@@ -127,6 +135,8 @@ export interface Subscription extends ProtocolEvents {
   readonly filter?: string;
   /** Its webhooks carry v1a signatures too, by the keys of its organisation's environment. */
   readonly ed25519Signature?: true;
+  /** Absent: the public authorities are trusted, and nothing is shown. */
+  readonly tls?: EndpointTls;
   /** Newest first, at most two live ones. */
   readonly secrets: readonly SealedSecret[];
   readonly createdAtMs: number;

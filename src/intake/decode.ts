@@ -7,6 +7,7 @@ import { CodedError } from "../kernel/errors.ts";
 import { derivedId } from "../kernel/ids.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { isTenantName, type Tenant } from "../kernel/tenant.ts";
+import { withoutValues } from "../kernel/without-values.ts";
 import { canonicalBytes, completeEvent } from "./canonical.ts";
 import { CANONICAL_CONTENT_TYPE, RECORD_HEADERS } from "./content-type.ts";
 import { DEAD_REASONS, type DeadLetter, type DeadReason } from "./dead-letters.ts";
@@ -24,9 +25,14 @@ export type RecordDecoder = (record: LogRecord) => Decoded;
 export interface DecoderOptions {
   /** Only our own API writes to this log, and it has checked every event: what it marked as canonical isn't checked again. */
   readonly isOwnLog?: boolean;
+  /** SHA-256 in base64url, where it is left out. */
+  readonly contentHash?: (value: Uint8Array) => string;
 }
 
+const sha256 = (value: Uint8Array): string => hash("sha256", value, "base64url");
+
 export function recordDecoder(tenants: TenantRule, options: DecoderOptions = {}): RecordDecoder {
+  const { contentHash = sha256 } = options;
   const isChecked = (record: LogRecord) =>
     options.isOwnLog === true && record.headers[RECORD_HEADERS.contentType] === CANONICAL_CONTENT_TYPE;
   return (record) => {
@@ -43,7 +49,7 @@ export function recordDecoder(tenants: TenantRule, options: DecoderOptions = {})
     try {
       event = readEvent(record.headers, record.value);
     } catch (error) {
-      return refuse(reasonOf(error), error instanceof Error ? error.message : String(error));
+      return refuse(reasonOf(error), withoutValues(error instanceof Error ? error.message : String(error)));
     }
     const tenant = tenantOf(record, event, tenants.fallback(record.topic));
     if (tenant === undefined) return refuse("tenant.forbidden", "the headers and the value name different tenants");
@@ -60,7 +66,7 @@ export function recordDecoder(tenants: TenantRule, options: DecoderOptions = {})
       const message = violations.map(({ field, description }) => `${field}: ${description}`).join("; ");
       return refuse("event.invalid", message, tenant);
     }
-    const completed = complete(record, event, tenant);
+    const completed = complete(record, event, tenant, contentHash);
     // JSON can say in few bytes what is many as protobuf.
     const { length } = completed.stored.value;
     if (length > LIMITS.eventBytes) {
@@ -120,7 +126,12 @@ function agreed(header: string | undefined, value: string): string | undefined {
   return value === "" ? header : undefined;
 }
 
-function complete(record: LogRecord, event: PassEvent, tenant: Tenant): DecodedEvent {
+function complete(
+  record: LogRecord,
+  event: PassEvent,
+  tenant: Tenant,
+  contentHash: (value: Uint8Array) => string,
+): DecodedEvent {
   const isOurs = record.headers[RECORD_HEADERS.contentType] === CANONICAL_CONTENT_TYPE;
   completeEvent(event, tenant, event.id === "" ? hashedId(record) : event.id);
   const value = isOurs && record.value !== null ? record.value : canonicalBytes(event);
@@ -132,7 +143,7 @@ function complete(record: LogRecord, event: PassEvent, tenant: Tenant): DecodedE
     entityId: event.entityId,
     loggedAtMs: record.appendedAtMs,
     value,
-    contentHash: hash("sha256", value, "base64url"),
+    contentHash: contentHash(value),
   };
   return decodeStored(stored, event);
 }

@@ -72,6 +72,8 @@ export interface LogReader {
   isFresh(assignment: Assignment): boolean;
   /** What keeps it from reading, for people; undefined while it reads, or waits for records. */
   problem(): string | undefined;
+  /** How far it is behind; left out where that isn't known. */
+  lag?(): Promise<LogLag>;
   /** Resolves if it can read no more, ever: the process must end. Resolves never where it was stopped. */
   readonly failed: Promise<Error>;
   /** Stops reading; positions can still be committed until it resolves. */
@@ -80,6 +82,6 @@ export interface LogReader {
 
 /** How far the log and its reader are. */
 export interface LogLag {
-  /** Records appended and not yet committed. */
+  /** Records appended and not yet committed; on Kafka, not yet read. */
   readonly records: number;
 }

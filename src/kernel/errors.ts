@@ -19,7 +19,14 @@ interface ErrorRow {
 /** Every code that passbus answers, logs or stores with an attempt or a dead letter. docs/errors.md is written from it. */
 export const ERRORS = {
   "auth.missing": { kind: "unauthenticated", meaning: "The call carries no key." },
-  "auth.invalid": { kind: "unauthenticated", meaning: "The key is unknown, expired or revoked." },
+  "auth.invalid": {
+    kind: "unauthenticated",
+    meaning: "The key, token or certificate is unknown, expired or revoked.",
+  },
+  "issuer.unavailable": {
+    kind: "unavailable",
+    meaning: "The issuer of tokens does not answer, so that nobody can say whether a token counts; try again later.",
+  },
   "limit.authentication": {
     kind: "exhausted",
     meaning:
@@ -40,6 +47,8 @@ export const ERRORS = {
     kind: "precondition",
     meaning: "PassKit's API has no words for the subscription: it is in another format than FORMAT_PASSKIT.",
   },
+  "certificate.taken": { kind: "alreadyExists", meaning: "The certificate is bound to another key." },
+  "key.ended": { kind: "precondition", meaning: "The key was revoked, or has expired." },
   "limit.subscriptions": { kind: "exhausted", meaning: "The scope has as many subscriptions as it may." },
   "limit.direct_sends": {
     kind: "exhausted",
@@ -52,8 +61,18 @@ export const ERRORS = {
     kind: "exhausted",
     meaning: "The key or its organisation has as many streams open as it may, or passbus has.",
   },
+  "limit.call_rate": {
+    kind: "exhausted",
+    meaning: "The key made more calls a second than it may; wait, and try again.",
+  },
+  "limit.event_rate": {
+    kind: "exhausted",
+    meaning: "The organisation published more events a second than it may; wait, and try again.",
+  },
   "limit.keys": { kind: "exhausted", meaning: "There are as many keys as may be." },
+  "limit.key_certificates": { kind: "exhausted", meaning: "The key has as many certificates as it may." },
   "limit.portal_sessions": { kind: "exhausted", meaning: "There are as many portal sessions as may be." },
+  "limit.bins": { kind: "exhausted", meaning: "The organisation has as many request bins as it may." },
   "limit.replays": { kind: "exhausted", meaning: "As many replays are running, paused or being counted as may be." },
   "limit.backlog": { kind: "exhausted", meaning: "The log takes no more for now; try again later." },
   "request.invalid": { kind: "invalid", meaning: "A field of the request is wrong; the answer names it." },

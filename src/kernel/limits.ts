@@ -40,12 +40,55 @@ export const LIMITS = {
   publishAheadBytes: 4 * MIB,
   /** Mistakes of one request that its refusal names: the answer is for people, and travels in headers. */
   namedViolations: 20,
+  /** Of an error's message, which travels in a header too: clients take 8 KiB of all headers together. */
+  messageCharacters: 2_000,
   /** Nesting of a message or of a Struct in JSON. */
   messageDepth: 64,
+  /** Nesting of objects and lists in a JSON body, before it is parsed; what may nest less deep is named afterwards. */
+  jsonDepth: 1_000,
+  /** Values in a JSON body: to parse one costs many times what its bytes cost to send. Protobuf has no such limit. */
+  jsonValues: 100_000,
+  /** Of a JSON body that does not parse, looked through for the field that is to be named. */
+  jsonLocatedBytes: 256 * KIB,
   /** Of a message in protobuf, where a pass's content takes two levels for each of its own. */
   wireDepth: 80,
   /** Nesting of a pass's content: two levels of protobuf each, of which readers go 100 deep and no deeper. */
   contentDepth: 32,
+
+  /** Connections to the API's port; beyond them the oldest that was never used with a key that counts makes room. */
+  portConnections: 10_000,
+  /** Of a request's header, over HTTP/1.1 and HTTP/2. */
+  portHeaderBytes: 16 * KIB,
+  portHeaders: 100,
+  /** From the first byte of a header to its last; also of a TLS handshake, an HTTP/2 preface, and of silence at first. */
+  portHeadersTimeoutMs: 10_000,
+  /** A whole HTTP/1.1 request; the answer has the call's own deadline. */
+  portRequestTimeoutMs: 60_000,
+  /** An idle HTTP/1.1 connection is kept this long, as load balancers expect (they keep 60 s). */
+  portKeepAliveMs: 65_000,
+  /** Of an HTTP/2 connection that asked for nothing yet. */
+  portUnusedMs: 65_000,
+  /** An HTTP/2 connection without a frame is closed after this. */
+  portSessionIdleMs: 10 * 60_000,
+  /** Calls at the same time over one HTTP/2 connection. */
+  portCalls: 256,
+  /** Requests that come over one HTTP/1.1 connection before the first is answered. */
+  portPipelined: 32,
+  /** Calls that an HTTP/2 connection may cancel at once: all that it can have open; */
+  portResets: 256,
+  /** and a second, for as long as it likes. */
+  portResetsPerSecond: 33,
+  /** What an HTTP/2 connection may send at once beside calls and the bodies that are read: a window's worth, and some. */
+  portFloodBytes: 1_280 * KIB,
+  /** The same a second. */
+  portFloodBytesPerSecond: 256 * KIB,
+  /** How much of one call's body may be under way: a batch of 100 events without waiting for the other side. */
+  portStreamWindowBytes: 256 * KIB,
+  portSessionWindowBytes: 1 * MIB,
+  /** Health.Watch and reflection, which need no key: open in one process. */
+  keylessStreams: 128,
+  /** From one address. */
+  keylessStreamsPerPeer: 16,
 
   idCharacters: 128,
   urlCharacters: 2_048,
@@ -60,10 +103,14 @@ export const LIMITS = {
   keys: 1_000,
   /** The same of portal sessions. */
   portalSessions: 10_000,
+  /** Clients' certificates that speak for one key. */
+  keyCertificates: 10,
   organisationSubscriptions: 10,
   entitySubscriptions: 10,
   /** What an organisation may be given of either. */
   subscriptionsSettable: 10_000,
+  /** Calls or events a second that an organisation may be given. */
+  ratesSettable: 1_000_000,
   /** Subscriptions that one page of a list looks at, where it is narrowed by what no index has. */
   listedSubscriptions: 2_000,
   /** Test sends and challenges in flight in one process: they skip the caps of the endpoints. */
@@ -136,6 +183,8 @@ export const LIMITS = {
   ownDeliveries: 16,
   /** as long as all have fewer than this, of each no more counted than that. */
   sharedDeliveries: 512,
+  /** Each of an endpoint's certificates and keys. */
+  pemCharacters: 32 * 1_024,
   /** Deliveries that wait in memory for one endpoint. */
   laneQueue: 256,
   /** Requests in flight over all endpoints, less those that have taken long. */
@@ -144,6 +193,23 @@ export const LIMITS = {
   slowInFlight: 4_096,
   /** Bytes of the events that such requests hold. */
   slowEventBytes: 256 * MIB,
+  /** Rows of counts by subscription and minute before only those of whole tenants are kept. */
+  countedRows: 10_000,
+  /** Points of one answer of statistics. */
+  statsPoints: 2_000,
+
+  /** Request bins of one organisation. */
+  bins: 100,
+  /** Requests that one bin keeps, the newest, */
+  binRequests: 500,
+  /** and the characters that they take, encrypted. */
+  binCharacters: 4 * MIB,
+  /** The body of a request to a bin. */
+  binBodyBytes: 256 * KIB,
+  /** Requests a second that one bin takes in one process, in the long run and at once. */
+  binRequestsPerSecond: 50,
+  binBurst: 200,
+
   /** Outcomes not yet durable before no new attempt starts. */
   unflushedRows: 4_096,
 } as const;

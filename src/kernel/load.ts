@@ -1,4 +1,4 @@
-import { performance } from "node:perf_hooks";
+import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 
 /** How busy this thread is. */
 export interface Load {
@@ -16,5 +16,29 @@ export function eventLoopLoad(): Load {
       last = now;
       return utilization;
     },
+  };
+}
+
+/** How late this thread's event loop comes round. */
+export interface LoopDelay {
+  /** Of 99 in 100 looks since the last call, in milliseconds. */
+  p99Ms(): number;
+  stop(): void;
+}
+
+/** Looked at 50 times a second, which costs nothing that can be measured. */
+const LOOK_MS = 20;
+
+export function eventLoopDelay(): LoopDelay {
+  const histogram = monitorEventLoopDelay({ resolution: LOOK_MS });
+  histogram.enable();
+  return {
+    p99Ms() {
+      // The look itself takes its time, which is no delay.
+      const delayMs = histogram.count === 0 ? 0 : Math.max(0, histogram.percentile(99) / 1e6 - LOOK_MS);
+      histogram.reset();
+      return delayMs;
+    },
+    stop: () => void histogram.disable(),
   };
 }

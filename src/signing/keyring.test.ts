@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { seededRandom, systemRandom } from "../kernel/random.ts";
-import { keyringFrom, makeEncryptionKey } from "./keyring.ts";
+import { isSealed, keyringFrom, makeEncryptionKey } from "./keyring.ts";
 
 const random = seededRandom(1);
 const older = makeEncryptionKey("k1", random);
@@ -79,5 +79,32 @@ describe("the keys", () => {
     expect(() => keyringFrom(`k1:${secret}`, systemRandom)).toThrow(
       expect.objectContaining({ message: expect.not.stringContaining(secret) }),
     );
+  });
+});
+
+describe("bytes", () => {
+  const keyring = keyringFrom(`${newer},${older}`, systemRandom);
+  const bytes = Uint8Array.from({ length: 1_000 }, (_, at) => at % 256);
+
+  it("are sealed and opened for the same thing alone, and say that they are", () => {
+    const sealed = keyring.sealBytes(bytes, "a");
+    expect(isSealed(sealed)).toBe(true);
+    expect(keyring.openBytes(sealed, "a")).toEqual(bytes);
+    expect(keyring.openBytes(keyringFrom(older, systemRandom).sealBytes(bytes, "a"), "a")).toEqual(bytes);
+    expect(() => keyring.openBytes(sealed, "b")).toThrow(damaged);
+    expect(() => keyring.openBytes(sealed.subarray(0, 20), "a")).toThrow(damaged);
+    expect(() => keyringFrom(older, systemRandom).openBytes(sealed, "a")).toThrow(
+      expect.objectContaining({ code: "keyring.unknown_key" }),
+    );
+    expect(isSealed(Uint8Array.of(0x0a, 1, 65))).toBe(false);
+    expect(isSealed(new Uint8Array())).toBe(false);
+  });
+
+  it("have one hash under one key, which nobody makes without it", () => {
+    const hash = keyring.hash(bytes);
+    expect(hash).toMatch(/^k2\.[A-Za-z0-9_-]{43}$/);
+    expect(keyringFrom(newer, systemRandom).hash(bytes)).toBe(hash);
+    expect(keyringFrom(older, systemRandom).hash(bytes).slice(3)).not.toBe(hash.slice(3));
+    expect(keyring.hash(bytes.subarray(1))).not.toBe(hash);
   });
 });

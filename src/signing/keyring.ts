@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
 import { CodedError } from "../kernel/errors.ts";
 import type { Random } from "../kernel/random.ts";
 
@@ -15,6 +15,8 @@ const KEY_ID = /^[A-Za-z0-9_-]{1,32}$/;
  * rotated: put the new one first, and keep the old ones until nothing is sealed under them.
  */
 export interface Keyring {
+  /** The ids of its keys, the newest first. */
+  readonly keyIds: readonly string[];
   /** Under the newest key. */
   seal(text: string, associatedData: string): string;
   /**
@@ -22,6 +24,19 @@ export interface Keyring {
    * associated data isn't what was sealed.
    */
   open(sealed: string, associatedData: string): string;
+  /** As `seal`, for bytes: what it answers begins with a zero byte (see `isSealed`). */
+  sealBytes(bytes: Uint8Array, associatedData: string): Uint8Array;
+  /** @throws CodedError as `open` does. */
+  openBytes(sealed: Uint8Array, associatedData: string): Uint8Array;
+  /** HMAC-SHA256 under a key made of the newest, in base64url behind that key's id: what was hashed can't be guessed. */
+  hash(bytes: Uint8Array): string;
+}
+
+/**
+ * Whether these are sealed bytes, and not a message of protobuf: no field has the number 0, so none begins with a zero.
+ */
+export function isSealed(bytes: Uint8Array): boolean {
+  return bytes[0] === 0;
 }
 
 /**
@@ -32,23 +47,52 @@ export function keyringFrom(keys: string, random: Random): Keyring {
   const [newest, ...older] = parseKeys(keys);
   const byId = new Map([newest, ...older]);
   const [newestId, newestKey] = newest;
+  const hashKey = hashKeyOf(newestKey);
+  const keyOf = (id: string): KeyObject => {
+    const key = byId.get(id);
+    if (key !== undefined) return key;
+    const known = [...byId.keys()].join(", ");
+    throw new CodedError("keyring.unknown_key", `sealed under a key that the keyring lacks; it has ${known}`);
+  };
+  const encrypt = (bytes: Uint8Array, associatedData: string): readonly Uint8Array[] => {
+    const nonce = random.bytes(NONCE_BYTES);
+    const cipher = createCipheriv(CIPHER, newestKey, nonce).setAAD(Buffer.from(associatedData));
+    return [nonce, cipher.update(bytes), cipher.final(), cipher.getAuthTag()];
+  };
   return {
+    keyIds: [...byId.keys()],
     seal(text, associatedData) {
-      const nonce = random.bytes(NONCE_BYTES);
-      const cipher = createCipheriv(CIPHER, newestKey, nonce).setAAD(Buffer.from(associatedData));
-      const sealed = [nonce, cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()];
+      const sealed = encrypt(Buffer.from(text), associatedData);
       return `${newestId}.${Buffer.concat(sealed).toString("base64url")}`;
     },
     open(sealed, associatedData) {
-      const dot = sealed.indexOf(".");
-      const key = byId.get(sealed.slice(0, Math.max(0, dot)));
-      if (key === undefined) {
-        const known = [...byId.keys()].join(", ");
-        throw new CodedError("keyring.unknown_key", `sealed under a key that the keyring lacks; it has ${known}`);
-      }
-      return decrypt(key, Buffer.from(sealed.slice(dot + 1), "base64url"), associatedData);
+      const id = sealedUnder(sealed);
+      const key = keyOf(id);
+      return decrypt(key, Buffer.from(sealed.slice(id.length + 1), "base64url"), associatedData).toString("utf8");
     },
+    sealBytes(bytes, associatedData) {
+      const id = Buffer.from(newestId);
+      const whole = Buffer.concat([Uint8Array.of(0, id.length), id, ...encrypt(bytes, associatedData)]);
+      // Not a view into a pool's buffer, which would live, and be handed to other threads, with it.
+      return new Uint8Array(whole);
+    },
+    openBytes(sealed, associatedData) {
+      const end = 2 + (sealed[1] ?? 0);
+      const key = keyOf(Buffer.from(sealed.subarray(2, end)).toString());
+      return new Uint8Array(decrypt(key, Buffer.from(sealed.subarray(end)), associatedData));
+    },
+    hash: (bytes) => `${newestId}.${createHmac("sha256", hashKey).update(bytes).digest("base64url")}`,
   };
+}
+
+/** RFC 5869: what encrypts must not be used for anything else. */
+function hashKeyOf(key: KeyObject): KeyObject {
+  return createSecretKey(Buffer.from(hkdfSync("sha256", key, new Uint8Array(), "passbus content hash", KEY_BYTES)));
+}
+
+/** The id of the key that a text was sealed under; empty where it is no sealed text. */
+export function sealedUnder(sealed: string): string {
+  return sealed.slice(0, Math.max(0, sealed.indexOf(".")));
 }
 
 /** A new key in the form of `PASSBUS_ENCRYPTION_KEYS`. */
@@ -56,7 +100,7 @@ export function makeEncryptionKey(id: string, random: Random): string {
   return `${id}:${Buffer.from(random.bytes(KEY_BYTES)).toString("base64")}`;
 }
 
-function decrypt(key: KeyObject, bytes: Buffer, associatedData: string): string {
+function decrypt(key: KeyObject, bytes: Buffer, associatedData: string): Buffer {
   try {
     const end = bytes.length - TAG_BYTES;
     const nonce = bytes.subarray(0, NONCE_BYTES);
@@ -64,7 +108,7 @@ function decrypt(key: KeyObject, bytes: Buffer, associatedData: string): string 
     decipher.setAAD(Buffer.from(associatedData)).setAuthTag(bytes.subarray(end));
     const text = decipher.update(bytes.subarray(NONCE_BYTES, end));
     // Throws where the tag doesn't fit: nothing decrypted may leave before.
-    return Buffer.concat([text, decipher.final()]).toString("utf8");
+    return Buffer.concat([text, decipher.final()]);
   } catch (cause) {
     throw damaged(cause);
   }

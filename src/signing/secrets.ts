@@ -57,6 +57,20 @@ export function openAuthorization(keyring: Keyring, owner: SecretOwner, sealed: 
   return keyring.open(sealed, authorizationData(owner));
 }
 
+/** Encrypts the private key of the certificate that a subscription's connections show, for the store. */
+export function sealClientKey(keyring: Keyring, owner: SecretOwner, text: string): string {
+  return keyring.seal(text, clientKeyData(owner));
+}
+
+/** @throws CodedError as `Keyring.open` does. */
+export function openClientKey(keyring: Keyring, owner: SecretOwner, sealed: string): string {
+  return keyring.open(sealed, clientKeyData(owner));
+}
+
+function clientKeyData({ tenant, id }: SecretOwner): string {
+  return `client-key/${tenant.organisation}/${tenant.environment}/${id}`;
+}
+
 function authorizationData({ tenant, id }: SecretOwner): string {
   return `authorization/${tenant.organisation}/${tenant.environment}/${id}`;
 }

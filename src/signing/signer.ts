@@ -9,6 +9,7 @@ import type { Subscription } from "../domain/subscription.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { sameTenant } from "../kernel/tenant.ts";
 import { bodySignature } from "./body-signature.ts";
+import { type ConnectionTlsOf, connectionTls } from "./connection-tls.ts";
 import { type Ed25519Key, ed25519Signature } from "./ed25519.ts";
 import type { Keyring } from "./keyring.ts";
 import { openAuthorization, openSecret, secretBytes } from "./secrets.ts";
@@ -27,6 +28,8 @@ export interface Signer {
     timestampMs: number,
     body: Uint8Array,
   ): Record<string, string>;
+  /** What the subscription's connections trust and show. @throws CodedError of the keyring. */
+  readonly tlsOf: ConnectionTlsOf;
 }
 
 /** What the signer must know of a `Format`. */
@@ -80,6 +83,7 @@ export function signer(keyring: Keyring, options: SignerOptions = {}): Signer {
   }
 
   return {
+    tlsOf: connectionTls(keyring),
     sign(subscription, format, webhookId, timestampMs, body) {
       const { keys, ed25519Keys, authorization } = keysOf(subscription);
       const newest = keys.find((key) => isLive(key, timestampMs));

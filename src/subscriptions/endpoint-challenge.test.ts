@@ -61,6 +61,7 @@ test("the challenge goes out as a signed webhook would, with a text that nobody 
       },
     },
     signer: {
+      tlsOf: () => undefined,
       sign: (_subscription, _format, id, _timestampMs, body) => ({
         "webhook-id": id,
         "webhook-signature": `of ${body}`,

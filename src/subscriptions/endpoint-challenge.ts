@@ -2,6 +2,7 @@
  * Asks an endpoint, before it has a subscription, whether it wants one: whoever can't make it echo a random text doesn't
  * run it. docs/delivery.md has the rules for receivers.
  */
+import type { ConnectionTls } from "../domain/connection-tls.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import { formatOf } from "../formats/registry.ts";
 import type { Clock } from "../kernel/clock.ts";
@@ -31,6 +32,7 @@ export interface EndpointChallengeDeps {
       readonly headers: Readonly<Record<string, string>>;
       readonly body: Buffer;
       readonly timeoutMs: number;
+      readonly tls?: ConnectionTls;
     }): Promise<{ readonly exchange: ChallengeAnswer }>;
   };
   readonly signer: Signer;
@@ -54,9 +56,11 @@ export function endpointChallenge(deps: EndpointChallengeDeps): EndpointChalleng
     const challenge = Buffer.from(random.bytes(CHALLENGE_BYTES)).toString("base64url");
     const body = Buffer.from(JSON.stringify({ type: "webhook.verification", challenge }));
     const { url, headers, policy, format } = subscription;
+    const tls = signer.tlsOf(subscription);
     const { exchange } = await sender.send({
       method: "POST",
       url,
+      ...(tls === undefined ? {} : { tls }),
       // As every webhook: what stands before the endpoint may ask for any of it.
       headers: {
         ...headers,

@@ -1,7 +1,8 @@
+import type { OrganisationRates } from "../domain/rates.ts";
 import type { OrganisationRetention } from "../domain/retention.ts";
 
 /** What an organisation was given, for each of its environments. What is absent is as LIMITS has it. */
-export interface SubscriptionLimits extends OrganisationRetention {
+export interface SubscriptionLimits extends OrganisationRetention, OrganisationRates {
   /** Subscriptions of the organisation itself. */
   readonly organisation?: number;
   /** Subscriptions of each of its entities. */

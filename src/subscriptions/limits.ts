@@ -2,6 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
 import { type OrganisationLimits, OrganisationLimitsSchema } from "../../gen/passbus/v1/access_service_pb.js";
+import type { ServiceRates } from "../domain/rates.ts";
 import type { OrganisationRetention, ServiceRetention } from "../domain/retention.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import { CodedError, type FieldViolation, invalidField, invalidFields } from "../kernel/errors.ts";
@@ -44,11 +45,15 @@ export function readLimits(message: OrganisationLimits | undefined): Subscriptio
   };
   const organisation = read("organisation_subscriptions", message.organisationSubscriptions);
   const entity = read("entity_subscriptions", message.entitySubscriptions);
+  const callsPerSecond = readRate("calls_per_second", message.callsPerSecond, wrong);
+  const eventsPerSecond = readRate("events_per_second", message.eventsPerSecond, wrong);
   const retention = readRetention(message, wrong);
   if (wrong.length > 0) throw invalidFields(wrong);
   return {
     ...(organisation === undefined ? {} : { organisation }),
     ...(entity === undefined ? {} : { entity }),
+    ...(callsPerSecond === undefined ? {} : { callsPerSecond }),
+    ...(eventsPerSecond === undefined ? {} : { eventsPerSecond }),
     ...retention,
   };
 }
@@ -59,7 +64,46 @@ const FIELDS: ReadonlyMap<string, keyof SubscriptionLimits> = new Map([
   ["event_retention", "eventRetentionMs"],
   ["delivery_retention", "deliveryRetentionMs"],
   ["payload_retention", "payloadRetentionMs"],
+  ["calls_per_second", "callsPerSecond"],
+  ["events_per_second", "eventsPerSecond"],
 ]);
+
+/** Those that keep an organisation from taking what all share: whoever operates passbus sets them, and nobody else. */
+const OPERATORS_FIELDS = ["callsPerSecond", "eventsPerSecond"] as const satisfies readonly (keyof SubscriptionLimits)[];
+
+/**
+ * What a caller who doesn't operate the service may make of the limits: its rates stay as they were.
+ * @throws CodedError `role.insufficient` where it names one, or gives another than holds.
+ */
+export function withoutRates(
+  before: SubscriptionLimits,
+  given: SubscriptionLimits,
+  paths: readonly string[],
+  rates: ServiceRates,
+): SubscriptionLimits {
+  const named = paths.map((path) => FIELDS.get(path));
+  const next: { -readonly [Field in keyof SubscriptionLimits]: number } = { ...given };
+  for (const field of OPERATORS_FIELDS) {
+    const holds = before[field] ?? rates[field];
+    if (named.includes(field) || (paths.length === 0 && (given[field] ?? holds) !== holds)) {
+      const message =
+        "calls_per_second and events_per_second are set by an administrator of the bootstrap organisation alone";
+      throw new CodedError("role.insufficient", message);
+    }
+    delete next[field];
+    const kept = before[field];
+    if (kept !== undefined) next[field] = kept;
+  }
+  return next;
+}
+
+function readRate(field: string, value: number, wrong: FieldViolation[]): number | undefined {
+  if (value < 0 || value > LIMITS.ratesSettable) {
+    const description = `must be 1 to ${LIMITS.ratesSettable}, or 0 for the service's`;
+    wrong.push({ field: `limits.${field}`, description });
+  }
+  return value === 0 ? undefined : value;
+}
 
 /**
  * What was given before, with the named fields as they are given now; all of them, where none is named.
@@ -112,11 +156,17 @@ function readRetention(message: OrganisationLimits, wrong: FieldViolation[]): Or
 }
 
 /** As they hold, with the defaults filled in. */
-export function limitsMessage(given: SubscriptionLimits, service: ServiceRetention): OrganisationLimits {
+export function limitsMessage(
+  given: SubscriptionLimits,
+  service: ServiceRetention,
+  rates: ServiceRates,
+): OrganisationLimits {
   const { eventRetentionMs, deliveryRetentionMs, payloadRetentionMs } = { ...service, ...given };
   return create(OrganisationLimitsSchema, {
     organisationSubscriptions: given.organisation ?? LIMITS.organisationSubscriptions,
     entitySubscriptions: given.entity ?? LIMITS.entitySubscriptions,
+    callsPerSecond: given.callsPerSecond ?? rates.callsPerSecond,
+    eventsPerSecond: given.eventsPerSecond ?? rates.eventsPerSecond,
     eventRetention: durationFromMs(eventRetentionMs),
     deliveryRetention: durationFromMs(deliveryRetentionMs),
     ...(payloadRetentionMs === undefined ? {} : { payloadRetention: durationFromMs(payloadRetentionMs) }),

@@ -17,7 +17,7 @@ import {
   SubscriptionSchema,
   WhileDisabled,
 } from "../../gen/passbus/v1/subscription_pb.js";
-import { type FormatName, liveSecrets, type Subscription } from "../domain/subscription.ts";
+import { type EndpointTls, type FormatName, liveSecrets, type Subscription } from "../domain/subscription.ts";
 import { rateFields } from "./policy.ts";
 
 /** Each format's number in the API. */
@@ -49,6 +49,10 @@ const UNINSTALLED_NAMES = {
   documented: PassKitUninstalledEventName.DOCUMENTED,
   enum: PassKitUninstalledEventName.ENUM,
 } as const;
+
+function tlsFields({ caCertificates = "", client }: EndpointTls) {
+  return { caCertificates, clientCertificate: client?.certificates ?? "" };
+}
 
 /** `nowMs` decides which secrets are live. Without `health`, nothing is said of the endpoint's. */
 export function subscriptionMessage(
@@ -91,6 +95,7 @@ export function subscriptionMessage(
     couponEvents: [...(subscription.couponEvents ?? [])],
     operationalEvents: [...(subscription.operationalEvents ?? [])],
     ed25519Signature: subscription.ed25519Signature === true,
+    ...(subscription.tls === undefined ? {} : { tls: tlsFields(subscription.tls) }),
     createdAt: timestampFromMs(subscription.createdAtMs),
     updatedAt: timestampFromMs(subscription.updatedAtMs),
     disabledReason: disabledReason === undefined ? DisabledReason.UNSPECIFIED : DISABLED_REASONS[disabledReason],

@@ -1,6 +1,9 @@
 /** How this room says no: to a URL, to a second one of its kind, to an id that isn't there. */
+import type { Subscription as SubscriptionMessage } from "../../gen/passbus/v1/subscription_pb.js";
 import { CodedError } from "../kernel/errors.ts";
+import type { Tenant } from "../kernel/tenant.ts";
 import { scopeName } from "./limits.ts";
+import type { Violations } from "./violations.ts";
 
 /** The endpoint check's no, as against a failure of the check itself. */
 export function isRefusal(error: unknown): error is CodedError {
@@ -27,4 +30,13 @@ export function duplicateUrl(entityId: string): CodedError {
 
 export function unknownSubscription(id: string): CodedError {
   return new CodedError("resource.not_found", `id: there is no subscription ${JSON.stringify(id.slice(0, 64))}`);
+}
+
+/** What was read may be written back; what is another's is a mistake that someone should hear of. */
+export function refuseForeignTenant(tenant: Tenant, message: SubscriptionMessage, wrong: Violations): void {
+  const description = "is not the key's own; leave it empty";
+  if (message.organisationId !== "" && message.organisationId !== tenant.organisation) {
+    wrong.add("organisation_id", description);
+  }
+  if (message.environment !== "" && message.environment !== tenant.environment) wrong.add("environment", description);
 }

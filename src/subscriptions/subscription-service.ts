@@ -20,6 +20,7 @@ import type { Random } from "../kernel/random.ts";
 import type { Tenant } from "../kernel/tenant.ts";
 import type { Keyring } from "../signing/keyring.ts";
 import { makeSecret, openSecret, sealSecret } from "../signing/secrets.ts";
+import { type AskedTls, readTls, withTls } from "./endpoint-tls.ts";
 import {
   type AuthorizationChange,
   authorizationChange,
@@ -32,7 +33,7 @@ import { limitReached, scopeLimit } from "./limits.ts";
 import { type Matches, matchingPage, readFilter } from "./list-filter.ts";
 import { subscriptionMessage } from "./message.ts";
 import { millisecondsOf } from "./policy.ts";
-import { duplicateUrl, isRefusal, refusedUrl, unknownSubscription } from "./refusals.ts";
+import { duplicateUrl, isRefusal, refusedUrl, refuseForeignTenant, unknownSubscription } from "./refusals.ts";
 import { readEntityId, readSettings, type SubscriptionSettings } from "./settings.ts";
 import type { SubscriptionStore } from "./subscription-store.ts";
 import { initialStanding, rotated, standingAsAsked, standingDisabledByUs } from "./transitions.ts";
@@ -53,6 +54,8 @@ export interface SubscriptionServiceDeps {
   /** There are keys for v1a signatures. */
   readonly signsEd25519: boolean;
   readonly checkEndpoint: CheckEndpoint;
+  /** Sees to it that what is left of a subscription goes once it is deleted, which it may not be. */
+  readonly eraseDeleted?: (tenant: Tenant, id: string) => Promise<void>;
   readonly clock: Clock;
   readonly ids: IdSource;
   readonly random: Random;
@@ -69,6 +72,7 @@ interface Asked {
   readonly entityId: string;
   readonly settings: SubscriptionSettings;
   readonly authorization: AuthorizationChange;
+  readonly tls: AskedTls | undefined;
 }
 
 /** In place of the URL that a draft lacks (RFC 2606 §2). */
@@ -132,8 +136,8 @@ export class SubscriptionService {
       return { subscription: isNamed ? subscription : { ...subscription, url: "" }, secret };
     }
     const current = await this.get(tenant, message.id);
-    const { settings, authorization } = this.#readChange(current, message, undefined, this.#deps.clock.now());
-    return { subscription: this.#changed(current, settings, authorization) };
+    const asked = this.#readChange(current, message, undefined, this.#deps.clock.now());
+    return { subscription: this.#changed(current, asked) };
   }
 
   /** `resource.not_found`. */
@@ -189,10 +193,11 @@ export class SubscriptionService {
     const message = required(change);
     if (message.id === "") throw invalidField("subscription.id", "is required");
     return this.#write(tenant, message.id, async (current, nowMs) => {
-      const { settings, authorization } = this.#readChange(current, message, paths, nowMs);
+      const asked = this.#readChange(current, message, paths, nowMs);
+      const { settings } = asked;
       const urlKey =
         settings.url === current.url ? current.urlKey : urlKeyOf(current, await this.#normalUrl(settings.url));
-      const { disabledReason: _, ...changed } = this.#changed(current, settings, authorization);
+      const { disabledReason: _, ...changed } = this.#changed(current, asked);
       const next = { ...changed, ...standingAsAsked(current, settings.state, nowMs), urlKey };
       // Before the change is there: a crash between forgets a failure, and never one that came after.
       if (startsAnew(current, next)) await this.#deps.health.remove([endpointKey(current)]);
@@ -200,8 +205,12 @@ export class SubscriptionService {
     });
   }
 
-  /** `resource.not_found`. What waits for it is cancelled by whoever would deliver it. */
+  /**
+   * `resource.not_found`. What waits for it is cancelled by whoever would deliver it; a minute later its deliveries go.
+   */
   async delete(tenant: Tenant, id: string): Promise<void> {
+    // Before it goes, so that a crash in between leaves nothing that nobody knows of; one that there is not costs nothing.
+    if ((await this.#deps.store.get(tenant, id)) !== undefined) await this.#deps.eraseDeleted?.(tenant, id);
     if (!(await this.#deps.store.remove(tenant, id))) throw unknownSubscription(id);
   }
 
@@ -260,9 +269,10 @@ export class SubscriptionService {
     const entityId = readEntityId(message.entityId, wrong);
     const settings = readSettings(message, wrong);
     this.#refuseWithoutKeys(settings, wrong);
+    const tls = readTls(message, undefined, wrong);
     wrong.throwIfAny();
     const authorization = authorizationChange(message.formatOptions?.ethpassAuthorization ?? "", undefined);
-    return { entityId, settings, authorization };
+    return { entityId, settings, authorization, tls };
   }
 
   #make(tenant: Tenant, asked: Asked, origin?: Subscription["origin"]): SubscriptionWithSecret {
@@ -275,6 +285,7 @@ export class SubscriptionService {
       ...owner,
       ...settings,
       formatOptions: withAuthorization(keyring, owner, settings, authorization, undefined),
+      ...withTls(keyring, owner, asked.tls, undefined),
       entityId,
       urlKey: "",
       secrets: [sealed],
@@ -301,8 +312,9 @@ export class SubscriptionService {
     if (current.ed25519Signature !== true) this.#refuseWithoutKeys(settings, wrong);
     const authorization = authorizationChange(asked.formatOptions?.ethpassAuthorization ?? "", paths);
     refuseMovedAuthorization(current, settings, authorization, wrong);
+    const tls = readTls(asked, current.tls, wrong);
     wrong.throwIfAny();
-    return { settings, authorization };
+    return { settings, authorization, tls };
   }
 
   #refuseWithoutKeys({ ed25519Signature }: SubscriptionSettings, wrong: Violations): void {
@@ -311,13 +323,20 @@ export class SubscriptionService {
   }
 
   /** With the settings in place of its own, but for the state, which is more than a setting. */
-  #changed(current: Subscription, settings: SubscriptionSettings, authorization: AuthorizationChange): Subscription {
+  #changed(current: Subscription, { settings, authorization, tls }: Omit<Asked, "entityId">): Subscription {
+    const { keyring } = this.#deps;
     const stored = current.formatOptions.sealedEthpassAuthorization;
-    const formatOptions = withAuthorization(this.#deps.keyring, current, settings, authorization, stored);
+    const formatOptions = withAuthorization(keyring, current, settings, authorization, stored);
     // Settings that are absent where they say nothing.
     const { membershipEvents: _m, couponEvents: _c, operationalEvents: _o, ...others } = current;
-    const { filter: _f, ed25519Signature: _e, ...rest } = others;
-    return { ...rest, ...settings, formatOptions, state: current.state };
+    const { filter: _f, ed25519Signature: _e, tls: _t, ...rest } = others;
+    return {
+      ...rest,
+      ...settings,
+      formatOptions,
+      ...withTls(keyring, current, tls, current.tls),
+      state: current.state,
+    };
   }
 
   /** Writes what `change` makes of the stored one, and makes it again if another write came between. */
@@ -377,13 +396,4 @@ function urlKeyOf({ origin, id }: Pick<Subscription, "origin" | "id">, normalUrl
 function required(message: SubscriptionMessage | undefined): SubscriptionMessage {
   if (message === undefined) throw invalidField("subscription", "is required");
   return message;
-}
-
-/** What was read may be written back; what is another's is a mistake that someone should hear of. */
-function refuseForeignTenant(tenant: Tenant, message: SubscriptionMessage, wrong: Violations): void {
-  const description = "is not the key's own; leave it empty";
-  if (message.organisationId !== "" && message.organisationId !== tenant.organisation) {
-    wrong.add("organisation_id", description);
-  }
-  if (message.environment !== "" && message.environment !== tenant.environment) wrong.add("environment", description);
 }

@@ -2,6 +2,7 @@
 import { clone, create, type DescMessage } from "@bufbuild/protobuf";
 import {
   DeliveryPolicySchema,
+  EndpointTlsSchema,
   FormatOptionsSchema,
   type Subscription as SubscriptionMessage,
   SubscriptionSchema,
@@ -25,19 +26,21 @@ const CHANGEABLE = [
   "membership_events",
   "coupon_events",
   "ed25519_signature",
+  "tls",
 ] as const;
 
 /** Messages whose fields can be named one by one. */
 const NESTED: ReadonlyMap<string, DescMessage> = new Map<string, DescMessage>([
   ["policy", DeliveryPolicySchema],
   ["format_options", FormatOptionsSchema],
+  ["tls", EndpointTlsSchema],
 ]);
 
 type Fields = Record<string, unknown>;
 
 /**
  * `stored` with the fields of `change` that the paths name; one that is unset in `change` becomes its default. Without
- * paths, those fields that are set in `change`, inside `policy` and `format_options` too. The scope may be named only
+ * paths, those fields that are set in `change`, inside `policy`, `format_options` and `tls` too. The scope may be named only
  * as it is. Throws a `request.invalid` that names each path that is unknown or can't be changed.
  */
 export function applyMask(

@@ -1,6 +1,12 @@
 /** KeyStore, SessionStore and AuditStore, beyond finding a key. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { AuditFilter, AuditRecord, KeyRecord, SessionRecord } from "../../src/access/access-store.ts";
+import type {
+  AuditFilter,
+  AuditRecord,
+  CertificateRecord,
+  KeyRecord,
+  SessionRecord,
+} from "../../src/access/access-store.ts";
 import { judge } from "../../src/access/authenticate.ts";
 import { makeKey, makeSession } from "../../src/access/keys.ts";
 import { idSource } from "../../src/kernel/ids.ts";
@@ -97,6 +103,57 @@ export function accessContract(name: string, make: MakeStore): void {
       expect((await store.access.findKey("key_1"))?.lastUsedAtMs).toBe(T0 + 5);
       expect(await store.access.findKey("key_2")).toEqual(key("key_2"));
       expect(await store.access.findKey("key_9")).toBeUndefined();
+    });
+  });
+
+  describe(`${name}: clients' certificates`, () => {
+    const bound = (fingerprint: string, over: Partial<CertificateRecord> = {}): CertificateRecord => ({
+      ...{ fingerprint, tenant: ACME, keyId: "key_1", boundAtMs: T0 },
+      ...over,
+    });
+
+    test("are found by their fingerprint, and come back as they were bound", async () => {
+      const other = await store.connect();
+      expect(await store.access.bindCertificate(bound("aa"))).toEqual(bound("aa"));
+      expect(await other.access.findCertificate("aa")).toEqual(bound("aa"));
+      expect(await store.access.findCertificate("bb")).toBeUndefined();
+      expect(await store.access.findCertificate("")).toBeUndefined();
+      expect(await (await store.reopen()).access.findCertificate("aa")).toEqual(bound("aa"));
+    });
+
+    test("are bound once over all tenants: who comes later is told who has it", async () => {
+      const other = await store.connect();
+      const claims = [bound("aa"), bound("aa", { tenant: GLOBEX, keyId: "key_g" }), bound("aa", { keyId: "key_2" })];
+      const told = await Promise.all(
+        claims.map((claim, at) => (at % 2 === 0 ? store : other).access.bindCertificate(claim)),
+      );
+      const stands = await store.access.findCertificate("aa");
+      expect(claims).toContainEqual(stands);
+      expect(told).toEqual(claims.map(() => stands));
+    });
+
+    test("are listed by their keys, in their own tenant, the oldest first", async () => {
+      const rows = [bound("cc"), bound("aa", { boundAtMs: T0 + 1 }), bound("bb", { keyId: "key_2" }), bound("ab")];
+      for (const row of [...rows, bound("dd", { tenant: ACME_TEST }), bound("ee", { keyId: "key_3" })]) {
+        await store.access.bindCertificate(row);
+      }
+      const listed = await store.access.listCertificates(ACME, ["key_1", "key_2", "key_9"]);
+      expect(listed.map(({ fingerprint }) => fingerprint)).toEqual(["ab", "bb", "cc", "aa"]);
+      expect(await store.access.listCertificates(ACME, [])).toEqual([]);
+      expect(await store.access.listCertificates(GLOBEX, ["key_1"])).toEqual([]);
+    });
+
+    test("are unbound by their own tenant and from their own key alone, and may be bound again", async () => {
+      await store.access.bindCertificate(bound("aa"));
+      expect(await store.access.unbindCertificate(ACME_TEST, "key_1", "aa")).toBe(false);
+      expect(await store.access.unbindCertificate(GLOBEX, "key_1", "aa")).toBe(false);
+      expect(await store.access.unbindCertificate(ACME, "key_2", "aa")).toBe(false);
+      expect(await store.access.unbindCertificate(ACME, "key_1", "bb")).toBe(false);
+      expect(await store.access.findCertificate("aa")).toEqual(bound("aa"));
+      expect(await store.access.unbindCertificate(ACME, "key_1", "aa")).toBe(true);
+      expect(await store.access.findCertificate("aa")).toBeUndefined();
+      const again = bound("aa", { tenant: GLOBEX, keyId: "key_g" });
+      expect(await store.access.bindCertificate(again)).toEqual(again);
     });
   });
 

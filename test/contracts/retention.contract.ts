@@ -247,9 +247,12 @@ export function retentionContract(name: string, make: MakeStore): void {
       await put(store, finished("d1", "delivered", "a1"), finished("d2", "delivered", "a2", { tenant: ACME_TEST }));
       await put(store, finished("d3", "delivered", "a3", { tenant: GLOBEX }));
       const given = { eventRetentionMs: 3_600_000, deliveryRetentionMs: 7_200_000, payloadRetentionMs: 3_600_001 };
-      await store.limits.setLimits("acme", { organisation: 3, ...given });
+      await store.limits.setLimits("acme", { organisation: 3, callsPerSecond: 7, eventsPerSecond: 9, ...given });
       await store.limits.setLimits("globex", { payloadRetentionMs: 5_000_000 });
-      expect(await store.limits.limits("acme")).toEqual({ organisation: 3, ...given });
+      expect(await store.limits.limits("acme")).toEqual({
+        ...{ organisation: 3, callsPerSecond: 7, eventsPerSecond: 9 },
+        ...given,
+      });
       const told = (await store.retention.tenants()).filter(({ tenant }) =>
         ["acme", "globex"].includes(tenant.organisation),
       );

@@ -14,31 +14,38 @@ import type {
   NextState,
 } from "../../src/delivery/delivery-store.ts";
 import type { EndpointStore, RateStore } from "../../src/delivery/endpoint-store.ts";
+import type { ErasureStore } from "../../src/delivery/erasure.ts";
 import type { SwitchStore } from "../../src/delivery/kill-switch.ts";
 import type { ReplayJobs, ReplayStore } from "../../src/delivery/replay-store.ts";
 import type { RetentionStore } from "../../src/delivery/retention.ts";
+import type { StatsStore } from "../../src/delivery/stats-store.ts";
 import type { Attempt, Delivery } from "../../src/domain/delivery.ts";
 import type { StoredEvent } from "../../src/domain/event.ts";
 import { DEFAULT_POLICY, type Subscription } from "../../src/domain/subscription.ts";
+import type { BinStore } from "../../src/inspector/bin-store.ts";
 import type { DeadLetterStore } from "../../src/intake/dead-letters.ts";
 import type { Page, PageRequest } from "../../src/kernel/page.ts";
 import type { Tenant } from "../../src/kernel/tenant.ts";
 import type { SubscriptionFeed } from "../../src/matching/subscription-feed.ts";
 import type { LimitStore } from "../../src/subscriptions/limit-store.ts";
+import type { SubscriptionWalk } from "../../src/subscriptions/reencrypt.ts";
 import type { SubscriptionStore } from "../../src/subscriptions/subscription-store.ts";
 
 /** The ports that a store serves. */
 export interface StorePorts {
   readonly deliveries: DeliveryStore & DeliveryLog;
-  readonly subscriptions: SubscriptionStore;
+  readonly subscriptions: SubscriptionStore & SubscriptionWalk;
   readonly feed: SubscriptionFeed;
   readonly limits: LimitStore;
   readonly endpoints: EndpointStore & RateStore;
   readonly replays: ReplayStore & ReplayJobs;
   readonly switches: SwitchStore;
   readonly retention: RetentionStore;
+  readonly erasures: ErasureStore;
   readonly access: AccessStore;
   readonly deadLetters: DeadLetterStore;
+  readonly bins: BinStore;
+  readonly stats: StatsStore;
 }
 
 /** One empty store under test. */

@@ -10,6 +10,7 @@ import { startSqliteStore } from "../../src/adapters/sqlite/sqlite-store.ts";
 import type { CallThread } from "../../src/kernel/thread-call.ts";
 import { accessContract } from "./access.contract.ts";
 import { accessStoreContract, deadLetterStoreContract } from "./access-and-dead-letters.contract.ts";
+import { binStoreContract } from "./bin-store.contract.ts";
 import { changeFeedContract, type WatchedStore } from "./change-feed.contract.ts";
 import { deliveryClaimContract } from "./delivery-claim.contract.ts";
 import { deliveryFlushContract } from "./delivery-flush.contract.ts";
@@ -17,8 +18,10 @@ import { deliveryLogContract } from "./delivery-log.contract.ts";
 import { deliveryModelContract } from "./delivery-model.contract.ts";
 import { deliveryOrderContract } from "./delivery-order.contract.ts";
 import { endpointStoreContract } from "./endpoint-store.contract.ts";
+import { erasureContract } from "./erasure.contract.ts";
 import { replayStoreContract } from "./replay-store.contract.ts";
 import { retentionContract } from "./retention.contract.ts";
+import { statsStoreContract } from "./stats-store.contract.ts";
 import { subscriptionRacesContract } from "./subscription-races.contract.ts";
 import { subscriptionStoreContract } from "./subscription-store.contract.ts";
 import { switchContract } from "./switch.contract.ts";
@@ -64,9 +67,10 @@ async function embedded(): Promise<WatchedStore> {
 
 /** The thread remembers the numbers of tenants, which are never taken away. */
 const EMPTY = `
-  DELETE FROM events; DELETE FROM deliveries; DELETE FROM subscriptions; DELETE FROM keys; DELETE FROM dead_letters;
+  DELETE FROM events; DELETE FROM deliveries; DELETE FROM subscriptions; DELETE FROM keys; DELETE FROM key_certificates; DELETE FROM dead_letters;
   DELETE FROM organisations; DELETE FROM endpoints; DELETE FROM rates; DELETE FROM delivery_stops; DELETE FROM upkeep;
-  DELETE FROM replays; DELETE FROM portal_sessions; DELETE FROM audit_records;
+  DELETE FROM erasures; DELETE FROM replays; DELETE FROM portal_sessions; DELETE FROM audit_records;
+  DELETE FROM bins; DELETE FROM bin_requests; DELETE FROM delivery_stats; DELETE FROM worker_reports;
   UPDATE tenants SET subscriptions_version = 0;
 `;
 
@@ -93,4 +97,7 @@ deliveryOrderContract("node:sqlite", embedded);
 changeFeedContract("node:sqlite", embedded);
 replayStoreContract("node:sqlite", embedded);
 retentionContract("node:sqlite", embedded);
+erasureContract("node:sqlite", embedded);
 switchContract("node:sqlite", embedded);
+binStoreContract("node:sqlite", embedded);
+statsStoreContract("node:sqlite", embedded);

@@ -48,6 +48,26 @@ export function subscriptionStoreContract(name: string, make: MakeStore): void {
       for (const other of elsewhere) expect(await store.subscriptions.insert(other, LIMIT)).toBe("inserted");
     });
 
+    test("a walk comes by every subscription of every tenant, once, also while others are made and deleted", async () => {
+      const rows = [ACME, ACME_TEST, GLOBEX].flatMap((tenant) =>
+        range(5).map((at) => subscription(`sub_${tenant.organisation}_${tenant.environment}_${at}`, { tenant })),
+      );
+      for (const row of rows) await store.subscriptions.insert(row, LIMIT);
+      const found: string[] = [];
+      let after: (typeof rows)[number] | undefined;
+      for (;;) {
+        const step = await store.subscriptions.every(after, 4);
+        expect(step.length).toBeLessThanOrEqual(4);
+        found.push(...idsOf(step));
+        after = step.at(-1);
+        if (after === undefined) break;
+        // Where it stood there is nothing any more: it goes on from there all the same.
+        await store.subscriptions.remove(after.tenant, after.id);
+      }
+      expect(found.toSorted()).toEqual(idsOf(rows).toSorted());
+      expect(await store.subscriptions.every(undefined, 1)).toHaveLength(1);
+    });
+
     test("of fifty that are made at once with one URL, one is made", async () => {
       const other = await store.connect();
       const results = await Promise.all(

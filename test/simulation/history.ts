@@ -3,6 +3,7 @@
  * has come to rest, and the judgement. All of it follows from the seed.
  */
 import { Customers } from "./customers.ts";
+import { SimulatedHeartbeats } from "./heartbeats.ts";
 import { Incidents } from "./incidents.ts";
 import { Judge } from "./judge.ts";
 import { SimulatedLog } from "./log.ts";
@@ -60,7 +61,8 @@ class History {
     const own = plan.knowsOwnWrites ? new OwnWrites((id) => judge.rows.stateOf(id)) : undefined;
     const network = new Network(world, (effect) => judge.rows.observe(effect), own);
     log.onCommit((partition, from, to, by) => judge.committed(partition.number, from, to, by));
-    this.#around = { world, store, network, log, receivers: new Receivers(world), customers, judge };
+    const heartbeats = new SimulatedHeartbeats(world, store);
+    this.#around = { world, store, heartbeats, network, log, receivers: new Receivers(world), customers, judge };
     const startWorker = () => this.#startWorker();
     this.#incidents = new Incidents({ plan, around: this.#around, workers: this.#workers, startWorker });
   }

@@ -1,5 +1,6 @@
 /** What comes to pass in a history, each at its moment, and the peace after it. */
 import type { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import { SILENT_MS } from "../../src/delivery/heartbeat.ts";
 import { LEASE_MS } from "../../src/delivery/outcomes.ts";
 import { Replays } from "../../src/delivery/replays.ts";
 import { isTerminal } from "../../src/domain/delivery.ts";
@@ -163,6 +164,7 @@ export class Incidents {
       case "longStop":
       case "leave":
       case "cutOff":
+      case "storeCut":
         return this.#strike(trouble);
       case "rebalance":
         return around.log.rebalance("somebody asked for it");
@@ -205,7 +207,7 @@ export class Incidents {
     });
   }
 
-  #strike(trouble: "kill" | "stop" | "longStop" | "leave" | "cutOff"): void {
+  #strike(trouble: "kill" | "stop" | "longStop" | "leave" | "cutOff" | "storeCut"): void {
     const world = this.#world;
     const { startWorker, workers } = this.#deps;
     const living = workers.filter(({ process, isLeaving }) => process.isRunning && !isLeaving);
@@ -222,7 +224,7 @@ export class Incidents {
       // It goes on about when another may have taken over what it had under a lease, peace or not.
       this.#longStops++;
       worker.stop();
-      world.clock.after(LEASE_MS + world.between(-2_000, 4_000), () => {
+      world.clock.after(world.pick([SILENT_MS, LEASE_MS]) + world.between(-2_000, 4_000), () => {
         worker.resume();
         this.#longStops--;
       });
@@ -230,6 +232,11 @@ export class Incidents {
       this.#stopped.add(worker);
       worker.stop();
       this.#later(world.pick([200, 5_000, 15_000]), () => this.#resume(worker));
+    } else if (trouble === "storeCut") {
+      // Until about when the others take it for dead.
+      const { cut } = this.#deps.around.network;
+      cut.add(worker.name);
+      world.clock.after(world.pick([500, SILENT_MS]) + world.between(0, 4_000), () => cut.delete(worker.name));
     } else {
       worker.weather.isDown = true;
       this.#later(world.pick([1_000, 10_000]), () => {

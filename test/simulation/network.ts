@@ -49,6 +49,8 @@ export class Network {
   readonly #world: World;
   readonly #seen: (effect: Effect) => void;
   readonly #own: OwnWrites | undefined;
+  /** Workers of whom nothing arrives, while the others' calls do. */
+  readonly cut = new Set<string>();
   /** Calls that failed so far. */
   troubles = 0;
 
@@ -72,10 +74,10 @@ export class Network {
     });
   }
 
-  #fateOf(method: string): Fate {
+  #fateOf({ method, by }: Effect): Fate {
     const { weather } = this;
     const world = this.#world;
-    if (weather.isDown) return "lostRequest";
+    if (weather.isDown || this.cut.has(by)) return "lostRequest";
     if (method === "flush" && world.chance(weather.partialFlushes)) return "partial";
     if (world.chance(weather.lostRequests)) return "lostRequest";
     if (world.chance(weather.lostAnswers)) return "lostAnswer";
@@ -86,7 +88,7 @@ export class Network {
     const world = this.#world;
     // A process that was killed asks nothing more.
     if (process.isDead) return new Promise(() => {});
-    const fate = this.#fateOf(effect.method);
+    const fate = this.#fateOf(effect);
     const [least, most] = this.weather.latencyMs;
     const therMs = world.between(least, most);
     const backMs = world.between(least, most);

@@ -86,6 +86,14 @@ const PLANTS: readonly Plant[] = [
     breaks: ["repeat", "order"],
   },
   {
+    name: "sends-of-an-earlier-life",
+    what: "what was claimed before others took the worker for dead is sent after it",
+    file: "src/delivery/turn.ts",
+    find: "return claim === undefined || (holder.isSure && claim.life === holder.life);",
+    replace: "return claim === undefined || holder.isSure;",
+    breaks: ["repeat", "order"],
+  },
+  {
     name: "terminal-overwritten",
     what: "a first outcome that is delivered takes a row that is terminal already (rule 3)",
     file: "src/adapters/sqlite/deliveries.ts",

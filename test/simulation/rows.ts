@@ -24,7 +24,8 @@ export interface SeenRow {
 }
 
 /** Calls that only look. */
-const READS = /^(?:known|open|get|list|load|versions|stops|limits|find|replay[A-Z]|unattempted|busy|events)/;
+const READS =
+  /^(?:known|open|get|list|load|versions|stops|limits|find|replay[A-Z]|unattempted|busy|events|beat|pulses)/;
 
 export class Rows {
   readonly all = new Map<string, SeenRow>();

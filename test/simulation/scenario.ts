@@ -18,6 +18,7 @@ export const TROUBLES = [
   "rebalance",
   "cutOff",
   "storeDown",
+  "storeCut",
   "storeFlaky",
   "partialFlushes",
   "slowStore",
@@ -38,6 +39,7 @@ export type Trouble = (typeof TROUBLES)[number];
 /** Troubles that meet in rules which are hard to get at by chance alone: each was missing in some planted mistake. */
 const THEMES: readonly (readonly Trouble[])[] = [
   ["longStop", "endpoints"],
+  ["storeCut", "endpoints", "kill"],
   ["elsewhere", "endpoints", "rebalance"],
   ["retry", "switch", "endpoints"],
   ["replay", "kill", "switch"],

@@ -1,5 +1,6 @@
 /** A worker process: the engine and the intake as they are, on simulated ends. */
 import { Engine } from "../../src/delivery/engine.ts";
+import { Heartbeat } from "../../src/delivery/heartbeat.ts";
 import { KillSwitch } from "../../src/delivery/kill-switch.ts";
 import { ReplayRunner } from "../../src/delivery/replay-runner.ts";
 import { formatOf } from "../../src/formats/registry.ts";
@@ -9,6 +10,7 @@ import type { Log } from "../../src/kernel/log.ts";
 import { SubscriptionIndex } from "../../src/matching/subscription-index.ts";
 import { attemptIds } from "./attempt-ids.ts";
 import type { Customers } from "./customers.ts";
+import type { SimulatedHeartbeats } from "./heartbeats.ts";
 import type { Judge } from "./judge.ts";
 import type { SimulatedLog } from "./log.ts";
 import { FINE, type Network, type Weather } from "./network.ts";
@@ -22,6 +24,7 @@ import type { World } from "./world.ts";
 export interface Surroundings {
   readonly world: World;
   readonly store: SimulatedStore;
+  readonly heartbeats: SimulatedHeartbeats;
   /** Between the workers and the store. */
   readonly network: Network;
   readonly log: SimulatedLog;
@@ -48,13 +51,14 @@ export class SimulatedWorker {
   readonly #intake: Intake;
   readonly #reader: SimulatedReader;
   readonly #killSwitch: KillSwitch;
+  readonly #heartbeat: Heartbeat;
   readonly #replays: ReplayRunner;
   #leaving: Promise<void> | undefined;
   #hasLeft = false;
   #isReady = false;
 
   constructor(name: string, around: Surroundings) {
-    const { world, store, network, log, receivers, customers, judge } = around;
+    const { world, store, heartbeats, network, log, receivers, customers, judge } = around;
     this.name = name;
     this.#around = around;
     this.process = new ProcessClock(world.clock, world.between(-SKEW_MS, SKEW_MS));
@@ -71,18 +75,21 @@ export class SimulatedWorker {
       log: quiet,
       onStarted: () => this.#engine.wake(),
     });
+    const held = heartbeats.worker(() => judge.ledger.disturbed(name, "lost"));
+    const wake = () => this.#engine.wake();
+    this.#heartbeat = new Heartbeat({ store: far(held.beats), clock, log: quiet, wake });
     const index = new SubscriptionIndex({
       feed: far(store.ports.feed),
       clock,
       typesOf: (format) => formatOf(format).types,
     });
     this.#engine = new Engine({
-      store: far(store.ports.deliveries),
+      store: far(held.deliveries),
       endpoints: far(store.ports.endpoints),
       disableAfterMs: 5 * 24 * 3_600_000,
       index,
       sender: simulatedSender({ world, receivers, ledger: judge.ledger, process: clock, worker: name, ids }),
-      signer: { sign: (_subscription, _format, id) => ({ "webhook-id": id }) },
+      signer: { tlsOf: () => undefined, sign: (_subscription, _format, id) => ({ "webhook-id": id }) },
       endpointSwitch: far({
         disable: async (_tenant: unknown, id: string, reason: "gone" | "failing") => {
           await customers.disable(id, reason);
@@ -91,6 +98,7 @@ export class SimulatedWorker {
       }),
       isFresh: (assignment) => this.#reader.isFresh(assignment),
       stopped: this.#killSwitch,
+      holder: this.#heartbeat,
       userAgent: "passbus/simulated",
       load: { sample: () => (world.chance(0.02) ? 1 : 0) },
       clock,
@@ -129,6 +137,7 @@ export class SimulatedWorker {
         await new Promise<void>((resolve) => void this.process.after(500, resolve));
       }
     }
+    this.#heartbeat.start();
     this.#engine.start();
     this.#replays.start();
     await this.#intake.start();
@@ -189,6 +198,7 @@ export class SimulatedWorker {
     await this.#replays.stop();
     await this.#killSwitch.stop();
     await this.#engine.stop(DRAIN_MS, () => this.#intake.finish());
+    await this.#heartbeat.stop();
     // Where the store didn't take its last flush in time, it has ended as if it were killed.
     if (network.troubles !== troubles) judge.ledger.disturbed(this.name, "killed");
     this.#hasLeft = true;

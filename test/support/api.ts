@@ -3,14 +3,18 @@
 import type { KeyRecord, Role, SessionRecord } from "../../src/access/access-store.ts";
 import { AuditLog } from "../../src/access/audit.ts";
 import { judge } from "../../src/access/authenticate.ts";
+import { Certificates } from "../../src/access/certificates.ts";
 import { Credentials } from "../../src/access/credentials.ts";
 import { door } from "../../src/access/door.ts";
 import { FailedAttempts } from "../../src/access/failed-attempts.ts";
 import { idOfKey, makeKey, makeSession } from "../../src/access/keys.ts";
+import { Rates } from "../../src/access/rates.ts";
 import { directSender } from "../../src/adapters/http/direct-sender.ts";
 import { type ApiDeps, startApi } from "../../src/api/api.ts";
 import type { ChangeFeed } from "../../src/delivery/change-feed.ts";
+import { Erasures } from "../../src/delivery/erasures.ts";
 import { Replays } from "../../src/delivery/replays.ts";
+import { Bins, type BinsDeps } from "../../src/inspector/bins.ts";
 import type { AppendResult, NewRecord } from "../../src/intake/event-log.ts";
 import { publisher } from "../../src/intake/publish.ts";
 import { publishStream } from "../../src/intake/publish-stream.ts";
@@ -99,11 +103,7 @@ export async function testApi({ subscriptionStore, ...given }: Given = {}): Prom
       health: new MemoryEndpoints(),
       keyring,
       signsEd25519: true,
-      checkEndpoint: async (url) => {
-        if (!/^https:|^http:..127\.0\.0\.1[:/]/.test(url))
-          throw new CodedError("url.invalid", "must begin with https://");
-        return { urlKey: url };
-      },
+      checkEndpoint,
       clock,
       ids,
       random: systemRandom,
@@ -117,8 +117,15 @@ export async function testApi({ subscriptionStore, ...given }: Given = {}): Prom
     redriver: redriver({ log, deadLetters: stage.deadLetters, clock }),
     limits,
     replays: new Replays({ ...replayStage(), clock, ids }),
+    rates: new Rates({
+      service: { callsPerSecond: 0, eventsPerSecond: 0 },
+      given: (organisation) => limits.limits(organisation),
+      clock,
+    }),
+    erasures: new Erasures({ store: embeddedStore().erasures, keyring, clock, log: silentLog }),
     retention: { eventRetentionMs: 30 * DAY_MS, deliveryRetentionMs: 30 * DAY_MS },
     switches: new MemorySwitches(),
+    ...inspectorStage({ keyring, ed25519Keys, clock, ids }),
     operatedBy: TENANT.organisation,
     webhooks,
     challenge: endpointChallenge({ ...webhooks, random: systemRandom }),
@@ -137,6 +144,11 @@ export async function testApi({ subscriptionStore, ...given }: Given = {}): Prom
   return { url: api.url, port: api.address.port, stage, stop, [Symbol.asyncDispose]: () => stop(0) };
 }
 
+async function checkEndpoint(url: string) {
+  if (!/^https:|^http:..127\.0\.0\.1[:/]/.test(url)) throw new CodedError("url.invalid", "must begin with https://");
+  return { urlKey: url };
+}
+
 /** Keys of the stage first, then those that were made over the API. */
 function accessOf(keys: Map<string, KeyRecord | SessionRecord>, stage: Stage, clock: Clock, ids: IdSource) {
   const { access: store } = embeddedStore();
@@ -144,6 +156,7 @@ function accessOf(keys: Map<string, KeyRecord | SessionRecord>, stage: Stage, cl
   const known = {
     findKey: (id: string) => found(id, store.findKey),
     findSession: (id: string) => found(id, store.findSession),
+    findCertificate: store.findCertificate,
   };
   const log = { ...silentLog, error: (event: string, fields?: LogFields) => void stage.errors.push({ event, fields }) };
   const audit = new AuditLog({ store, clock, ids, log, operator: TENANT });
@@ -156,7 +169,19 @@ function accessOf(keys: Map<string, KeyRecord | SessionRecord>, stage: Stage, cl
     clock,
   });
   const credentials = new Credentials({ store, clock, ids, random: systemRandom });
-  return { audit, deps: { authenticate, audit, credentials, auditRecords: store } };
+  const certificates = new Certificates({ store: { ...store, findKey: known.findKey }, clock });
+  return { audit, deps: { authenticate, audit, credentials, certificates, auditRecords: store } };
+}
+
+/** Bins under a URL that is not the port's: what goes there in-process is seen by it. */
+function inspectorStage(deps: Pick<BinsDeps, "keyring" | "ed25519Keys" | "clock" | "ids">) {
+  const { bins: store, feed, stats, endpoints } = embeddedStore();
+  const publicUrl = () => "https://passbus.test";
+  return {
+    bins: new Bins({ ...deps, store, feed, random: systemRandom, lifetimeMs: DAY_MS, publicUrl }),
+    stats,
+    endpoints,
+  };
 }
 
 function replayStage() {

@@ -2,9 +2,13 @@
 import { DatabaseSync } from "node:sqlite";
 import type { StoreCalls } from "../../src/adapters/sqlite/calls.ts";
 import { accessStore } from "../../src/adapters/sqlite/client-access.ts";
+import { binStore } from "../../src/adapters/sqlite/client-bins.ts";
 import { chainStore } from "../../src/adapters/sqlite/client-chains.ts";
 import { deliveryLog, deliveryStore } from "../../src/adapters/sqlite/client-deliveries.ts";
+import { endpointStore } from "../../src/adapters/sqlite/client-endpoints.ts";
+import { erasureStore } from "../../src/adapters/sqlite/client-erasures.ts";
 import { replayStore } from "../../src/adapters/sqlite/client-replays.ts";
+import { statsStore } from "../../src/adapters/sqlite/client-stats.ts";
 import { subscriptionFeed, subscriptionStore } from "../../src/adapters/sqlite/client-subscriptions.ts";
 import { migrate } from "../../src/adapters/sqlite/schema.ts";
 import { storeService } from "../../src/adapters/sqlite/service.ts";
@@ -29,5 +33,9 @@ export function embeddedStore() {
     subscriptions: subscriptionStore(calls),
     feed: subscriptionFeed(calls),
     access: accessStore(calls),
+    erasures: erasureStore(calls),
+    bins: binStore(calls),
+    stats: statsStore(calls),
+    endpoints: endpointStore(calls),
   };
 }

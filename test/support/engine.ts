@@ -1,6 +1,7 @@
 import { Engine } from "../../src/delivery/engine.ts";
 import type { Arrival } from "../../src/delivery/in-hand.ts";
 import type { Stopped } from "../../src/delivery/kill-switch.ts";
+import { SOLE_HOLDER } from "../../src/delivery/lease.ts";
 import type { Exchange, OutboundRequest } from "../../src/delivery/sender.ts";
 import type { EndpointSwitch } from "../../src/delivery/turn.ts";
 import { deliveryId } from "../../src/domain/delivery.ts";
@@ -54,7 +55,7 @@ export function engineSetup(
   const sender = new ScriptedSender();
   /** Partitions that are another's by now. */
   const lost = new Set<number>();
-  const load = { value: 0 };
+  const [load, holder] = [{ value: 0 }, { ...SOLE_HOLDER }];
   /** Organisations that somebody stopped, "" for all; `engine.wake()` after it is started again. */
   const stops = new Set<string>();
   const stopped: Stopped = {
@@ -86,10 +87,10 @@ export function engineSetup(
       typesOf: (format) => formatOf(format).types,
       filterFailed: (...failed) => engine.operational.filterFailed(...failed),
     }),
-    signer: { sign: (_subscription, _format, id) => ({ "webhook-id": id }) },
+    signer: { tlsOf: () => undefined, sign: (_subscription, _format, id) => ({ "webhook-id": id }) },
     endpointSwitch,
     isFresh: ({ partition }) => !lost.has(partition),
-    stopped,
+    ...{ stopped, holder },
   });
   const done: string[] = [];
   const conflicts: string[] = [];
@@ -114,6 +115,6 @@ export function engineSetup(
   };
   const idOf = (event: DecodedEvent, id: string) => deliveryId(event.stored, id);
   const row = (event: DecodedEvent, id: string) => store.deliveries.get(idOf(event, id));
-  const seen = { done, conflicts, disabled };
+  const seen = { done, conflicts, disabled, holder };
   return { clock, store, sender, lost, load, stops, endpointSwitch, engine, ...seen, arrival, take, pass, idOf, row };
 }

@@ -2,6 +2,7 @@ import type { Subscription } from "../../src/domain/subscription.ts";
 import { type Page, type PageRequest, pageOf } from "../../src/kernel/page.ts";
 import { sameTenant, type Tenant } from "../../src/kernel/tenant.ts";
 import type { LimitStore, SubscriptionLimits } from "../../src/subscriptions/limit-store.ts";
+import type { SubscriptionWalk } from "../../src/subscriptions/reencrypt.ts";
 import type {
   InsertResult,
   ReplaceResult,
@@ -23,7 +24,7 @@ export class MemoryLimits implements LimitStore {
 }
 
 /** Subscriptions in memory, for tests of what stands above the store. */
-export class MemorySubscriptions implements SubscriptionStore {
+export class MemorySubscriptions implements SubscriptionStore, SubscriptionWalk {
   readonly #rows = new Map<string, Subscription>();
   /** Runs before each replacement: a test lets somebody else's write come between. */
   beforeReplace: () => Promise<unknown> = async () => undefined;
@@ -54,6 +55,11 @@ export class MemorySubscriptions implements SubscriptionStore {
       timeMs: row.createdAtMs,
       id: row.id,
     }));
+  }
+
+  async every(after: Pick<Subscription, "tenant" | "id"> | undefined, limit: number): Promise<readonly Subscription[]> {
+    const rows = [...this.#rows.values()].sort((left, right) => (left.id < right.id ? -1 : 1));
+    return rows.filter(({ id }) => after === undefined || id > after.id).slice(0, limit);
   }
 
   async replace(next: Subscription): Promise<ReplaceResult> {

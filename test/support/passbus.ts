@@ -50,6 +50,7 @@ export class ServeProcess implements AsyncDisposable {
         PATH: process.env.PATH,
         PASSBUS_DATA_DIR: dataDir,
         PASSBUS_LISTEN: "127.0.0.1:0",
+        PASSBUS_METRICS_LISTEN: "off",
         PASSBUS_BOOTSTRAP_KEY: BOOTSTRAP_KEY,
         PASSBUS_ALLOW_HTTP: "true",
         PASSBUS_ALLOWED_NETWORKS: "127.0.0.0/8",

@@ -1,7 +1,7 @@
 /** Real servers that receive webhooks, well-behaved and otherwise. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { createServer as createTlsServer, type ServerOptions } from "node:https";
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
 
 export interface TestServer extends AsyncDisposable {
@@ -18,10 +18,7 @@ export function httpServer(listener: RequestListener): Promise<TestServer> {
   return listening(createServer(listener), "connection");
 }
 
-export function httpsServer(
-  tls: { readonly key: string; readonly cert: string },
-  listener: RequestListener,
-): Promise<TestServer> {
+export function httpsServer(tls: ServerOptions, listener: RequestListener): Promise<TestServer> {
   return listening(createTlsServer(tls, listener), "connection");
 }
 

@@ -15,14 +15,18 @@ import { delimiter, join } from "node:path";
 const known = {
   kafka: "no broker was found",
   mongodb: "no server was found",
-  browser: "no Chromium was found",
+  browser: "no chromium on PATH; .ci/run installs it",
   grpcurl: "no grpcurl on PATH; .ci/run installs it",
   kcat: "no kcat on PATH; .ci/run installs it",
   go: "no go on PATH",
+  java: "no java on PATH",
+  php: "no php on PATH; .ci/run installs it",
   faketime: "no libfaketime was found; .ci/run installs it",
   strace: "no strace on PATH, or it may not trace; .ci/run installs it",
   mount: "no file system can be mounted: that takes root",
   python: "no python3 with PassKit's package was found",
+  zsh: "no zsh on PATH",
+  fish: "no fish on PATH",
 } as const;
 
 export type RequirementName = keyof typeof known;

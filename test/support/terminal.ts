@@ -1,5 +1,6 @@
 import type { StopSignal, Terminal } from "../../src/cli/cli.ts";
 import { readConfig } from "../../src/config/config.ts";
+import { describeSettings } from "../../src/config/described.ts";
 
 /** A terminal that remembers what was said, and can be given signals. */
 export interface TestTerminal extends Terminal {
@@ -25,6 +26,7 @@ export function testTerminal(environment: Record<string, string> = {}, input: re
       said.err += text;
     },
     settings: () => readConfig(environment),
+    describeSettings: () => describeSettings(environment),
     onSignal(next) {
       handle = next;
       return () => {

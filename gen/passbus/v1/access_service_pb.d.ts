@@ -64,6 +64,13 @@ export declare type Key = Message<"passbus.v1.Key"> & {
    * @generated from field: google.protobuf.Timestamp revoked_at = 8;
    */
   revokedAt?: Timestamp | undefined;
+
+  /**
+   * Of the client certificates that speak for it: SHA-256, in hex. Server-set.
+   *
+   * @generated from field: repeated string certificate_fingerprints = 9;
+   */
+  certificateFingerprints: string[];
 };
 
 /**
@@ -182,6 +189,88 @@ export declare type RevokeKeyResponse = Message<"passbus.v1.RevokeKeyResponse"> 
  * Use `create(RevokeKeyResponseSchema)` to create a new message.
  */
 export declare const RevokeKeyResponseSchema: GenMessage<RevokeKeyResponse>;
+
+/**
+ * @generated from message passbus.v1.BindKeyCertificateRequest
+ */
+export declare type BindKeyCertificateRequest = Message<"passbus.v1.BindKeyCertificateRequest"> & {
+  /**
+   * The key's.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * X.509, in PEM or DER; of a chain in PEM, the first.
+   *
+   * @generated from field: bytes certificate = 2;
+   */
+  certificate: Uint8Array;
+};
+
+/**
+ * Describes the message passbus.v1.BindKeyCertificateRequest.
+ * Use `create(BindKeyCertificateRequestSchema)` to create a new message.
+ */
+export declare const BindKeyCertificateRequestSchema: GenMessage<BindKeyCertificateRequest>;
+
+/**
+ * @generated from message passbus.v1.BindKeyCertificateResponse
+ */
+export declare type BindKeyCertificateResponse = Message<"passbus.v1.BindKeyCertificateResponse"> & {
+  /**
+   * @generated from field: passbus.v1.Key key = 1;
+   */
+  key?: Key | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.BindKeyCertificateResponse.
+ * Use `create(BindKeyCertificateResponseSchema)` to create a new message.
+ */
+export declare const BindKeyCertificateResponseSchema: GenMessage<BindKeyCertificateResponse>;
+
+/**
+ * @generated from message passbus.v1.UnbindKeyCertificateRequest
+ */
+export declare type UnbindKeyCertificateRequest = Message<"passbus.v1.UnbindKeyCertificateRequest"> & {
+  /**
+   * The key's.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * SHA-256 in hex, with or without colons.
+   *
+   * @generated from field: string fingerprint = 2;
+   */
+  fingerprint: string;
+};
+
+/**
+ * Describes the message passbus.v1.UnbindKeyCertificateRequest.
+ * Use `create(UnbindKeyCertificateRequestSchema)` to create a new message.
+ */
+export declare const UnbindKeyCertificateRequestSchema: GenMessage<UnbindKeyCertificateRequest>;
+
+/**
+ * @generated from message passbus.v1.UnbindKeyCertificateResponse
+ */
+export declare type UnbindKeyCertificateResponse = Message<"passbus.v1.UnbindKeyCertificateResponse"> & {
+  /**
+   * @generated from field: passbus.v1.Key key = 1;
+   */
+  key?: Key | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.UnbindKeyCertificateResponse.
+ * Use `create(UnbindKeyCertificateResponseSchema)` to create a new message.
+ */
+export declare const UnbindKeyCertificateResponseSchema: GenMessage<UnbindKeyCertificateResponse>;
 
 /**
  * @generated from message passbus.v1.PortalSession
@@ -382,6 +471,22 @@ export declare type OrganisationLimits = Message<"passbus.v1.OrganisationLimits"
    * @generated from field: google.protobuf.Duration payload_retention = 5;
    */
   payloadRetention?: Duration | undefined;
+
+  /**
+   * Calls a second that each key of the organisation may make of one process of the API, up to 1,000,000; 0 sets the
+   * service's (PASSBUS_CALLS_PER_SECOND). Read 0: any number. Set by administrators of the bootstrap organisation alone.
+   *
+   * @generated from field: int32 calls_per_second = 6;
+   */
+  callsPerSecond: number;
+
+  /**
+   * Events a second that the organisation may publish to one process of the API; otherwise as calls_per_second
+   * (PASSBUS_EVENTS_PER_SECOND).
+   *
+   * @generated from field: int32 events_per_second = 7;
+   */
+  eventsPerSecond: number;
 };
 
 /**
@@ -395,7 +500,7 @@ export declare const OrganisationLimitsSchema: GenMessage<OrganisationLimits>;
  */
 export declare type SetLimitsRequest = Message<"passbus.v1.SetLimitsRequest"> & {
   /**
-   * The key's own, or empty.
+   * The key's own, or empty; an administrator of the bootstrap organisation may name any.
    *
    * @generated from field: string organisation_id = 1;
    */
@@ -407,7 +512,7 @@ export declare type SetLimitsRequest = Message<"passbus.v1.SetLimitsRequest"> & 
   limits?: OrganisationLimits | undefined;
 
   /**
-   * The limits that are set, as event_retention; the others stay as they are. Empty: all.
+   * The limits that are set, as event_retention; the others stay as they are. Empty: all that the caller may set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 3;
    */
@@ -738,6 +843,63 @@ export declare type ListAuditRecordsResponse = Message<"passbus.v1.ListAuditReco
 export declare const ListAuditRecordsResponseSchema: GenMessage<ListAuditRecordsResponse>;
 
 /**
+ * @generated from message passbus.v1.DeleteOrganisationRequest
+ */
+export declare type DeleteOrganisationRequest = Message<"passbus.v1.DeleteOrganisationRequest"> & {
+  /**
+   * Required, though it be the key's own.
+   *
+   * @generated from field: string organisation_id = 1;
+   */
+  organisationId: string;
+
+  /**
+   * The organisation's name once more: nobody deletes one by a slip.
+   *
+   * @generated from field: string confirmation = 2;
+   */
+  confirmation: string;
+};
+
+/**
+ * Describes the message passbus.v1.DeleteOrganisationRequest.
+ * Use `create(DeleteOrganisationRequestSchema)` to create a new message.
+ */
+export declare const DeleteOrganisationRequestSchema: GenMessage<DeleteOrganisationRequest>;
+
+/**
+ * @generated from message passbus.v1.DeleteOrganisationResponse
+ */
+export declare type DeleteOrganisationResponse = Message<"passbus.v1.DeleteOrganisationResponse"> & {
+  /**
+   * "org_" and the name: what the audit log names it by.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Rows that were deleted by this call.
+   *
+   * @generated from field: int64 deleted = 2;
+   */
+  deleted: bigint;
+
+  /**
+   * False where there was too much for one call: the workers go on.
+   *
+   * @generated from field: bool done = 3;
+   */
+  done: boolean;
+};
+
+/**
+ * Describes the message passbus.v1.DeleteOrganisationResponse.
+ * Use `create(DeleteOrganisationResponseSchema)` to create a new message.
+ */
+export declare const DeleteOrganisationResponseSchema: GenMessage<DeleteOrganisationResponse>;
+
+/**
  * @generated from enum passbus.v1.Role
  */
 export enum Role {
@@ -843,6 +1005,27 @@ export declare const AccessService: GenService<{
     output: typeof RevokeKeyResponseSchema;
   },
   /**
+   * From now on a call over a connection with this client certificate, and without a key, has the key's rights. A
+   * certificate speaks for one key at most; ALREADY_EXISTS where it is another's that counts. It ends with the key.
+   *
+   * @generated from rpc passbus.v1.AccessService.BindKeyCertificate
+   */
+  bindKeyCertificate: {
+    methodKind: "unary";
+    input: typeof BindKeyCertificateRequestSchema;
+    output: typeof BindKeyCertificateResponseSchema;
+  },
+  /**
+   * Within a second the certificate speaks for the key no more.
+   *
+   * @generated from rpc passbus.v1.AccessService.UnbindKeyCertificate
+   */
+  unbindKeyCertificate: {
+    methodKind: "unary";
+    input: typeof UnbindKeyCertificateRequestSchema;
+    output: typeof UnbindKeyCertificateResponseSchema;
+  },
+  /**
    * A token for a customer's browser, limited to one entity. docs/access.md says which calls it may make.
    *
    * @generated from rpc passbus.v1.AccessService.CreatePortalSession
@@ -920,6 +1103,19 @@ export declare const AccessService: GenService<{
     methodKind: "unary";
     input: typeof ListAuditRecordsRequestSchema;
     output: typeof ListAuditRecordsResponseSchema;
+  },
+  /**
+   * Deletes an organisation with everything that is stored under its name, in every environment: keys, subscriptions,
+   * events, deliveries, dead letters, limits, its audit log. For administrators of the organisation, and for
+   * administrators and operators of the bootstrap organisation, which can't be deleted itself. The caller's own key may
+   * be among what goes. It is certain once it is answered; calling it again deletes again what was there by then.
+   *
+   * @generated from rpc passbus.v1.AccessService.DeleteOrganisation
+   */
+  deleteOrganisation: {
+    methodKind: "unary";
+    input: typeof DeleteOrganisationRequestSchema;
+    output: typeof DeleteOrganisationResponseSchema;
   },
 }>;
 

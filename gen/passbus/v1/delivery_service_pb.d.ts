@@ -7,6 +7,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { Delivery, DeliveryStatus } from "./delivery_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { PassEventType } from "./pass_event_pb.js";
+import type { EndpointHealth } from "./subscription_pb.js";
 
 /**
  * Describes the file passbus/v1/delivery_service.proto.
@@ -648,21 +649,30 @@ export declare const WatchDeliveriesResponseSchema: GenMessage<WatchDeliveriesRe
  */
 export declare type GetDeliveryStatsRequest = Message<"passbus.v1.GetDeliveryStatsRequest"> & {
   /**
+   * Empty: of all subscriptions.
+   *
    * @generated from field: string subscription_id = 1;
    */
   subscriptionId: string;
 
   /**
+   * Rounded down to a whole step; unset is an hour before end_time.
+   *
    * @generated from field: google.protobuf.Timestamp start_time = 2;
    */
   startTime?: Timestamp | undefined;
 
   /**
+   * Unset is now.
+   *
    * @generated from field: google.protobuf.Timestamp end_time = 3;
    */
   endTime?: Timestamp | undefined;
 
   /**
+   * A whole number of minutes; unset is the smallest of 1 min, 5 min, 1 h and 1 d that gives 200 points or fewer. 2,000
+   * points at most. Steps that are no whole hours have nothing older than two days.
+   *
    * @generated from field: google.protobuf.Duration step = 4;
    */
   step?: Duration | undefined;
@@ -679,9 +689,23 @@ export declare const GetDeliveryStatsRequestSchema: GenMessage<GetDeliveryStatsR
  */
 export declare type GetDeliveryStatsResponse = Message<"passbus.v1.GetDeliveryStatsResponse"> & {
   /**
+   * One for each step, the oldest first, those without anything too.
+   *
    * @generated from field: repeated passbus.v1.DeliveryStats points = 1;
    */
   points: DeliveryStats[];
+
+  /**
+   * @generated from field: google.protobuf.Duration step = 2;
+   */
+  step?: Duration | undefined;
+
+  /**
+   * All points together; its time is the first point's.
+   *
+   * @generated from field: passbus.v1.DeliveryStats total = 3;
+   */
+  total?: DeliveryStats | undefined;
 };
 
 /**
@@ -691,30 +715,42 @@ export declare type GetDeliveryStatsResponse = Message<"passbus.v1.GetDeliverySt
 export declare const GetDeliveryStatsResponseSchema: GenMessage<GetDeliveryStatsResponse>;
 
 /**
+ * What came of the attempts that ended within a step. Durations are within 10 % of the true ones.
+ *
  * @generated from message passbus.v1.DeliveryStats
  */
 export declare type DeliveryStats = Message<"passbus.v1.DeliveryStats"> & {
   /**
+   * The step's beginning.
+   *
    * @generated from field: google.protobuf.Timestamp time = 1;
    */
   time?: Timestamp | undefined;
 
   /**
+   * Deliveries that became DELIVERED.
+   *
    * @generated from field: int64 delivered = 2;
    */
   delivered: bigint;
 
   /**
+   * Deliveries that became FAILED.
+   *
    * @generated from field: int64 failed = 3;
    */
   failed: bigint;
 
   /**
+   * All attempts, successful or not.
+   *
    * @generated from field: int64 attempts = 4;
    */
   attempts: bigint;
 
   /**
+   * How long attempts took; unset where there were none.
+   *
    * @generated from field: google.protobuf.Duration p50 = 5;
    */
   p50?: Duration | undefined;
@@ -723,6 +759,32 @@ export declare type DeliveryStats = Message<"passbus.v1.DeliveryStats"> & {
    * @generated from field: google.protobuf.Duration p99 = 6;
    */
   p99?: Duration | undefined;
+
+  /**
+   * Attempts that did not deliver.
+   *
+   * @generated from field: int64 failed_attempts = 7;
+   */
+  failedAttempts: bigint;
+
+  /**
+   * From when the event was accepted to the end of the attempt that delivered it.
+   *
+   * @generated from field: google.protobuf.Duration delay_p50 = 8;
+   */
+  delayP50?: Duration | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Duration delay_p99 = 9;
+   */
+  delayP99?: Duration | undefined;
+
+  /**
+   * Events that were stored; of the whole organisation, whatever subscription was asked for.
+   *
+   * @generated from field: int64 events = 10;
+   */
+  events: bigint;
 };
 
 /**
@@ -730,6 +792,296 @@ export declare type DeliveryStats = Message<"passbus.v1.DeliveryStats"> & {
  * Use `create(DeliveryStatsSchema)` to create a new message.
  */
 export declare const DeliveryStatsSchema: GenMessage<DeliveryStats>;
+
+/**
+ * @generated from message passbus.v1.GetOverviewRequest
+ */
+export declare type GetOverviewRequest = Message<"passbus.v1.GetOverviewRequest"> & {
+};
+
+/**
+ * Describes the message passbus.v1.GetOverviewRequest.
+ * Use `create(GetOverviewRequestSchema)` to create a new message.
+ */
+export declare const GetOverviewRequestSchema: GenMessage<GetOverviewRequest>;
+
+/**
+ * @generated from message passbus.v1.GetOverviewResponse
+ */
+export declare type GetOverviewResponse = Message<"passbus.v1.GetOverviewResponse"> & {
+  /**
+   * @generated from field: google.protobuf.Timestamp time = 1;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * Over the last whole minute or two.
+   *
+   * @generated from field: double events_per_second = 2;
+   */
+  eventsPerSecond: number;
+
+  /**
+   * @generated from field: double deliveries_per_second = 3;
+   */
+  deliveriesPerSecond: number;
+
+  /**
+   * @generated from field: double attempts_per_second = 4;
+   */
+  attemptsPerSecond: number;
+
+  /**
+   * The last hour.
+   *
+   * @generated from field: passbus.v1.DeliveryStats last_hour = 5;
+   */
+  lastHour?: DeliveryStats | undefined;
+
+  /**
+   * @generated from field: passbus.v1.Backlog backlog = 6;
+   */
+  backlog?: Backlog | undefined;
+
+  /**
+   * Subscriptions whose endpoint fails, the longest failing first, 50 at most.
+   *
+   * @generated from field: repeated passbus.v1.FailingEndpoint failing = 7;
+   */
+  failing: FailingEndpoint[];
+
+  /**
+   * All of them.
+   *
+   * @generated from field: int32 failing_count = 8;
+   */
+  failingCount: number;
+
+  /**
+   * @generated from field: passbus.v1.BreakerCounts breakers = 9;
+   */
+  breakers?: BreakerCounts | undefined;
+
+  /**
+   * @generated from field: int32 subscriptions_enabled = 10;
+   */
+  subscriptionsEnabled: number;
+
+  /**
+   * @generated from field: int32 subscriptions_disabled = 11;
+   */
+  subscriptionsDisabled: number;
+
+  /**
+   * Of the whole service: set for callers of the organisation that operates it alone (PASSBUS_BOOTSTRAP_ORGANISATION).
+   *
+   * @generated from field: passbus.v1.ServiceOverview service = 12;
+   */
+  service?: ServiceOverview | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.GetOverviewResponse.
+ * Use `create(GetOverviewResponseSchema)` to create a new message.
+ */
+export declare const GetOverviewResponseSchema: GenMessage<GetOverviewResponse>;
+
+/**
+ * Deliveries that have not ended.
+ *
+ * @generated from message passbus.v1.Backlog
+ */
+export declare type Backlog = Message<"passbus.v1.Backlog"> & {
+  /**
+   * Counted no further than 100,000 each.
+   *
+   * @generated from field: int64 waiting = 1;
+   */
+  waiting: bigint;
+
+  /**
+   * @generated from field: int64 attempting = 2;
+   */
+  attempting: bigint;
+
+  /**
+   * @generated from field: int64 held = 3;
+   */
+  held: bigint;
+
+  /**
+   * Of those waiting, how many should have been attempted by now.
+   *
+   * @generated from field: int64 due = 4;
+   */
+  due: bigint;
+
+  /**
+   * For how long the oldest of these has been due; unset where there are none.
+   *
+   * @generated from field: google.protobuf.Duration oldest_due_age = 5;
+   */
+  oldestDueAge?: Duration | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.Backlog.
+ * Use `create(BacklogSchema)` to create a new message.
+ */
+export declare const BacklogSchema: GenMessage<Backlog>;
+
+/**
+ * @generated from message passbus.v1.FailingEndpoint
+ */
+export declare type FailingEndpoint = Message<"passbus.v1.FailingEndpoint"> & {
+  /**
+   * @generated from field: string subscription_id = 1;
+   */
+  subscriptionId: string;
+
+  /**
+   * @generated from field: string url = 2;
+   */
+  url: string;
+
+  /**
+   * @generated from field: string description = 3;
+   */
+  description: string;
+
+  /**
+   * @generated from field: string entity_id = 4;
+   */
+  entityId: string;
+
+  /**
+   * @generated from field: passbus.v1.EndpointHealth health = 5;
+   */
+  health?: EndpointHealth | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.FailingEndpoint.
+ * Use `create(FailingEndpointSchema)` to create a new message.
+ */
+export declare const FailingEndpointSchema: GenMessage<FailingEndpoint>;
+
+/**
+ * @generated from message passbus.v1.BreakerCounts
+ */
+export declare type BreakerCounts = Message<"passbus.v1.BreakerCounts"> & {
+  /**
+   * @generated from field: int32 closed = 1;
+   */
+  closed: number;
+
+  /**
+   * @generated from field: int32 open = 2;
+   */
+  open: number;
+
+  /**
+   * @generated from field: int32 half_open = 3;
+   */
+  halfOpen: number;
+};
+
+/**
+ * Describes the message passbus.v1.BreakerCounts.
+ * Use `create(BreakerCountsSchema)` to create a new message.
+ */
+export declare const BreakerCountsSchema: GenMessage<BreakerCounts>;
+
+/**
+ * @generated from message passbus.v1.ServiceOverview
+ */
+export declare type ServiceOverview = Message<"passbus.v1.ServiceOverview"> & {
+  /**
+   * Those that have said something within 30 seconds.
+   *
+   * @generated from field: repeated passbus.v1.WorkerOverview workers = 1;
+   */
+  workers: WorkerOverview[];
+
+  /**
+   * Records of the log that no worker has read yet; -1 where it isn't known.
+   *
+   * @generated from field: int64 lag_records = 2;
+   */
+  lagRecords: bigint;
+};
+
+/**
+ * Describes the message passbus.v1.ServiceOverview.
+ * Use `create(ServiceOverviewSchema)` to create a new message.
+ */
+export declare const ServiceOverviewSchema: GenMessage<ServiceOverview>;
+
+/**
+ * @generated from message passbus.v1.WorkerOverview
+ */
+export declare type WorkerOverview = Message<"passbus.v1.WorkerOverview"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp reported_at = 2;
+   */
+  reportedAt?: Timestamp | undefined;
+
+  /**
+   * Attempts under way.
+   *
+   * @generated from field: int64 in_flight = 3;
+   */
+  inFlight: bigint;
+
+  /**
+   * What waits in memory for its turn.
+   *
+   * @generated from field: int64 queued = 4;
+   */
+  queued: bigint;
+
+  /**
+   * Outcomes that no flush has written yet.
+   *
+   * @generated from field: int64 unflushed = 5;
+   */
+  unflushed: bigint;
+
+  /**
+   * Records read from the log whose work is not all durable.
+   *
+   * @generated from field: int64 open_records = 6;
+   */
+  openRecords: bigint;
+
+  /**
+   * The store takes no writes, and nothing new is attempted.
+   *
+   * @generated from field: bool stalled = 7;
+   */
+  stalled: boolean;
+
+  /**
+   * @generated from field: google.protobuf.Duration event_loop_delay_p99 = 8;
+   */
+  eventLoopDelayP99?: Duration | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp started_at = 9;
+   */
+  startedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.WorkerOverview.
+ * Use `create(WorkerOverviewSchema)` to create a new message.
+ */
+export declare const WorkerOverviewSchema: GenMessage<WorkerOverview>;
 
 /**
  * @generated from enum passbus.v1.ReplayState
@@ -893,12 +1245,26 @@ export declare const DeliveryService: GenService<{
     output: typeof WatchDeliveriesResponseSchema;
   },
   /**
+   * What became of attempts over time, of one subscription or of all. Counted by the workers, and here within 10 seconds;
+   * kept by the minute for two days, and by the hour for thirty. A crash may lose the counts of its last seconds, or count
+   * a few twice: the deliveries themselves are the record.
+   *
    * @generated from rpc passbus.v1.DeliveryService.GetDeliveryStats
    */
   getDeliveryStats: {
     methodKind: "unary";
     input: typeof GetDeliveryStatsRequestSchema;
     output: typeof GetDeliveryStatsResponseSchema;
+  },
+  /**
+   * How it stands now, at a glance.
+   *
+   * @generated from rpc passbus.v1.DeliveryService.GetOverview
+   */
+  getOverview: {
+    methodKind: "unary";
+    input: typeof GetOverviewRequestSchema;
+    output: typeof GetOverviewResponseSchema;
   },
 }>;
 

@@ -685,6 +685,66 @@ export declare type RedriveOutcome = Message<"passbus.v1.RedriveOutcome"> & {
 export declare const RedriveOutcomeSchema: GenMessage<RedriveOutcome>;
 
 /**
+ * @generated from message passbus.v1.ErasePassRequest
+ */
+export declare type ErasePassRequest = Message<"passbus.v1.ErasePassRequest"> & {
+  /**
+   * Required.
+   *
+   * @generated from field: string pass_id = 1;
+   */
+  passId: string;
+};
+
+/**
+ * Describes the message passbus.v1.ErasePassRequest.
+ * Use `create(ErasePassRequestSchema)` to create a new message.
+ */
+export declare const ErasePassRequestSchema: GenMessage<ErasePassRequest>;
+
+/**
+ * @generated from message passbus.v1.ErasePassResponse
+ */
+export declare type ErasePassResponse = Message<"passbus.v1.ErasePassResponse"> & {
+  /**
+   * "ers_…": of this pass the same each time, and what the audit log names it by.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * How many were deleted by this call.
+   *
+   * @generated from field: int64 events = 2;
+   */
+  events: bigint;
+
+  /**
+   * @generated from field: int64 deliveries = 3;
+   */
+  deliveries: bigint;
+
+  /**
+   * @generated from field: int64 dead_letters = 4;
+   */
+  deadLetters: bigint;
+
+  /**
+   * False where there was too much for one call: the workers go on.
+   *
+   * @generated from field: bool done = 5;
+   */
+  done: boolean;
+};
+
+/**
+ * Describes the message passbus.v1.ErasePassResponse.
+ * Use `create(ErasePassResponseSchema)` to create a new message.
+ */
+export declare const ErasePassResponseSchema: GenMessage<ErasePassResponse>;
+
+/**
  * Events in, and the log of them.
  *
  * @generated from service passbus.v1.EventService
@@ -773,6 +833,18 @@ export declare const EventService: GenService<{
     methodKind: "unary";
     input: typeof RedriveDeadLettersRequestSchema;
     output: typeof RedriveDeadLettersResponseSchema;
+  },
+  /**
+   * Forgets a pass: its events, their deliveries with all attempts, and dead letters that hold it are deleted, whatever
+   * their age and state. What is accepted after this call stays. It is certain once it is answered; calling it again
+   * erases again. docs/erasure.md says what is left to do outside of passbus.
+   *
+   * @generated from rpc passbus.v1.EventService.ErasePass
+   */
+  erasePass: {
+    methodKind: "unary";
+    input: typeof ErasePassRequestSchema;
+    output: typeof ErasePassResponseSchema;
   },
 }>;
 

@@ -2,9 +2,9 @@
 // @generated from file passbus/v1/inspector_service.proto (package passbus.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file passbus/v1/inspector_service.proto.
@@ -16,11 +16,15 @@ export declare const file_passbus_v1_inspector_service: GenFile;
  */
 export declare type Bin = Message<"passbus.v1.Bin"> & {
   /**
+   * "bin_…".
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * Takes any method; anyone who knows it may send to it.
+   *
    * @generated from field: string url = 2;
    */
   url: string;
@@ -34,6 +38,18 @@ export declare type Bin = Message<"passbus.v1.Bin"> & {
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * What it answers with.
+   *
+   * @generated from field: int32 status_code = 5;
+   */
+  statusCode: number;
+
+  /**
+   * @generated from field: string description = 6;
+   */
+  description: string;
 };
 
 /**
@@ -43,10 +59,58 @@ export declare type Bin = Message<"passbus.v1.Bin"> & {
 export declare const BinSchema: GenMessage<Bin>;
 
 /**
+ * One signature header of a request, held against one subscription's secrets.
+ *
+ * @generated from message passbus.v1.SignatureCheck
+ */
+export declare type SignatureCheck = Message<"passbus.v1.SignatureCheck"> & {
+  /**
+   * The header that holds the signature, in lower case: webhook-signature, x-passkit-signature, x-webhook-signature.
+   *
+   * @generated from field: string header = 1;
+   */
+  header: string;
+
+  /**
+   * How it is signed: "v1" or "v1a" of Standard Webhooks, "passkit", "passentry", "ethpass".
+   *
+   * @generated from field: string scheme = 2;
+   */
+  scheme: string;
+
+  /**
+   * @generated from field: passbus.v1.SignatureVerdict verdict = 3;
+   */
+  verdict: SignatureVerdict;
+
+  /**
+   * Why it is so, for people.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * Empty where no subscription points to the bin.
+   *
+   * @generated from field: string subscription_id = 5;
+   */
+  subscriptionId: string;
+};
+
+/**
+ * Describes the message passbus.v1.SignatureCheck.
+ * Use `create(SignatureCheckSchema)` to create a new message.
+ */
+export declare const SignatureCheckSchema: GenMessage<SignatureCheck>;
+
+/**
  * @generated from message passbus.v1.BinRequest
  */
 export declare type BinRequest = Message<"passbus.v1.BinRequest"> & {
   /**
+   * "brq_…".
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -62,6 +126,8 @@ export declare type BinRequest = Message<"passbus.v1.BinRequest"> & {
   method: string;
 
   /**
+   * Names in lower case; several values of a name joined by ", ".
+   *
    * @generated from field: map<string, string> headers = 4;
    */
   headers: { [key: string]: string };
@@ -70,6 +136,44 @@ export declare type BinRequest = Message<"passbus.v1.BinRequest"> & {
    * @generated from field: bytes body = 5;
    */
   body: Uint8Array;
+
+  /**
+   * What follows the bin's URL, with the query: "" or "/more?a=b".
+   *
+   * @generated from field: string path = 6;
+   */
+  path: string;
+
+  /**
+   * What the bin answered.
+   *
+   * @generated from field: int32 status_code = 7;
+   */
+  statusCode: number;
+
+  /**
+   * Of all checks: INVALID where one is, else VALID where one is.
+   *
+   * @generated from field: passbus.v1.SignatureVerdict verdict = 8;
+   */
+  verdict: SignatureVerdict;
+
+  /**
+   * @generated from field: string verdict_reason = 9;
+   */
+  verdictReason: string;
+
+  /**
+   * @generated from field: repeated passbus.v1.SignatureCheck checks = 10;
+   */
+  checks: SignatureCheck[];
+
+  /**
+   * It came from this passbus, in-process; false: over the network, from anyone.
+   *
+   * @generated from field: bool from_passbus = 11;
+   */
+  fromPassbus: boolean;
 };
 
 /**
@@ -82,6 +186,26 @@ export declare const BinRequestSchema: GenMessage<BinRequest>;
  * @generated from message passbus.v1.CreateBinRequest
  */
 export declare type CreateBinRequest = Message<"passbus.v1.CreateBinRequest"> & {
+  /**
+   * 200 to 599 without 3xx; 0 is 200. What the bin answers with, to see what failures come to.
+   *
+   * @generated from field: int32 status_code = 1;
+   */
+  statusCode: number;
+
+  /**
+   * 1 minute to PASSBUS_BIN_LIFETIME; unset is that.
+   *
+   * @generated from field: google.protobuf.Duration lifetime = 2;
+   */
+  lifetime?: Duration | undefined;
+
+  /**
+   * 200 characters at most.
+   *
+   * @generated from field: string description = 3;
+   */
+  description: string;
 };
 
 /**
@@ -107,6 +231,112 @@ export declare type CreateBinResponse = Message<"passbus.v1.CreateBinResponse"> 
 export declare const CreateBinResponseSchema: GenMessage<CreateBinResponse>;
 
 /**
+ * @generated from message passbus.v1.GetBinRequest
+ */
+export declare type GetBinRequest = Message<"passbus.v1.GetBinRequest"> & {
+  /**
+   * @generated from field: string bin_id = 1;
+   */
+  binId: string;
+};
+
+/**
+ * Describes the message passbus.v1.GetBinRequest.
+ * Use `create(GetBinRequestSchema)` to create a new message.
+ */
+export declare const GetBinRequestSchema: GenMessage<GetBinRequest>;
+
+/**
+ * @generated from message passbus.v1.GetBinResponse
+ */
+export declare type GetBinResponse = Message<"passbus.v1.GetBinResponse"> & {
+  /**
+   * @generated from field: passbus.v1.Bin bin = 1;
+   */
+  bin?: Bin | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.GetBinResponse.
+ * Use `create(GetBinResponseSchema)` to create a new message.
+ */
+export declare const GetBinResponseSchema: GenMessage<GetBinResponse>;
+
+/**
+ * @generated from message passbus.v1.ListBinsRequest
+ */
+export declare type ListBinsRequest = Message<"passbus.v1.ListBinsRequest"> & {
+  /**
+   * 1 to 500; 0 is 50.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message passbus.v1.ListBinsRequest.
+ * Use `create(ListBinsRequestSchema)` to create a new message.
+ */
+export declare const ListBinsRequestSchema: GenMessage<ListBinsRequest>;
+
+/**
+ * @generated from message passbus.v1.ListBinsResponse
+ */
+export declare type ListBinsResponse = Message<"passbus.v1.ListBinsResponse"> & {
+  /**
+   * @generated from field: repeated passbus.v1.Bin bins = 1;
+   */
+  bins: Bin[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message passbus.v1.ListBinsResponse.
+ * Use `create(ListBinsResponseSchema)` to create a new message.
+ */
+export declare const ListBinsResponseSchema: GenMessage<ListBinsResponse>;
+
+/**
+ * @generated from message passbus.v1.DeleteBinRequest
+ */
+export declare type DeleteBinRequest = Message<"passbus.v1.DeleteBinRequest"> & {
+  /**
+   * @generated from field: string bin_id = 1;
+   */
+  binId: string;
+};
+
+/**
+ * Describes the message passbus.v1.DeleteBinRequest.
+ * Use `create(DeleteBinRequestSchema)` to create a new message.
+ */
+export declare const DeleteBinRequestSchema: GenMessage<DeleteBinRequest>;
+
+/**
+ * @generated from message passbus.v1.DeleteBinResponse
+ */
+export declare type DeleteBinResponse = Message<"passbus.v1.DeleteBinResponse"> & {
+};
+
+/**
+ * Describes the message passbus.v1.DeleteBinResponse.
+ * Use `create(DeleteBinResponseSchema)` to create a new message.
+ */
+export declare const DeleteBinResponseSchema: GenMessage<DeleteBinResponse>;
+
+/**
  * @generated from message passbus.v1.ListBinRequestsRequest
  */
 export declare type ListBinRequestsRequest = Message<"passbus.v1.ListBinRequestsRequest"> & {
@@ -116,6 +346,8 @@ export declare type ListBinRequestsRequest = Message<"passbus.v1.ListBinRequests
   binId: string;
 
   /**
+   * 1 to 500; 0 is 50.
+   *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
@@ -142,6 +374,8 @@ export declare type ListBinRequestsResponse = Message<"passbus.v1.ListBinRequest
   requests: BinRequest[];
 
   /**
+   * Empty on the last page.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -161,6 +395,13 @@ export declare type WatchBinRequest = Message<"passbus.v1.WatchBinRequest"> & {
    * @generated from field: string bin_id = 1;
    */
   binId: string;
+
+  /**
+   * Begin after this request, with those that arrived since; empty: with the next to arrive.
+   *
+   * @generated from field: string after_request_id = 2;
+   */
+  afterRequestId: string;
 };
 
 /**
@@ -174,6 +415,8 @@ export declare const WatchBinRequestSchema: GenMessage<WatchBinRequest>;
  */
 export declare type WatchBinResponse = Message<"passbus.v1.WatchBinResponse"> & {
   /**
+   * Unset in the first response, which says that the watch has begun, and in one at least every 30 seconds.
+   *
    * @generated from field: passbus.v1.BinRequest request = 1;
    */
   request?: BinRequest | undefined;
@@ -186,12 +429,46 @@ export declare type WatchBinResponse = Message<"passbus.v1.WatchBinResponse"> & 
 export declare const WatchBinResponseSchema: GenMessage<WatchBinResponse>;
 
 /**
- * A request bin of our own: an endpoint that shows what arrives.
+ * @generated from enum passbus.v1.SignatureVerdict
+ */
+export enum SignatureVerdict {
+  /**
+   * @generated from enum value: SIGNATURE_VERDICT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: SIGNATURE_VERDICT_VALID = 1;
+   */
+  VALID = 1,
+
+  /**
+   * @generated from enum value: SIGNATURE_VERDICT_INVALID = 2;
+   */
+  INVALID = 2,
+
+  /**
+   * It can't be said: there is no signature, or no subscription that points to the bin; `reason` says which.
+   *
+   * @generated from enum value: SIGNATURE_VERDICT_UNKNOWN = 3;
+   */
+  UNKNOWN = 3,
+}
+
+/**
+ * Describes the enum passbus.v1.SignatureVerdict.
+ */
+export declare const SignatureVerdictSchema: GenEnum<SignatureVerdict>;
+
+/**
+ * A request bin of our own: an endpoint that shows what arrives. docs/inspector.md says how.
  *
  * @generated from service passbus.v1.InspectorService
  */
 export declare const InspectorService: GenService<{
   /**
+   * Makes a bin: its URL takes any request of anyone until the bin expires.
+   *
    * @generated from rpc passbus.v1.InspectorService.CreateBin
    */
   createBin: {
@@ -200,6 +477,36 @@ export declare const InspectorService: GenService<{
     output: typeof CreateBinResponseSchema;
   },
   /**
+   * @generated from rpc passbus.v1.InspectorService.GetBin
+   */
+  getBin: {
+    methodKind: "unary";
+    input: typeof GetBinRequestSchema;
+    output: typeof GetBinResponseSchema;
+  },
+  /**
+   * Newest first; those that expired are left out.
+   *
+   * @generated from rpc passbus.v1.InspectorService.ListBins
+   */
+  listBins: {
+    methodKind: "unary";
+    input: typeof ListBinsRequestSchema;
+    output: typeof ListBinsResponseSchema;
+  },
+  /**
+   * With the requests that it holds. A subscription that still points to it is disabled by its next delivery.
+   *
+   * @generated from rpc passbus.v1.InspectorService.DeleteBin
+   */
+  deleteBin: {
+    methodKind: "unary";
+    input: typeof DeleteBinRequestSchema;
+    output: typeof DeleteBinResponseSchema;
+  },
+  /**
+   * Newest first.
+   *
    * @generated from rpc passbus.v1.InspectorService.ListBinRequests
    */
   listBinRequests: {
@@ -208,6 +515,9 @@ export declare const InspectorService: GenService<{
     output: typeof ListBinRequestsResponseSchema;
   },
   /**
+   * Requests as they arrive, from the first response on, the oldest first. What TailEvents says of the number of streams
+   * and of their end holds here too. Ends with NOT_FOUND when the bin expires or is deleted.
+   *
    * @generated from rpc passbus.v1.InspectorService.WatchBin
    */
   watchBin: {

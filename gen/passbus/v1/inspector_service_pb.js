@@ -2,14 +2,14 @@
 // @generated from file passbus/v1/inspector_service.proto (package passbus.v1, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file passbus/v1/inspector_service.proto.
  */
 export const file_passbus_v1_inspector_service = /*@__PURE__*/
-  fileDesc("CiJwYXNzYnVzL3YxL2luc3BlY3Rvcl9zZXJ2aWNlLnByb3RvEgpwYXNzYnVzLnYxIn4KA0JpbhIKCgJpZBgBIAEoCRILCgN1cmwYAiABKAkSLgoKY3JlYXRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAizQEKCkJpblJlcXVlc3QSCgoCaWQYASABKAkSLwoLcmVjZWl2ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRI0CgdoZWFkZXJzGAQgAygLMiMucGFzc2J1cy52MS5CaW5SZXF1ZXN0LkhlYWRlcnNFbnRyeRIMCgRib2R5GAUgASgMGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIhIKEENyZWF0ZUJpblJlcXVlc3QiMQoRQ3JlYXRlQmluUmVzcG9uc2USHAoDYmluGAEgASgLMg8ucGFzc2J1cy52MS5CaW4iTwoWTGlzdEJpblJlcXVlc3RzUmVxdWVzdBIOCgZiaW5faWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiXAoXTGlzdEJpblJlcXVlc3RzUmVzcG9uc2USKAoIcmVxdWVzdHMYASADKAsyFi5wYXNzYnVzLnYxLkJpblJlcXVlc3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiEKD1dhdGNoQmluUmVxdWVzdBIOCgZiaW5faWQYASABKAkiOwoQV2F0Y2hCaW5SZXNwb25zZRInCgdyZXF1ZXN0GAEgASgLMhYucGFzc2J1cy52MS5CaW5SZXF1ZXN0MoECChBJbnNwZWN0b3JTZXJ2aWNlEkgKCUNyZWF0ZUJpbhIcLnBhc3NidXMudjEuQ3JlYXRlQmluUmVxdWVzdBodLnBhc3NidXMudjEuQ3JlYXRlQmluUmVzcG9uc2USWgoPTGlzdEJpblJlcXVlc3RzEiIucGFzc2J1cy52MS5MaXN0QmluUmVxdWVzdHNSZXF1ZXN0GiMucGFzc2J1cy52MS5MaXN0QmluUmVxdWVzdHNSZXNwb25zZRJHCghXYXRjaEJpbhIbLnBhc3NidXMudjEuV2F0Y2hCaW5SZXF1ZXN0GhwucGFzc2J1cy52MS5XYXRjaEJpblJlc3BvbnNlMAFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("CiJwYXNzYnVzL3YxL2luc3BlY3Rvcl9zZXJ2aWNlLnByb3RvEgpwYXNzYnVzLnYxIqgBCgNCaW4SCgoCaWQYASABKAkSCwoDdXJsGAIgASgJEi4KCmNyZWF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3N0YXR1c19jb2RlGAUgASgFEhMKC2Rlc2NyaXB0aW9uGAYgASgJIogBCg5TaWduYXR1cmVDaGVjaxIOCgZoZWFkZXIYASABKAkSDgoGc2NoZW1lGAIgASgJEi0KB3ZlcmRpY3QYAyABKA4yHC5wYXNzYnVzLnYxLlNpZ25hdHVyZVZlcmRpY3QSDgoGcmVhc29uGAQgASgJEhcKD3N1YnNjcmlwdGlvbl9pZBgFIAEoCSL5AgoKQmluUmVxdWVzdBIKCgJpZBgBIAEoCRIvCgtyZWNlaXZlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGbWV0aG9kGAMgASgJEjQKB2hlYWRlcnMYBCADKAsyIy5wYXNzYnVzLnYxLkJpblJlcXVlc3QuSGVhZGVyc0VudHJ5EgwKBGJvZHkYBSABKAwSDAoEcGF0aBgGIAEoCRITCgtzdGF0dXNfY29kZRgHIAEoBRItCgd2ZXJkaWN0GAggASgOMhwucGFzc2J1cy52MS5TaWduYXR1cmVWZXJkaWN0EhYKDnZlcmRpY3RfcmVhc29uGAkgASgJEioKBmNoZWNrcxgKIAMoCzIaLnBhc3NidXMudjEuU2lnbmF0dXJlQ2hlY2sSFAoMZnJvbV9wYXNzYnVzGAsgASgIGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImkKEENyZWF0ZUJpblJlcXVlc3QSEwoLc3RhdHVzX2NvZGUYASABKAUSKwoIbGlmZXRpbWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLZGVzY3JpcHRpb24YAyABKAkiMQoRQ3JlYXRlQmluUmVzcG9uc2USHAoDYmluGAEgASgLMg8ucGFzc2J1cy52MS5CaW4iHwoNR2V0QmluUmVxdWVzdBIOCgZiaW5faWQYASABKAkiLgoOR2V0QmluUmVzcG9uc2USHAoDYmluGAEgASgLMg8ucGFzc2J1cy52MS5CaW4iOAoPTGlzdEJpbnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIkoKEExpc3RCaW5zUmVzcG9uc2USHQoEYmlucxgBIAMoCzIPLnBhc3NidXMudjEuQmluEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIiChBEZWxldGVCaW5SZXF1ZXN0Eg4KBmJpbl9pZBgBIAEoCSITChFEZWxldGVCaW5SZXNwb25zZSJPChZMaXN0QmluUmVxdWVzdHNSZXF1ZXN0Eg4KBmJpbl9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJcChdMaXN0QmluUmVxdWVzdHNSZXNwb25zZRIoCghyZXF1ZXN0cxgBIAMoCzIWLnBhc3NidXMudjEuQmluUmVxdWVzdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiOwoPV2F0Y2hCaW5SZXF1ZXN0Eg4KBmJpbl9pZBgBIAEoCRIYChBhZnRlcl9yZXF1ZXN0X2lkGAIgASgJIjsKEFdhdGNoQmluUmVzcG9uc2USJwoHcmVxdWVzdBgBIAEoCzIWLnBhc3NidXMudjEuQmluUmVxdWVzdCqQAQoQU2lnbmF0dXJlVmVyZGljdBIhCh1TSUdOQVRVUkVfVkVSRElDVF9VTlNQRUNJRklFRBAAEhsKF1NJR05BVFVSRV9WRVJESUNUX1ZBTElEEAESHQoZU0lHTkFUVVJFX1ZFUkRJQ1RfSU5WQUxJRBACEh0KGVNJR05BVFVSRV9WRVJESUNUX1VOS05PV04QAzLTAwoQSW5zcGVjdG9yU2VydmljZRJICglDcmVhdGVCaW4SHC5wYXNzYnVzLnYxLkNyZWF0ZUJpblJlcXVlc3QaHS5wYXNzYnVzLnYxLkNyZWF0ZUJpblJlc3BvbnNlEj8KBkdldEJpbhIZLnBhc3NidXMudjEuR2V0QmluUmVxdWVzdBoaLnBhc3NidXMudjEuR2V0QmluUmVzcG9uc2USRQoITGlzdEJpbnMSGy5wYXNzYnVzLnYxLkxpc3RCaW5zUmVxdWVzdBocLnBhc3NidXMudjEuTGlzdEJpbnNSZXNwb25zZRJICglEZWxldGVCaW4SHC5wYXNzYnVzLnYxLkRlbGV0ZUJpblJlcXVlc3QaHS5wYXNzYnVzLnYxLkRlbGV0ZUJpblJlc3BvbnNlEloKD0xpc3RCaW5SZXF1ZXN0cxIiLnBhc3NidXMudjEuTGlzdEJpblJlcXVlc3RzUmVxdWVzdBojLnBhc3NidXMudjEuTGlzdEJpblJlcXVlc3RzUmVzcG9uc2USRwoIV2F0Y2hCaW4SGy5wYXNzYnVzLnYxLldhdGNoQmluUmVxdWVzdBocLnBhc3NidXMudjEuV2F0Y2hCaW5SZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Describes the message passbus.v1.Bin.
@@ -19,56 +19,117 @@ export const BinSchema = /*@__PURE__*/
   messageDesc(file_passbus_v1_inspector_service, 0);
 
 /**
+ * Describes the message passbus.v1.SignatureCheck.
+ * Use `create(SignatureCheckSchema)` to create a new message.
+ */
+export const SignatureCheckSchema = /*@__PURE__*/
+  messageDesc(file_passbus_v1_inspector_service, 1);
+
+/**
  * Describes the message passbus.v1.BinRequest.
  * Use `create(BinRequestSchema)` to create a new message.
  */
 export const BinRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_inspector_service, 1);
+  messageDesc(file_passbus_v1_inspector_service, 2);
 
 /**
  * Describes the message passbus.v1.CreateBinRequest.
  * Use `create(CreateBinRequestSchema)` to create a new message.
  */
 export const CreateBinRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_inspector_service, 2);
+  messageDesc(file_passbus_v1_inspector_service, 3);
 
 /**
  * Describes the message passbus.v1.CreateBinResponse.
  * Use `create(CreateBinResponseSchema)` to create a new message.
  */
 export const CreateBinResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_inspector_service, 3);
+  messageDesc(file_passbus_v1_inspector_service, 4);
+
+/**
+ * Describes the message passbus.v1.GetBinRequest.
+ * Use `create(GetBinRequestSchema)` to create a new message.
+ */
+export const GetBinRequestSchema = /*@__PURE__*/
+  messageDesc(file_passbus_v1_inspector_service, 5);
+
+/**
+ * Describes the message passbus.v1.GetBinResponse.
+ * Use `create(GetBinResponseSchema)` to create a new message.
+ */
+export const GetBinResponseSchema = /*@__PURE__*/
+  messageDesc(file_passbus_v1_inspector_service, 6);
+
+/**
+ * Describes the message passbus.v1.ListBinsRequest.
+ * Use `create(ListBinsRequestSchema)` to create a new message.
+ */
+export const ListBinsRequestSchema = /*@__PURE__*/
+  messageDesc(file_passbus_v1_inspector_service, 7);
+
+/**
+ * Describes the message passbus.v1.ListBinsResponse.
+ * Use `create(ListBinsResponseSchema)` to create a new message.
+ */
+export const ListBinsResponseSchema = /*@__PURE__*/
+  messageDesc(file_passbus_v1_inspector_service, 8);
+
+/**
+ * Describes the message passbus.v1.DeleteBinRequest.
+ * Use `create(DeleteBinRequestSchema)` to create a new message.
+ */
+export const DeleteBinRequestSchema = /*@__PURE__*/
+  messageDesc(file_passbus_v1_inspector_service, 9);
+
+/**
+ * Describes the message passbus.v1.DeleteBinResponse.
+ * Use `create(DeleteBinResponseSchema)` to create a new message.
+ */
+export const DeleteBinResponseSchema = /*@__PURE__*/
+  messageDesc(file_passbus_v1_inspector_service, 10);
 
 /**
  * Describes the message passbus.v1.ListBinRequestsRequest.
  * Use `create(ListBinRequestsRequestSchema)` to create a new message.
  */
 export const ListBinRequestsRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_inspector_service, 4);
+  messageDesc(file_passbus_v1_inspector_service, 11);
 
 /**
  * Describes the message passbus.v1.ListBinRequestsResponse.
  * Use `create(ListBinRequestsResponseSchema)` to create a new message.
  */
 export const ListBinRequestsResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_inspector_service, 5);
+  messageDesc(file_passbus_v1_inspector_service, 12);
 
 /**
  * Describes the message passbus.v1.WatchBinRequest.
  * Use `create(WatchBinRequestSchema)` to create a new message.
  */
 export const WatchBinRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_inspector_service, 6);
+  messageDesc(file_passbus_v1_inspector_service, 13);
 
 /**
  * Describes the message passbus.v1.WatchBinResponse.
  * Use `create(WatchBinResponseSchema)` to create a new message.
  */
 export const WatchBinResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_inspector_service, 7);
+  messageDesc(file_passbus_v1_inspector_service, 14);
 
 /**
- * A request bin of our own: an endpoint that shows what arrives.
+ * Describes the enum passbus.v1.SignatureVerdict.
+ */
+export const SignatureVerdictSchema = /*@__PURE__*/
+  enumDesc(file_passbus_v1_inspector_service, 0);
+
+/**
+ * @generated from enum passbus.v1.SignatureVerdict
+ */
+export const SignatureVerdict = /*@__PURE__*/
+  tsEnum(SignatureVerdictSchema);
+
+/**
+ * A request bin of our own: an endpoint that shows what arrives. docs/inspector.md says how.
  *
  * @generated from service passbus.v1.InspectorService
  */

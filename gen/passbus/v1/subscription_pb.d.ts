@@ -131,6 +131,13 @@ export declare type Subscription = Message<"passbus.v1.Subscription"> & {
   ed25519Signature: boolean;
 
   /**
+   * What its connections trust and show. Needs an https URL.
+   *
+   * @generated from field: passbus.v1.EndpointTls tls = 18;
+   */
+  tls?: EndpointTls | undefined;
+
+  /**
    * Set by the server from here on.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 20;
@@ -189,6 +196,41 @@ export declare type Subscription = Message<"passbus.v1.Subscription"> & {
  * Use `create(SubscriptionSchema)` to create a new message.
  */
 export declare const SubscriptionSchema: GenMessage<Subscription>;
+
+/**
+ * What the https connections to one endpoint trust, and what they show. All in PEM, 32 KiB a field at most.
+ *
+ * @generated from message passbus.v1.EndpointTls
+ */
+export declare type EndpointTls = Message<"passbus.v1.EndpointTls"> & {
+  /**
+   * Certificate authorities that are trusted instead of the public ones.
+   *
+   * @generated from field: string ca_certificates = 1;
+   */
+  caCertificates: string;
+
+  /**
+   * Shown to the endpoint: the client's certificate, and behind it those of the authorities between, if any.
+   *
+   * @generated from field: string client_certificate = 2;
+   */
+  clientCertificate: string;
+
+  /**
+   * Its private key, without a passphrase. Kept encrypted, never shown: empty in every answer. An update that leaves it
+   * empty and the certificate as it is keeps the stored one.
+   *
+   * @generated from field: string client_key = 3;
+   */
+  clientKey: string;
+};
+
+/**
+ * Describes the message passbus.v1.EndpointTls.
+ * Use `create(EndpointTlsSchema)` to create a new message.
+ */
+export declare const EndpointTlsSchema: GenMessage<EndpointTls>;
 
 /**
  * How an endpoint has been doing. As its workers wrote it: a change of the breaker at once, the rest within 5 s of a

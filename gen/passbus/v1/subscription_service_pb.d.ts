@@ -586,6 +586,21 @@ export declare type PreviewPayloadResponse = Message<"passbus.v1.PreviewPayloadR
    * @generated from field: string draft_secret = 6;
    */
   draftSecret: string;
+
+  /**
+   * Where the subscription would not get this event: why, as ExplainEvent has it ("match.filter"). When it was made does
+   * not count. Empty where it would get it.
+   *
+   * @generated from field: string refusal = 7;
+   */
+  refusal: string;
+
+  /**
+   * The same for people.
+   *
+   * @generated from field: string refusal_message = 8;
+   */
+  refusalMessage: string;
 };
 
 /**

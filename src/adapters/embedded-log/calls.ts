@@ -32,4 +32,6 @@ export interface LogCalls {
   close(generation: number): null;
   /** Records appended and not yet committed. */
   lag(none: null): number;
+  /** Whether the files hold nothing any more but records that are not committed. */
+  scrub(none: null): boolean;
 }

@@ -48,8 +48,20 @@ function connected(port: MessagePort): CallClient<LogCalls> {
   return callClient<LogCalls>(port, () => new CodedError("log.unavailable", LOST));
 }
 
+interface Scrubbed {
+  /**
+   * Takes records that are done with out of the file's free pages and its log of writes. Not while much waits to be read:
+   * the file is written anew.
+   */
+  scrub(): Promise<void>;
+}
+
+const scrubbing = (calls: CallClient<LogCalls>) => async (): Promise<void> => {
+  await calls.call("scrub", null);
+};
+
 /** `append` rejects with `limit.backlog`, nothing appended, while the log has as much as it may. */
-export interface EmbeddedLogWriter extends LogWriter {
+export interface EmbeddedLogWriter extends LogWriter, Scrubbed {
   /** Ends this connection; what it had under way resolves as not durable. */
   close(): void;
 }
@@ -68,6 +80,7 @@ export function embeddedLogWriter(port: MessagePort): EmbeddedLogWriter {
       const result: AppendResult = failure === null ? { durable: true } : { durable: false, reason: failure };
       return records.map(() => result);
     },
+    scrub: scrubbing(calls),
     close: () => calls.close(),
   };
 }
@@ -90,7 +103,7 @@ function recordRows(records: readonly NewRecord[]): RecordRows & { readonly valu
   };
 }
 
-export interface EmbeddedLogReader extends LogReader {
+export interface EmbeddedLogReader extends LogReader, Scrubbed {
   lag(): Promise<LogLag>;
   /** Ends this connection, without the manners of `stop`. */
   close(): void;
@@ -132,6 +145,7 @@ export function embeddedLogReader(port: MessagePort): EmbeddedLogReader {
     async lag() {
       return { records: await calls.call("lag", null) };
     },
+    scrub: scrubbing(calls),
     close: () => calls.close(),
   };
 }

@@ -106,6 +106,10 @@ export class LogService {
       return null;
     },
     lag: () => this.#nextOffset - this.#committed,
+    scrub: () => {
+      while (this.#removable() > 0) if (!this.#remove()) return false;
+      return this.#file.scrub();
+    },
   };
 
   /** Looked at before an append and not within it: the last one taken may go over by its own size. */

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { RequestListener } from "node:http";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { buildConnector } from "undici";
 import { afterEach, describe, expect, it } from "vitest";
 import { httpServer, httpsServer, type TestServer, tcpServer } from "../../../test/support/receiver.ts";
 import type { OutboundRequest, Sender } from "../../delivery/sender.ts";
@@ -248,7 +249,7 @@ describe("closing", () => {
 });
 
 describe("the pools", () => {
-  const options = { idleMs: 60_000, maxPools: 2, pool: {} };
+  const options = { idleMs: 60_000, maxPools: 2, pool: {}, connector: () => buildConnector({}) };
 
   it("close what was not used for a while, and their timer with the last", () => {
     const clock = new ManualClock();

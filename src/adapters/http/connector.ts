@@ -1,5 +1,6 @@
 import { isIP, type LookupFunction, Socket } from "node:net";
 import { buildConnector } from "undici";
+import type { ConnectionTls } from "../../domain/connection-tls.ts";
 import { isAllowedAddress, type NetworkSet } from "../../kernel/addresses.ts";
 import { CodedError } from "../../kernel/errors.ts";
 import { refusedAddress } from "../../kernel/url.ts";
@@ -12,6 +13,8 @@ export interface ConnectorOptions {
   readonly connectTimeoutMs: number;
   /** Certificate authorities to trust instead of Node's own, in PEM. */
   readonly ca?: string | undefined;
+  /** Shown to whoever asks for it, in PEM. */
+  readonly client?: ConnectionTls["client"] | undefined;
   /** Webhooks leave through it. */
   readonly proxy?: OutboundProxy | undefined;
   /** The address of this machine that connections leave from. */
@@ -26,7 +29,7 @@ export interface ConnectorOptions {
  * looks (DNS rebinding) gains nothing. A kept-alive connection stays with the address it was made to.
  */
 export function guardedConnector(options: ConnectorOptions): buildConnector.connector {
-  const { allowedNetworks, resolve, connectTimeoutMs, ca, watch, proxy, egressAddress } = options;
+  const { allowedNetworks, resolve, connectTimeoutMs, ca, client, watch, proxy, egressAddress } = options;
   const lookup = guardedLookup(resolve, allowedNetworks);
   const connect = buildConnector({
     // HTTP/1.1 alone: one slow response can't hold up others on its connection.
@@ -38,6 +41,7 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
     minVersion: "TLSv1.2",
     lookup,
     ...(ca === undefined ? {} : { ca }),
+    ...(client === undefined ? {} : { cert: client.certificates, key: client.key }),
   });
   return (target, callback) => {
     // An address literal is never looked up.

@@ -47,7 +47,7 @@ export function directSender(options: DirectSenderOptions): DirectSender {
         return told(notSent(code === "guard.refused" ? code : "url.invalid", `the URL ${message}`));
       }
       const { origin, path, protocol } = target.url;
-      const client = new Client(origin, clientOptions({ ...options, resolve }, stopwatch));
+      const client = new Client(origin, clientOptions({ ...options, resolve }, request, stopwatch));
       const exchange = await new Promise<Exchange>((resolve) => {
         const flight = new Flight(request, protocol === "https:", tower, (landed) => {
           stopwatch.stop();
@@ -68,6 +68,7 @@ export function directSender(options: DirectSenderOptions): DirectSender {
 
 function clientOptions(
   options: DirectSenderOptions & { readonly resolve: ResolveHost },
+  { tls }: OutboundRequest,
   stopwatch: Stopwatch,
 ): Client.Options {
   const { allowedNetworks, connectTimeoutMs = 5_000, ca, resolve, proxy, egressAddress } = options;
@@ -75,7 +76,8 @@ function clientOptions(
     connect: guardedConnector({
       allowedNetworks,
       connectTimeoutMs,
-      ca,
+      ca: tls?.ca ?? ca,
+      client: tls?.client,
       proxy,
       egressAddress,
       resolve: (host) => stopwatch.resolving(resolve(host)),

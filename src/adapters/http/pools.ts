@@ -1,9 +1,12 @@
-import { Client, type Dispatcher, Pool } from "undici";
+import { type buildConnector, Client, type Dispatcher, Pool } from "undici";
+import type { ConnectionTls } from "../../domain/connection-tls.ts";
 import type { Clock } from "../../kernel/clock.ts";
 
 /** A pool of connections to one origin, with what decides when it is closed. */
 export interface OpenPool {
+  readonly key: string;
   readonly origin: string;
+  readonly tls: ConnectionTls | undefined;
   readonly dispatcher: Pool;
   inFlight: number;
   /** On the monotonic clock. */
@@ -16,18 +19,25 @@ export interface PoolsOptions {
   readonly idleMs: number;
   /** Beyond it the idle pool that was used longest ago is closed; pools in use may be more. */
   readonly maxPools: number;
-  readonly pool: Pool.Options;
+  readonly pool: Omit<Pool.Options, "connect">;
+  /** Makes the connections of those that trust and show what is given. */
+  readonly connector: (tls: ConnectionTls | undefined) => buildConnector.connector;
 }
 
-/** The pools of all origins: memory follows what is hot, not what exists. */
+/**
+ * The pools of all origins: memory follows what is hot, not what exists. Where a subscription says what its connections
+ * trust and show, it shares them with none that says otherwise.
+ */
 export class Pools {
   readonly #options: PoolsOptions;
+  readonly #connect: buildConnector.connector;
   readonly #open = new Map<string, OpenPool>();
   readonly #closing = new Set<Promise<void>>();
   #cancelSweep: (() => void) | undefined;
 
   constructor(options: PoolsOptions) {
     this.#options = options;
+    this.#connect = options.connector(undefined);
   }
 
   get size(): number {
@@ -35,13 +45,15 @@ export class Pools {
   }
 
   /** Counts one use of the origin's pool, which is made where there is none. Give it back with `release`. */
-  acquire(origin: string): OpenPool {
-    let pool = this.#open.get(origin);
+  acquire(origin: string, tls?: ConnectionTls): OpenPool {
+    const key = tls === undefined ? origin : `${origin} ${tls.id}`;
+    let pool = this.#open.get(key);
     if (pool === undefined) {
       if (this.#open.size >= this.#options.maxPools) this.#closeOldest();
-      const dispatcher = new Pool(origin, this.#options.pool);
-      pool = { origin, dispatcher, inFlight: 0, usedAtMs: 0 };
-      this.#open.set(origin, pool);
+      const connect = tls === undefined ? this.#connect : this.#options.connector(tls);
+      const dispatcher = new Pool(origin, { ...this.#options.pool, connect });
+      pool = { key, origin, tls, dispatcher, inFlight: 0, usedAtMs: 0 };
+      this.#open.set(key, pool);
       this.#cancelSweep ??= this.#sweepLater();
     }
     pool.inFlight += 1;
@@ -54,9 +66,10 @@ export class Pools {
   }
 
   /** One connection for one request. It ends with the request, and needs no closing. */
-  single(origin: string): Dispatcher {
+  single({ origin, tls }: Pick<OpenPool, "origin" | "tls">): Dispatcher {
     const { connections: _, ...options } = this.#options.pool;
-    return new Client(origin, { ...options, pipelining: 0 });
+    const connect = tls === undefined ? this.#connect : this.#options.connector(tls);
+    return new Client(origin, { ...options, connect, pipelining: 0 });
   }
 
   /** Cuts all connections. */
@@ -88,7 +101,7 @@ export class Pools {
   }
 
   #close(pool: OpenPool): void {
-    this.#open.delete(pool.origin);
+    this.#open.delete(pool.key);
     const closed = pool.dispatcher.close().finally(() => this.#closing.delete(closed));
     this.#closing.add(closed);
   }

@@ -69,16 +69,16 @@ class HttpSender implements Sender, Tower {
       clock,
       idleMs: poolIdleMs,
       maxPools: options.maxPools ?? 1_024,
-      pool: {
-        connections: options.connectionsPerOrigin ?? LIMITS.inFlight,
-        connect: guardedConnector({
-          allowedNetworks,
-          resolve,
-          connectTimeoutMs,
-          ca: options.ca,
+      connector: (tls) =>
+        guardedConnector({
+          ...{ allowedNetworks, resolve, connectTimeoutMs },
+          ca: tls?.ca ?? options.ca,
+          client: tls?.client,
           proxy: options.proxy,
           egressAddress: options.egressAddress,
         }),
+      pool: {
+        connections: options.connectionsPerOrigin ?? LIMITS.inFlight,
         // Or the pool would make one connection at first, to learn the protocol.
         allowH2: false,
         pipelining: 1,
@@ -103,7 +103,7 @@ class HttpSender implements Sender, Tower {
     const { url } = target;
     return new Promise((resolve) => {
       const flight = new Flight(request, url.protocol === "https:", this, resolve);
-      const pool = this.#pools.acquire(url.origin);
+      const pool = this.#pools.acquire(url.origin, request.tls);
       this.#flights.set(flight, { pool, path: url.path });
       dispatch(pool.dispatcher, url.path, flight);
     });
@@ -120,7 +120,7 @@ class HttpSender implements Sender, Tower {
   resend(flight: Flight): void {
     const route = this.#flights.get(flight);
     if (route === undefined) return;
-    dispatch(this.#pools.single(route.pool.origin), route.path, flight);
+    dispatch(this.#pools.single(route.pool), route.path, flight);
   }
 
   landed(flight: Flight): void {

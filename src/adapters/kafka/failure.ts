@@ -72,6 +72,11 @@ export const isFinal = ({ code }: KafkaFailure): boolean => FINAL.has(code);
 
 export const isUnknownTopic = ({ code }: KafkaFailure): boolean => code === "UNKNOWN_TOPIC_OR_PARTITION";
 
+/** A topic that was made a moment ago is not known to every broker yet, or has no leader: both pass. */
+const UNSETTLED = new Set(["UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE", "NOT_LEADER_FOR_PARTITION"]);
+
+export const isUnsettled = ({ code }: KafkaFailure): boolean => UNSETTLED.has(code);
+
 /** The broker refuses a batch for one record in it; alone, the others would be taken. */
 const REFUSED = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD", "INVALID_TIMESTAMP"]);
 

@@ -1,6 +1,6 @@
 import { setImmediate as immediate } from "node:timers/promises";
 import type { EachBatchPayload, IMemberAssignment } from "kafkajs";
-import type { Assignment, LogReader, Position, RecordSink } from "../../intake/event-log.ts";
+import type { Assignment, LogLag, LogReader, Position, RecordSink } from "../../intake/event-log.ts";
 import { exponentialWait } from "../../kernel/backoff.ts";
 import { type Clock, sleep, waitAtMost } from "../../kernel/clock.ts";
 import { CodedError } from "../../kernel/errors.ts";
@@ -11,6 +11,7 @@ import { isFinal, isUnknownTopic, missingTopic, readFailure, unavailable } from 
 import { GroupMember, type GroupSettings, type MemberEvents } from "./group-member.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import type { KafkaConnection } from "./kafka.ts";
+import { Lags } from "./lags.ts";
 import { logRecord } from "./records.ts";
 
 export interface KafkaLogReaderOptions {
@@ -86,6 +87,7 @@ export class KafkaReader implements LogReader {
   readonly #assignments: Assignments;
   readonly #heartbeats: Heartbeats;
   readonly #commits: Commits;
+  readonly #lags = new Lags();
   readonly #stopping = new AbortController();
   readonly #fail: (error: Error) => void;
   #sink: RecordSink | undefined;
@@ -302,7 +304,13 @@ export class KafkaReader implements LogReader {
   #revoke(): void {
     const lost = this.#assignments.clear();
     this.#heartbeats.forget();
+    this.#lags.forget();
     if (lost.length > 0) this.#sink?.revoked(lost);
+  }
+
+  /** Of the partitions that it has been assigned, as of their last fetches. */
+  async lag(): Promise<LogLag> {
+    return this.#lags.now();
   }
 
   // ---- records ----
@@ -329,7 +337,9 @@ export class KafkaReader implements LogReader {
         assignment,
         handful.map((message) => logRecord(topic, partition, message)),
       );
-      payload.resolveOffset(handful.at(-1)?.offset ?? payload.batch.lastOffset());
+      const last = handful.at(-1)?.offset ?? payload.batch.lastOffset();
+      payload.resolveOffset(last);
+      this.#lags.note(topic, partition, payload.batch.highWatermark, Number(last) + 1);
     }
   }
 

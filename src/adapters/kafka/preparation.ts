@@ -1,7 +1,9 @@
 import type { Admin, PartitionMetadata } from "kafkajs";
+import { exponentialWait } from "../../kernel/backoff.ts";
+import { sleep } from "../../kernel/clock.ts";
 import { LIMITS } from "../../kernel/limits.ts";
 import type { Preparation, PreparationStep } from "../../kernel/preparation.ts";
-import { unavailable } from "./failure.ts";
+import { isUnsettled, readFailure, unavailable } from "./failure.ts";
 import type { KafkaConnection } from "./kafka.ts";
 import { readConfigs, type TopicConfig, withAdmin } from "./topic-configs.ts";
 
@@ -51,6 +53,10 @@ export interface TopicSize {
 }
 
 const USUAL_REPLICATION = 3;
+/** For so long brokers may take to tell each other of a new topic. */
+const SETTLE_LIMIT_MS = 15_000;
+const SETTLE_FIRST_MS = 100;
+const SETTLE_MAX_MS = 1_000;
 const LOOKED_AT = ["min.insync.replicas", "cleanup.policy", "max.message.bytes", "message.timestamp.type"] as const;
 /** An event as large as may be, its key and its headers. */
 const EVENT_RECORD_BYTES = LIMITS.eventBytes + 16 * 1024;
@@ -67,7 +73,7 @@ export class TopicPreparation implements Preparation {
   /** @throws CodedError `log.unavailable` where Kafka does not answer, or does not let anyone look. */
   async survey(): Promise<readonly PreparationStep[]> {
     try {
-      return await this.#look();
+      return await settled(this.#connection, () => this.#look());
     } catch (error) {
       throw unavailable("Kafka's topics can't be looked at", error);
     }
@@ -101,12 +107,29 @@ export class TopicPreparation implements Preparation {
       state: "missing",
       make: async () => {
         try {
-          await withAdmin(this.#connection, (admin) => createTopic(admin, plan, replication));
+          // Made again it is left as it is.
+          await settled(this.#connection, () =>
+            withAdmin(this.#connection, (admin) => createTopic(admin, plan, replication)),
+          );
         } catch (error) {
           throw unavailable(`topic ${plan.name} could not be made`, error);
         }
       },
     };
+  }
+}
+
+/** What a new topic isn't ready for is asked again. */
+async function settled<T>({ clock }: KafkaConnection, work: () => Promise<T>): Promise<T> {
+  const beganMs = clock.monotonic();
+  for (let failures = 0; ; failures++) {
+    try {
+      return await work();
+    } catch (error) {
+      const isOver = clock.monotonic() - beganMs >= SETTLE_LIMIT_MS;
+      if (isOver || !isUnsettled(readFailure(error))) throw error;
+      await sleep(clock, exponentialWait(failures, SETTLE_FIRST_MS, SETTLE_MAX_MS));
+    }
   }
 }
 

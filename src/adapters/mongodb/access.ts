@@ -18,6 +18,7 @@ import type {
 import { CodedError } from "../../kernel/errors.ts";
 import type { Page, PageRequest } from "../../kernel/page.ts";
 import { type Tenant, tenantKey } from "../../kernel/tenant.ts";
+import { certificateStore } from "./certificates.ts";
 import { COLLECTIONS, idIn, idOf, tenantOf } from "./documents.ts";
 import { page, span } from "./pages.ts";
 import type { Stored, Wire } from "./wire.ts";
@@ -55,7 +56,7 @@ interface AuditDocument extends Stored {
 }
 
 export function accessStore(wire: Wire): AccessStore {
-  return { ...keyStore(wire), ...sessionStore(wire), ...auditStore(wire) };
+  return { ...keyStore(wire), ...sessionStore(wire), ...certificateStore(wire), ...auditStore(wire) };
 }
 
 const live = (tenant: Tenant, nowMs: number) => ({

@@ -4,13 +4,13 @@
  * what it should, which the two answers tell by their counts, that is all. The rest is settled: read, merged by merge.ts
  * and written back where the row is still the one that was read.
  */
-import { randomUUID } from "node:crypto";
 import type { Document } from "mongodb";
 import type { DeliveryWrite } from "../../delivery/delivery-store.ts";
 import { CodedError } from "../../kernel/errors.ts";
 import { LIMITS } from "../../kernel/limits.ts";
 import { ATTEMPTING, COLLECTIONS, DELIVERED, type DeliveryDocument } from "./documents.ts";
 import { merge, type PreparedWrite, prepare } from "./merge.ts";
+import { Tokens } from "./tokens.ts";
 import type { UpdateStatement, Wire } from "./wire.ts";
 
 /** Rows that are read and merged at a time: each may hold 21 attempts of some ten KiB. */
@@ -30,19 +30,18 @@ type Outcome = PreparedWrite & { readonly kind: "outcome" };
 
 export class DeliveryWriter {
   readonly #wire: Wire;
-  readonly #nonce = randomUUID();
-  #named = 0;
+  readonly #tokens: Tokens;
   /** A flush that is repeated brings the same objects: so a write without an attempt has a name too. */
   readonly #names = new WeakMap<DeliveryWrite, string>();
 
-  constructor(wire: Wire) {
+  constructor(wire: Wire, tokens: Tokens = new Tokens()) {
     this.#wire = wire;
+    this.#tokens = tokens;
   }
 
-  /** A name that no other write or claim has, of this or any other process. */
+  /** A name that no other write or claim has. */
   nextToken(): string {
-    this.#named += 1;
-    return `${this.#nonce}.${this.#named}`;
+    return this.#tokens.next();
   }
 
   /** Whether each was applied, in the order given. */

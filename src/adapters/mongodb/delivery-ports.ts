@@ -35,6 +35,7 @@ import {
 } from "./documents.ts";
 import type { EventTable } from "./events.ts";
 import { page, span } from "./pages.ts";
+import type { Tokens } from "./tokens.ts";
 import type { Wire } from "./wire.ts";
 
 /** Asked of the server: any number of a chain's rows may stand before those that are wanted. */
@@ -56,10 +57,10 @@ export class MongoDeliveries implements DeliveryStore, DeliveryLog {
   readonly getEvent: DeliveryLog["getEvent"];
   readonly listEvents: DeliveryLog["listEvents"];
 
-  constructor(wire: Wire, events: EventTable, lookRows: number) {
+  constructor(wire: Wire, events: EventTable, tokens: Tokens, lookRows: number) {
     this.#wire = wire;
     this.#events = events;
-    this.#writer = new DeliveryWriter(wire);
+    this.#writer = new DeliveryWriter(wire, tokens);
     this.#claims = new Claims(wire, events, this.#writer, lookRows);
     this.knownEvents = (keys) => events.knownEvents(keys);
     this.claim = (request) => this.#claims.claim(request);

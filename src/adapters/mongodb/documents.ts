@@ -41,6 +41,7 @@ export const COLLECTIONS = {
   tenants: "tenants",
   organisations: "organisations",
   keys: "keys",
+  keyCertificates: "key_certificates",
   portalSessions: "portal_sessions",
   auditRecords: "audit_records",
   deadLetters: "dead_letters",
@@ -50,6 +51,12 @@ export const COLLECTIONS = {
   replaySlots: "replay_slots",
   stops: "delivery_stops",
   upkeep: "upkeep",
+  bins: "bins",
+  binRequests: "bin_requests",
+  deliveryStats: "delivery_stats",
+  workerReports: "worker_reports",
+  workers: "workers",
+  erasures: "erasures",
 } as const;
 
 export interface EventDocument extends Stored {

@@ -8,7 +8,7 @@
  */
 import type { Filter } from "mongodb";
 import type { DeliveryLog, EventFilter, FlushBatch, KnownEvent } from "../../delivery/delivery-store.ts";
-import { type EventKey, isOfKind, kindNumber, type StoredEvent } from "../../domain/event.ts";
+import { type EventKey, isOfKind, isSameContent, kindNumber, type StoredEvent } from "../../domain/event.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { CodedError } from "../../kernel/errors.ts";
 import { tenantKey } from "../../kernel/tenant.ts";
@@ -78,17 +78,18 @@ export class EventTable {
     if (documents.some(({ _id }) => !known.has(_id))) {
       throw new CodedError("store.unavailable", "an event expired while its record came again");
     }
-    const lost = documents.filter(({ _id, hash }) => known.get(_id)?.hash !== hash);
+    const isSame = (there: Known | undefined, hash: string) => there !== undefined && isSameContent(there.hash, hash);
+    const lost = documents.filter(({ _id, hash }) => !isSame(known.get(_id), hash));
     const earlier = documents
       .filter(({ _id, hash, loggedAt }) => {
         const there = known.get(_id);
-        return there !== undefined && there.hash === hash && loggedAt < there.loggedAt;
+        return there !== undefined && isSame(there, hash) && loggedAt < there.loggedAt;
       })
       .map(({ _id, loggedAt }): UpdateStatement => ({ q: { _id }, u: { $min: { loggedAt } } }));
     if (earlier.length > 0) await this.#wire.update(COLLECTIONS.events, earlier);
     const dropped = documents.filter(({ _id, hash }) => {
       const there = known.get(_id);
-      return there?.hash === hash && there.payloadDroppedAt !== undefined;
+      return isSame(there, hash) && there?.payloadDroppedAt !== undefined;
     });
     if (dropped.length > 0) await this.#bringBack(dropped);
     return lost;

@@ -23,6 +23,9 @@ const RETAINED = [
   COLLECTIONS.replays,
   COLLECTIONS.portalSessions,
   COLLECTIONS.auditRecords,
+  COLLECTIONS.bins,
+  COLLECTIONS.binRequests,
+  COLLECTIONS.deliveryStats,
 ] as const;
 
 interface TurnDocument extends Stored {
@@ -97,6 +100,12 @@ function walkOf({ kind, beforeMs, nowMs }: PurgeRequest): Walk {
       return { collection: COLLECTIONS.portalSessions, time: "expiresAt", isDate: false };
     case "auditRecords":
       return { collection: COLLECTIONS.auditRecords, time: "time", isDate: false };
+    case "binRequests":
+      return { collection: COLLECTIONS.binRequests, time: "expiresAt", isDate: false };
+    case "bins":
+      return { collection: COLLECTIONS.bins, time: "expiresAt", isDate: false };
+    case "deliveryStats":
+      return { collection: COLLECTIONS.deliveryStats, time: "expiresAt", isDate: false };
     // A record's own time may be long past when it comes.
     case "deadLetters":
       return {

@@ -19,7 +19,8 @@ export interface IndexRow {
 }
 
 const { events, deliveries, subscriptions, endpoints, deadLetters, replays, replaySlots } = COLLECTIONS;
-const { keys, portalSessions, auditRecords } = COLLECTIONS;
+const { keys, keyCertificates, portalSessions, auditRecords } = COLLECTIONS;
+const { bins, binRequests, deliveryStats } = COLLECTIONS;
 
 /** Waiting or attempting: only those have a time. */
 const hasWork = { workAt: { $gt: 0 } };
@@ -96,10 +97,24 @@ export const INDEXES: readonly IndexRow[] = [
   },
 
   { name: "keys_time", collection: keys, key: { tenant: 1, createdAt: 1, _id: 1 } },
+  { name: "key_certificates_key", collection: keyCertificates, key: { tenant: 1, key: 1 } },
   { name: "portal_sessions_time", collection: portalSessions, key: { tenant: 1, createdAt: 1, _id: 1 } },
   { name: "portal_sessions_end", collection: portalSessions, key: { tenant: 1, expiresAt: 1, _id: 1 } },
   { name: "portal_sessions_id", collection: portalSessions, key: { session: 1 } },
   { name: "audit_records_time", collection: auditRecords, key: { tenant: 1, time: 1, _id: 1 } },
+
+  { name: "bins_id", collection: bins, key: { bin: 1 } },
+  { name: "bins_time", collection: bins, key: { tenant: 1, createdAt: 1, _id: 1 } },
+  { name: "bins_live", collection: bins, key: { organisation: 1, expiresAt: 1 } },
+  { name: "bins_end", collection: bins, key: { tenant: 1, expiresAt: 1, _id: 1 } },
+  {
+    name: "bin_requests_time",
+    collection: binRequests,
+    key: { tenant: 1, bin: 1, receivedAt: 1, _id: 1, characters: 1 },
+  },
+  { name: "bin_requests_end", collection: binRequests, key: { tenant: 1, expiresAt: 1, _id: 1 } },
+  { name: "delivery_stats_span", collection: deliveryStats, key: { tenant: 1, subscription: 1, span: 1, at: 1 } },
+  { name: "delivery_stats_end", collection: deliveryStats, key: { tenant: 1, expiresAt: 1, _id: 1 } },
 
   { name: "dead_letters_time", collection: deadLetters, key: { tenant: 1, appendedAt: 1, _id: 1, reason: 1 } },
 ];

@@ -38,6 +38,10 @@ describe.skipIf(!mongodb.present)(mongodb.title("repeated flushes on MongoDB"), 
   });
   afterAll(() => database.drop());
 
+  test("the server says what time it has", async () => {
+    expect(Math.abs((await store.clockMs()) - Date.now())).toBeLessThan(60_000);
+  });
+
   test("a flush that is sent again is told what it came to the first time", async () => {
     await put(store, waiting("d_claimed"), waiting("d_held"), finished("d_done", "failed", "a0"));
     const claimed = new Map((await claim(store)).claimed.map(({ delivery }) => [delivery.id, delivery]));

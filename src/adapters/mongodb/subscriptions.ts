@@ -8,6 +8,7 @@ import type { Subscription } from "../../domain/subscription.ts";
 import { CodedError } from "../../kernel/errors.ts";
 import { type Tenant, tenantKey } from "../../kernel/tenant.ts";
 import type { SubscriptionFeed, TenantSubscriptions } from "../../matching/subscription-feed.ts";
+import type { SubscriptionWalk } from "../../subscriptions/reencrypt.ts";
 import type {
   InsertResult,
   ReplaceResult,
@@ -63,7 +64,7 @@ class Undone<T> extends Error {
   }
 }
 
-export class MongoSubscriptions implements SubscriptionStore, SubscriptionFeed {
+export class MongoSubscriptions implements SubscriptionStore, SubscriptionWalk, SubscriptionFeed {
   readonly #client: MongoClient;
   readonly #wire: Wire;
   readonly #onRemoved: (id: string) => Promise<void>;
@@ -134,6 +135,14 @@ export class MongoSubscriptions implements SubscriptionStore, SubscriptionFeed {
       bytesOf: ({ json }) => json.length,
       timeOf: (subscription) => subscription.createdAtMs,
     });
+
+  /** In the order of `_id`. */
+  readonly every: SubscriptionWalk["every"] = async (after, limit) => {
+    const filter = after === undefined ? {} : { _id: { $gt: idIn(after.tenant, after.id) } };
+    const options = { sort: { _id: 1 }, limit, batchSize: limit } as const;
+    const found = await this.#wire.find<SubscriptionDocument>(COLLECTIONS.subscriptions, filter, options);
+    return found.map(subscriptionOf);
+  };
 
   readonly versions = async (tenants: readonly Tenant[]): Promise<readonly number[]> => {
     if (tenants.length === 0) return [];

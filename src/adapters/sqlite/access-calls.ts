@@ -15,6 +15,14 @@ export type KeyRow = readonly [
   lastUsedAtMs: number | null,
 ];
 
+export type CertificateRow = readonly [
+  organisation: string,
+  environment: string,
+  fingerprint: string,
+  keyId: string,
+  boundAtMs: number,
+];
+
 export type SessionRow = readonly [
   organisation: string,
   environment: string,
@@ -66,6 +74,17 @@ export interface AccessCalls {
   countLiveKeys(asked: { readonly tenant: TenantRow } & Moment): number;
   revokeKey(asked: TenantId & Moment): boolean;
   noteKeyUses(uses: readonly KeyUse[]): null;
+  findCertificate(fingerprint: string): CertificateRow | null;
+  bindCertificate(row: CertificateRow): CertificateRow;
+  listCertificates(asked: {
+    readonly tenant: TenantRow;
+    readonly keyIds: readonly string[];
+  }): readonly CertificateRow[];
+  unbindCertificate(asked: {
+    readonly tenant: TenantRow;
+    readonly keyId: string;
+    readonly fingerprint: string;
+  }): boolean;
   findSession(id: string): SessionRow | null;
   insertSession(row: SessionRow): null;
   listSessions(request: ListRows): PageRows<SessionRow>;

@@ -7,9 +7,12 @@ import type { ShortenRequest } from "../../delivery/delivery-store.ts";
 import type { PurgedKind, TurnRequest } from "../../delivery/retention.ts";
 import type { DeliveryStatus, WorkClass } from "../../domain/delivery.ts";
 import type { AccessCalls } from "./access-calls.ts";
+import type { BinCalls } from "./bin-calls.ts";
 import type { ChainCalls } from "./chain-calls.ts";
 import type { EndpointCalls } from "./endpoint-calls.ts";
+import type { ErasureCalls } from "./erasure-calls.ts";
 import type { ReplayCalls } from "./replay-calls.ts";
+import type { StatsCalls } from "./stats-calls.ts";
 
 /** The order is the number that is stored; the indexes of schema.ts rely on it. Only ever append. */
 export const STATUSES = [
@@ -218,6 +221,8 @@ export type LimitsRow = readonly [
   eventRetention: number | null,
   deliveryRetention: number | null,
   payloadRetention: number | null,
+  callsPerSecond: number | null,
+  eventsPerSecond: number | null,
 ];
 
 /** Retentions in milliseconds; `null`: the service's. */
@@ -282,7 +287,14 @@ export interface TenantId {
 }
 
 /** All calls that the store's thread answers. */
-export interface StoreCalls extends AccessCalls, ChainCalls, EndpointCalls, ReplayCalls {
+export interface StoreCalls
+  extends AccessCalls,
+    ChainCalls,
+    EndpointCalls,
+    ErasureCalls,
+    ReplayCalls,
+    BinCalls,
+    StatsCalls {
   flush(batch: FlushRows): FlushAnswer;
   knownEvents(keys: readonly TenantId[]): readonly (KnownEventRow | null)[];
   knownDeliveries(asked: TenantIds): readonly string[];
@@ -306,6 +318,8 @@ export interface StoreCalls extends AccessCalls, ChainCalls, EndpointCalls, Repl
   listSubscriptions(request: ListSubscriptions): PageRows<string>;
   replaceSubscription(row: SubscriptionRow): "replaced" | "changed" | "missing" | "duplicateUrl";
   removeSubscription(key: TenantId): boolean;
+  /** Of every tenant, those behind the one named. */
+  everySubscription(asked: { readonly after: TenantId | null; readonly limit: number }): readonly string[];
   versions(tenants: readonly TenantRow[]): readonly number[];
   load(tenant: TenantRow): readonly [version: number, documents: readonly string[]];
   limits(organisation: string): LimitsRow;

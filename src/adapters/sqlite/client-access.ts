@@ -1,8 +1,15 @@
 /** AccessStore over the thread's calls. */
-import type { AccessStore, AuditRecord, KeyRecord, Role, SessionRecord } from "../../access/access-store.ts";
+import type {
+  AccessStore,
+  AuditRecord,
+  CertificateRecord,
+  KeyRecord,
+  Role,
+  SessionRecord,
+} from "../../access/access-store.ts";
 import type { Page } from "../../kernel/page.ts";
 import type { CallClient } from "../../kernel/thread-call.ts";
-import type { AuditRow, KeyRow, SessionRow } from "./access-calls.ts";
+import type { AuditRow, CertificateRow, KeyRow, SessionRow } from "./access-calls.ts";
 import type { PageRows, StoreCalls } from "./calls.ts";
 import { cursorRow } from "./client-deliveries.ts";
 import { tenantOf, tenantRow } from "./rows.ts";
@@ -25,6 +32,19 @@ export function accessStore(calls: CallClient<StoreCalls>): AccessStore {
     async noteKeyUses(uses) {
       await calls.call("noteKeyUses", uses);
     },
+    async findCertificate(fingerprint) {
+      const row = await calls.call("findCertificate", fingerprint);
+      return row === null ? undefined : certificateOf(row);
+    },
+    async bindCertificate({ tenant, fingerprint, keyId, boundAtMs }) {
+      const row = [...tenantRow(tenant), fingerprint, keyId, boundAtMs] as const;
+      return certificateOf(await calls.call("bindCertificate", row));
+    },
+    async listCertificates(tenant, keyIds) {
+      return (await calls.call("listCertificates", { tenant: tenantRow(tenant), keyIds })).map(certificateOf);
+    },
+    unbindCertificate: (tenant, keyId, fingerprint) =>
+      calls.call("unbindCertificate", { tenant: tenantRow(tenant), keyId, fingerprint }),
     async findSession(id) {
       const row = await calls.call("findSession", id);
       return row === null ? undefined : sessionOf(row);
@@ -81,6 +101,11 @@ function keyOf(row: KeyRow): KeyRecord {
     ...(description === null ? {} : { description }),
     ...(lastUsed === null ? {} : { lastUsedAtMs: lastUsed }),
   };
+}
+
+function certificateOf(row: CertificateRow): CertificateRecord {
+  const [organisation, environment, fingerprint, keyId, boundAtMs] = row;
+  return { fingerprint, tenant: tenantOf([organisation, environment]), keyId, boundAtMs };
 }
 
 function sessionOf(row: SessionRow): SessionRecord {

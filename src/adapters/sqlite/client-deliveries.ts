@@ -118,7 +118,7 @@ export function claimOf(answer: ClaimAnswer): ClaimResult {
   return answer.nextDueAtMs === undefined ? { claimed } : { claimed, nextDueAtMs: answer.nextDueAtMs };
 }
 
-function pageFrom<T extends { readonly id: string }>(
+export function pageFrom<T extends { readonly id: string }>(
   items: readonly T[],
   more: boolean,
   timeMs: (item: T) => number,

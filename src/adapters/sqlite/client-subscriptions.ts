@@ -3,6 +3,7 @@ import type { Subscription } from "../../domain/subscription.ts";
 import type { CallClient } from "../../kernel/thread-call.ts";
 import type { SubscriptionFeed } from "../../matching/subscription-feed.ts";
 import type { LimitStore } from "../../subscriptions/limit-store.ts";
+import type { SubscriptionWalk } from "../../subscriptions/reencrypt.ts";
 import type { SubscriptionStore } from "../../subscriptions/subscription-store.ts";
 import type { StoreCalls, SubscriptionRow } from "./calls.ts";
 import { cursorRow } from "./client-deliveries.ts";
@@ -26,8 +27,12 @@ function subscriptionRow(subscription: Subscription): SubscriptionRow {
 
 const subscriptionOf = (document: string): Subscription => JSON.parse(document);
 
-export function subscriptionStore(calls: Calls): SubscriptionStore {
+export function subscriptionStore(calls: Calls): SubscriptionStore & SubscriptionWalk {
   return {
+    async every(after, limit) {
+      const place = after === undefined ? null : { tenant: tenantRow(after.tenant), id: after.id };
+      return (await calls.call("everySubscription", { after: place, limit })).map(subscriptionOf);
+    },
     insert(subscription, scopeLimit) {
       return calls.call("insertSubscription", { row: subscriptionRow(subscription), scopeLimit });
     },
@@ -58,20 +63,26 @@ export function subscriptionStore(calls: Calls): SubscriptionStore {
 export function limitStore(calls: Calls): LimitStore {
   return {
     async limits(asked) {
-      const [organisation, entity, event, delivery, payload] = await calls.call("limits", asked);
+      const [organisation, entity, event, delivery, payload, callsPerSecond, eventsPerSecond] = await calls.call(
+        "limits",
+        asked,
+      );
       return {
         ...(organisation === null ? {} : { organisation }),
         ...(entity === null ? {} : { entity }),
         ...(event === null ? {} : { eventRetentionMs: event }),
         ...(delivery === null ? {} : { deliveryRetentionMs: delivery }),
         ...(payload === null ? {} : { payloadRetentionMs: payload }),
+        ...(callsPerSecond === null ? {} : { callsPerSecond }),
+        ...(eventsPerSecond === null ? {} : { eventsPerSecond }),
       };
     },
     async setLimits(organisation, limits) {
       const { eventRetentionMs, deliveryRetentionMs, payloadRetentionMs } = limits;
+      const rates = [limits.callsPerSecond ?? null, limits.eventsPerSecond ?? null] as const;
       const row = [limits.organisation, limits.entity, eventRetentionMs, deliveryRetentionMs, payloadRetentionMs];
       const [own = null, entity = null, event = null, delivery = null, payload = null] = row;
-      await calls.call("setLimits", { organisation, limits: [own, entity, event, delivery, payload] });
+      await calls.call("setLimits", { organisation, limits: [own, entity, event, delivery, payload, ...rates] });
     },
   };
 }

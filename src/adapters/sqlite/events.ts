@@ -1,5 +1,6 @@
 /** Events in the store: written once, never changed but for an earlier log time, and a payload that goes early. */
 import type { DatabaseSync } from "node:sqlite";
+import { isSameContent } from "../../domain/event.ts";
 import { packBytes, Transferring } from "../../kernel/thread-call.ts";
 import type { EventRow, EventRows, KnownEventRow, ListEvents, StoreCalls } from "./calls.ts";
 import { Conditions, type Row, Statements, takePage } from "./statements.ts";
@@ -51,7 +52,7 @@ export class EventTable {
     );
     if (insert.run(tenant, id, type, passId, entityId, loggedAtMs, contentHash, value).changes === 1) return true;
     const known = this.#known(tenant, id);
-    if (known === undefined || known[0] !== contentHash) return false;
+    if (known === undefined || !isSameContent(known[0], contentHash)) return false;
     if (loggedAtMs < known[1]) {
       this.#statements.get("UPDATE events SET logged_at = ? WHERE tenant = ? AND id = ?").run(loggedAtMs, tenant, id);
     }

@@ -60,6 +60,12 @@ export class ExpiryTable {
         return this.#all("portal_sessions", "portal_sessions_end", "expires_at");
       case "auditRecords":
         return this.#all("audit_records", "audit_records_time", "happened_at");
+      case "binRequests":
+        return this.#all("bin_requests", "bin_requests_end", "expires_at");
+      case "bins":
+        return this.#all("bins", "bins_end", "expires_at");
+      case "deliveryStats":
+        return this.#all("delivery_stats", "delivery_stats_end", "expires_at");
       case "deadLetters":
         return this.#all("dead_letters", "dead_letters_time", "appended_at");
       case "events": {

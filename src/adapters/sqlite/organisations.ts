@@ -9,6 +9,8 @@ const COLUMNS = [
   "event_retention",
   "delivery_retention",
   "payload_retention",
+  "calls_per_second",
+  "events_per_second",
 ];
 
 export class OrganisationTable {
@@ -26,13 +28,15 @@ export class OrganisationTable {
       numberOrNull(row?.event_retention),
       numberOrNull(row?.delivery_retention),
       numberOrNull(row?.payload_retention),
+      numberOrNull(row?.calls_per_second),
+      numberOrNull(row?.events_per_second),
     ];
   };
 
   readonly setLimits: StoreCalls["setLimits"] = ({ organisation, limits }) => {
     this.#statements
       .get(
-        `INSERT INTO organisations (organisation, ${COLUMNS.join(", ")}) VALUES (?, ?, ?, ?, ?, ?)
+        `INSERT INTO organisations (organisation, ${COLUMNS.join(", ")}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET ${COLUMNS.map((column) => `${column} = excluded.${column}`).join(", ")}`,
       )
       .run(organisation, ...limits);

@@ -262,6 +262,72 @@ export const STEPS: readonly string[] = [
   DROP INDEX endpoints_open;
   CREATE INDEX endpoints_open ON endpoints (json_extract(document, '$.openedAtMs')) WHERE breaker <> 'closed';
   `,
+  `
+  CREATE TABLE key_certificates (
+    fingerprint TEXT NOT NULL PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    key_id TEXT NOT NULL,
+    bound_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX key_certificates_key ON key_certificates (tenant, key_id);
+  ALTER TABLE organisations ADD COLUMN calls_per_second INTEGER;
+  ALTER TABLE organisations ADD COLUMN events_per_second INTEGER;
+  `,
+  // Request bins; counts of attempts by span; what workers say of themselves. Three of them go with age by `expires_at`.
+  `
+  CREATE TABLE bins (
+    tenant INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    status_code INTEGER NOT NULL,
+    description TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX bins_id ON bins (id);
+  CREATE INDEX bins_time ON bins (tenant, created_at, id);
+  CREATE INDEX bins_end ON bins (tenant, expires_at);
+  CREATE TABLE bin_requests (
+    tenant INTEGER NOT NULL,
+    bin TEXT NOT NULL,
+    id TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    characters INTEGER NOT NULL,
+    sealed TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX bin_requests_time ON bin_requests (tenant, bin, received_at, id, characters);
+  CREATE INDEX bin_requests_end ON bin_requests (tenant, expires_at);
+  CREATE TABLE delivery_stats (
+    tenant INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    span INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    failed_attempts INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    durations TEXT NOT NULL,
+    delays TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX delivery_stats_span ON delivery_stats (tenant, id, span, at);
+  CREATE INDEX delivery_stats_end ON delivery_stats (tenant, expires_at);
+  CREATE TABLE worker_reports (
+    worker TEXT PRIMARY KEY,
+    reported_at INTEGER NOT NULL,
+    document TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
+  // What was asked to be forgotten, under a key of the keyring, until it is.
+  `
+  CREATE TABLE erasures (
+    id TEXT PRIMARY KEY,
+    sealed TEXT NOT NULL,
+    asked_at INTEGER NOT NULL,
+    next_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** The file of the store in its data directory. */
@@ -276,7 +342,8 @@ export function openStore(directory: string): DatabaseSync {
   const database = new DatabaseSync(join(directory, STORE_FILE), { timeout: 5_000 });
   try {
     // An answered write survives a power cut (synchronous=FULL). The WAL is folded back every 32 MiB, not every 4:
-    // pages that change often are then written once instead of eight times.
+    // pages that change often are then written once instead of eight times. What is deleted is overwritten with zeros:
+    // what was erased must not lie in free pages until something else needs them.
     database.exec(`
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
@@ -284,6 +351,7 @@ export function openStore(directory: string): DatabaseSync {
       PRAGMA journal_size_limit = 67108864;
       PRAGMA cache_size = -16384;
       PRAGMA temp_store = MEMORY;
+      PRAGMA secure_delete = ON;
     `);
     migrate(database);
   } catch (error) {

@@ -3,7 +3,10 @@ import type { DatabaseSync } from "node:sqlite";
 import type { CallHandlers } from "../../kernel/thread-call.ts";
 import { AuditTable, KeyTable, SessionTable } from "./access.ts";
 import type { AccessCalls } from "./access-calls.ts";
+import type { BinCalls } from "./bin-calls.ts";
+import { BinTable } from "./bins.ts";
 import type { StoreCalls } from "./calls.ts";
+import { CertificateTable } from "./certificates.ts";
 import { Chains } from "./chains.ts";
 import { ChangeTable } from "./changes.ts";
 import { Claims } from "./claims.ts";
@@ -12,6 +15,8 @@ import { DeliveryTable } from "./deliveries.ts";
 import { DeliveryList } from "./delivery-list.ts";
 import type { EndpointCalls } from "./endpoint-calls.ts";
 import { EndpointTable } from "./endpoints.ts";
+import type { ErasureCalls } from "./erasure-calls.ts";
+import { ErasureTable } from "./erasures.ts";
 import { EventTable } from "./events.ts";
 import { ExpiryTable } from "./expiry.ts";
 import { flushWith } from "./flush.ts";
@@ -19,6 +24,8 @@ import { OrganisationTable } from "./organisations.ts";
 import type { ReplayCalls } from "./replay-calls.ts";
 import { CandidateList } from "./replay-candidates.ts";
 import { ReplayTable } from "./replays.ts";
+import { StatsTable } from "./stats.ts";
+import type { StatsCalls } from "./stats-calls.ts";
 import { SubscriptionTable } from "./subscriptions.ts";
 import { SwitchTable } from "./switches.ts";
 import { Tenants } from "./tenants.ts";
@@ -67,12 +74,10 @@ export function storeService(database: DatabaseSync): StoreService {
     ...endpointHandlers(queue, endpoints),
     ...upkeepHandlers(queue, new OrganisationTable(database), new SwitchTable(database), expiry),
     ...accessHandlers(queue, database, tenants),
-    putDeadLetters: (rows) => queue.add(rows.length, () => deadLetters.putDeadLetters(rows)),
-    noteRedriven: (asked) => queue.add(asked.ids.length, () => deadLetters.noteRedriven(asked)),
-    watch: async ({ tenant, rows }) => changes.open(await queue.add(1, () => tenants.ensure(tenant)), rows),
-    unwatch: reading(changes.unwatch),
-    changedEvents: reading(changes.changedEvents),
-    changedDeliveries: reading(changes.changedDeliveries),
+    ...erasureHandlers(queue, new ErasureTable(database, tenants, (...key) => subscriptions.remove(...key))),
+    ...inspectorHandlers(queue, new BinTable(database, tenants), new StatsTable(database, tenants)),
+    ...deadLetterHandlers(queue, new DeadLetterTable(database, tenants)),
+    ...changeHandlers(queue, changes, tenants),
     knownEvents: reading(events.knownEvents),
     knownDeliveries: reading(deliveries.knownDeliveries),
     openSubscriptions: reading(claims.openSubscriptions),
@@ -83,6 +88,7 @@ export function storeService(database: DatabaseSync): StoreService {
     listDeliveries: reading(list.listDeliveries),
     getSubscription: reading(subscriptions.getSubscription),
     listSubscriptions: reading(subscriptions.listSubscriptions),
+    everySubscription: reading(subscriptions.everySubscription),
     versions: reading(subscriptions.versions),
     load: reading(subscriptions.load),
     listDeadLetters: reading(deadLetters.listDeadLetters),
@@ -138,6 +144,17 @@ function upkeepHandlers(
   };
 }
 
+function erasureHandlers(queue: WriteQueue, erasures: ErasureTable): CallHandlers<ErasureCalls> {
+  return {
+    putErasure: (row) => queue.add(1, () => erasures.putErasure(row)),
+    removeErasure: (id) => queue.add(1, () => erasures.removeErasure(id)),
+    erase: (request) => queue.add(request.limit, () => erasures.erase(request)),
+    dueErasures: reading(erasures.dueErasures),
+    // Between transactions, which don't wait for anything within.
+    settleErased: reading(erasures.settleErased),
+  };
+}
+
 function endpointHandlers(queue: WriteQueue, endpoints: EndpointTable): CallHandlers<EndpointCalls> {
   return {
     writeEndpoints: (rows) => queue.add(rows.length, () => endpoints.writeEndpoints(rows)),
@@ -148,9 +165,51 @@ function endpointHandlers(queue: WriteQueue, endpoints: EndpointTable): CallHand
   };
 }
 
+type ChangeCalls = Pick<StoreCalls, "watch" | "unwatch" | "changedEvents" | "changedDeliveries">;
+
+function changeHandlers(queue: WriteQueue, changes: ChangeTable, tenants: Tenants): CallHandlers<ChangeCalls> {
+  return {
+    watch: async ({ tenant, rows }) => changes.open(await queue.add(1, () => tenants.ensure(tenant)), rows),
+    unwatch: reading(changes.unwatch),
+    changedEvents: reading(changes.changedEvents),
+    changedDeliveries: reading(changes.changedDeliveries),
+  };
+}
+
+type DeadLetterCalls = Pick<StoreCalls, "putDeadLetters" | "noteRedriven" | "listDeadLetters" | "findDeadLetters">;
+
+function deadLetterHandlers(queue: WriteQueue, deadLetters: DeadLetterTable): CallHandlers<DeadLetterCalls> {
+  return {
+    putDeadLetters: (rows) => queue.add(rows.length, () => deadLetters.putDeadLetters(rows)),
+    noteRedriven: (asked) => queue.add(asked.ids.length, () => deadLetters.noteRedriven(asked)),
+    listDeadLetters: reading(deadLetters.listDeadLetters),
+    findDeadLetters: reading(deadLetters.findDeadLetters),
+  };
+}
+
+/** Request bins, and what is counted. */
+function inspectorHandlers(queue: WriteQueue, bins: BinTable, stats: StatsTable): CallHandlers<BinCalls & StatsCalls> {
+  return {
+    insertBin: (asked) => queue.add(1, () => bins.insertBin(asked)),
+    removeBin: (key) => queue.add(1, () => bins.removeBin(key)),
+    putRequest: (asked) => queue.add(1, () => bins.putRequest(asked)),
+    findBin: reading(bins.findBin),
+    listBins: reading(bins.listBins),
+    listRequests: reading(bins.listRequests),
+    arrivals: reading(bins.arrivals),
+    readRequests: reading(bins.readRequests),
+    addCounts: (rows) => queue.add(2 * rows.length, () => stats.addCounts(rows)),
+    putReport: (report) => queue.add(1, () => stats.putReport(report)),
+    readCounts: reading(stats.readCounts),
+    backlog: reading(stats.backlog),
+    reports: reading(stats.reports),
+  };
+}
+
 function accessHandlers(queue: WriteQueue, database: DatabaseSync, tenants: Tenants): CallHandlers<AccessCalls> {
   const keys = new KeyTable(database);
   const sessions = new SessionTable(database, tenants);
+  const certificates = new CertificateTable(database, tenants);
   const audit = new AuditTable(database, tenants);
   return {
     insertKey: (row) => queue.add(1, () => keys.insertKey(row)),
@@ -160,6 +219,10 @@ function accessHandlers(queue: WriteQueue, database: DatabaseSync, tenants: Tena
     hasKeys: reading(keys.hasKeys),
     listKeys: reading(keys.listKeys),
     countLiveKeys: reading(keys.countLiveKeys),
+    bindCertificate: (row) => queue.add(1, () => certificates.bindCertificate(row)),
+    unbindCertificate: (asked) => queue.add(1, () => certificates.unbindCertificate(asked)),
+    findCertificate: reading(certificates.findCertificate),
+    listCertificates: reading(certificates.listCertificates),
     insertSession: (row) => queue.add(1, () => sessions.insertSession(row)),
     revokeSession: (asked) => queue.add(1, () => sessions.revokeSession(asked)),
     findSession: reading(sessions.findSession),

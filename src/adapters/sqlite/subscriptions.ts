@@ -66,6 +66,15 @@ export class SubscriptionTable {
     return { rows: page.items, more: page.more };
   };
 
+  /** In the order of the unique index on tenant and id. */
+  readonly everySubscription: StoreCalls["everySubscription"] = ({ after, limit }) => {
+    const place = after === null ? [-1, ""] : [this.#tenants.find(after.tenant) ?? -1, after.id];
+    const rows = this.#statements
+      .get("SELECT document FROM subscriptions WHERE (tenant, id) > (?, ?) ORDER BY tenant, id LIMIT ?")
+      .all(...place, limit);
+    return rows.map((row) => String(row.document));
+  };
+
   readonly replaceSubscription: StoreCalls["replaceSubscription"] = (row) => {
     const tenant = this.#tenants.find(row.tenant);
     const known =
@@ -90,13 +99,17 @@ export class SubscriptionTable {
 
   readonly removeSubscription: StoreCalls["removeSubscription"] = ({ tenant, id }) => {
     const number = this.#tenants.find(tenant);
-    if (number === undefined) return false;
-    const removed = this.#statements.get("DELETE FROM subscriptions WHERE tenant = ? AND id = ?").run(number, id);
-    if (removed.changes === 0) return false;
-    this.#onRemoved(number, id);
-    this.#countUp(number);
-    return true;
+    return number !== undefined && this.remove(number, id);
   };
+
+  /** Inside a transaction. False where there is none. */
+  remove(tenant: number, id: string): boolean {
+    const removed = this.#statements.get("DELETE FROM subscriptions WHERE tenant = ? AND id = ?").run(tenant, id);
+    if (removed.changes === 0) return false;
+    this.#onRemoved(tenant, id);
+    this.#countUp(tenant);
+    return true;
+  }
 
   readonly versions: StoreCalls["versions"] = (tenants) => tenants.map((tenant) => this.#version(tenant));
 

@@ -2,7 +2,7 @@
 import { type ImportSite, importsOf, isTest, type Source, type Violation, violation } from "./source.ts";
 
 const words = ["kernel", "domain", "gen"];
-const rooms = ["intake", "matching", "subscriptions", "formats", "signing", "delivery", "access", "telemetry"];
+const rooms = ["intake", "matching", "subscriptions", "formats", "signing", "delivery", "access", "telemetry", "inspector"];
 
 /** What each room may import besides itself; "*" is everything. Packages are not the table's business. */
 const table: Readonly<Record<string, readonly string[]>> = {
@@ -18,12 +18,13 @@ const table: Readonly<Record<string, readonly string[]>> = {
   telemetry: words,
   subscriptions: [...words, "formats", "signing", "matching"],
   delivery: [...words, "formats", "signing", "matching"],
+  inspector: [...words, "formats", "signing", "delivery"],
   // An adapter reaches the rooms whose ports it serves, and never another adapter.
-  "adapters/sqlite": [...words, "access", "delivery", "intake", "matching", "subscriptions"],
-  "adapters/mongodb": [...words, "access", "delivery", "intake", "matching", "subscriptions"],
+  "adapters/sqlite": [...words, "access", "delivery", "inspector", "intake", "matching", "subscriptions"],
+  "adapters/mongodb": [...words, "access", "delivery", "inspector", "intake", "matching", "subscriptions"],
   "adapters/embedded-log": [...words, "intake"],
   "adapters/kafka": [...words, "intake"],
-  "adapters/http": [...words, "delivery", "subscriptions"],
+  "adapters/http": [...words, "access", "delivery", "subscriptions"],
   "adapters/key-file": ["kernel"],
   api: [...words, ...rooms, "config"],
   cli: [...words, ...rooms, "config", "api", "compose"],

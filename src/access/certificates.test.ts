@@ -1,0 +1,130 @@
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { CodedError } from "../kernel/errors.ts";
+import { ManualClock } from "../kernel/manual-clock.ts";
+import type { Tenant } from "../kernel/tenant.ts";
+import type { CertificateRecord, CertificateStore, KeyRecord } from "./access-store.ts";
+import { Certificates, fingerprintOf, readFingerprint } from "./certificates.ts";
+
+const ACME: Tenant = { organisation: "acme", environment: "production" };
+const pem = (name: string) => readFileSync(new URL(`../../test/support/tls/clients/${name}.pem`, import.meta.url));
+const printOf = (name: string) => fingerprintOf(new X509Certificate(pem(name)));
+
+class Store implements CertificateStore {
+  readonly keys = new Map<string, KeyRecord>();
+  readonly records = new Map<string, CertificateRecord>();
+
+  key(id: string, over: Partial<KeyRecord> = {}): void {
+    this.keys.set(id, { id, tenant: ACME, role: "viewer", hash: "h", createdAtMs: 0, ...over });
+  }
+
+  findKey = async (id: string) => this.keys.get(id);
+  findCertificate = async (fingerprint: string) => this.records.get(fingerprint);
+  async bindCertificate(record: CertificateRecord) {
+    const stands = this.records.get(record.fingerprint) ?? record;
+    this.records.set(record.fingerprint, stands);
+    return stands;
+  }
+  async listCertificates({ organisation }: Tenant, ids: readonly string[]) {
+    return [...this.records.values()].filter(
+      ({ tenant, keyId }) => tenant.organisation === organisation && ids.includes(keyId),
+    );
+  }
+  async unbindCertificate(_: Tenant, keyId: string, fingerprint: string) {
+    return this.records.get(fingerprint)?.keyId === keyId && this.records.delete(fingerprint);
+  }
+}
+
+function setUp() {
+  const store = new Store();
+  store.key("key_1");
+  store.key("key_2");
+  const clock = new ManualClock();
+  return { store, clock, certificates: new Certificates({ store, clock }) };
+}
+
+const codeOf = (call: Promise<unknown>) =>
+  call.then(
+    () => "done",
+    (error: unknown) => (error instanceof CodedError ? `${error.code} ${error.violations[0]?.field ?? ""}` : error),
+  );
+
+describe("binding a certificate", () => {
+  test("takes PEM or DER, and the same again changes nothing", async () => {
+    const { certificates } = setUp();
+    const bound = await certificates.bind(ACME, "key_1", pem("good"));
+    expect(bound).toMatchObject({ key: { id: "key_1" }, certificates: [printOf("good")] });
+    expect(await certificates.bind(ACME, "key_1", new X509Certificate(pem("good")).raw)).toEqual(bound);
+    expect(await certificates.bind(ACME, "key_1", pem("second"))).toMatchObject({
+      certificates: [printOf("good"), printOf("second")],
+    });
+    expect(await certificates.listed(ACME, ["key_1", "key_2"])).toEqual(
+      new Map([["key_1", [printOf("good"), printOf("second")]]]),
+    );
+  });
+
+  test.each([
+    ["nothing", new Uint8Array()],
+    ["no certificate", Buffer.from("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")],
+    ["a private key", pem("key")],
+    ["one that has expired", pem("expired")],
+  ])("%s is refused by its field", async (_, bytes) => {
+    const { certificates } = setUp();
+    expect(await codeOf(certificates.bind(ACME, "key_1", bytes))).toBe("request.invalid certificate");
+  });
+
+  test("finds no key of another tenant's, and none that there isn't", async () => {
+    const { store, certificates } = setUp();
+    store.key("key_g", { tenant: { organisation: "globex", environment: "production" } });
+    store.key("key_t", { tenant: { organisation: "acme", environment: "test" } });
+    for (const id of ["key_g", "key_t", "key_9"]) {
+      expect(await certificates.bind(ACME, id, pem("good"))).toBe("noKey");
+      expect(await certificates.unbind(ACME, id, printOf("good"))).toBe("noKey");
+    }
+    expect(store.records.size).toBe(0);
+  });
+
+  test("of another key's is refused while that counts; afterwards it goes over", async () => {
+    const { store, clock, certificates } = setUp();
+    await certificates.bind(ACME, "key_1", pem("good"));
+    expect(await codeOf(certificates.bind(ACME, "key_2", pem("good")))).toBe("certificate.taken ");
+    store.key("key_1", { revokedAtMs: clock.now() });
+    expect(await certificates.bind(ACME, "key_2", pem("good"))).toMatchObject({ key: { id: "key_2" } });
+    expect(await codeOf(certificates.bind(ACME, "key_1", pem("second")))).toBe("key.ended ");
+    store.keys.delete("key_2");
+    store.key("key_3");
+    expect(await certificates.bind(ACME, "key_3", pem("good"))).toMatchObject({ key: { id: "key_3" } });
+  });
+
+  test("of another tenant's is refused even where its key has ended", async () => {
+    const { store, certificates } = setUp();
+    const globex = { organisation: "globex", environment: "production" };
+    store.key("key_g", { tenant: globex });
+    await certificates.bind(globex, "key_g", pem("good"));
+    store.key("key_g", { tenant: globex, revokedAtMs: 1 });
+    expect(await codeOf(certificates.bind(ACME, "key_1", pem("good")))).toBe("certificate.taken ");
+    expect(store.records.get(printOf("good"))?.keyId).toBe("key_g");
+  });
+
+  test("is done ten times for a key at most", async () => {
+    const { store, certificates } = setUp();
+    for (let at = 0; at < 10; at += 1) {
+      await store.bindCertificate({ fingerprint: `${at}`, tenant: ACME, keyId: "key_1", boundAtMs: 0 });
+    }
+    expect(await codeOf(certificates.bind(ACME, "key_1", pem("good")))).toBe("limit.key_certificates ");
+  });
+});
+
+describe("unbinding a certificate", () => {
+  test("names it as openssl writes it, or plainly", async () => {
+    const { certificates } = setUp();
+    await certificates.bind(ACME, "key_1", pem("good"));
+    const colons = new X509Certificate(pem("good")).fingerprint256;
+    expect(readFingerprint(colons)).toBe(printOf("good"));
+    expect(await certificates.unbind(ACME, "key_2", colons)).toBeUndefined();
+    expect(await certificates.unbind(ACME, "key_1", colons)).toMatchObject({ certificates: [] });
+    expect(await certificates.unbind(ACME, "key_1", printOf("good"))).toBeUndefined();
+    expect(await codeOf(certificates.unbind(ACME, "key_1", "12:34"))).toBe("request.invalid fingerprint");
+  });
+});

@@ -1,0 +1,43 @@
+/** Which certificates speak for which keys. An `_id` is the fingerprint alone: it is found before anybody knows whose it is. */
+import type { CertificateRecord, CertificateStore } from "../../access/access-store.ts";
+import { tenantKey } from "../../kernel/tenant.ts";
+import { COLLECTIONS, tenantOf } from "./documents.ts";
+import type { Stored, Wire } from "./wire.ts";
+
+interface CertificateDocument extends Stored {
+  readonly tenant: string;
+  readonly key: string;
+  readonly boundAt: number;
+}
+
+const { keyCertificates } = COLLECTIONS;
+
+export function certificateStore(wire: Wire): CertificateStore {
+  const findCertificate = async (fingerprint: string) => {
+    const found = await wire.findOne<CertificateDocument>(keyCertificates, { _id: fingerprint });
+    return found === undefined ? undefined : recordOf(found);
+  };
+  return {
+    findCertificate,
+    async bindCertificate(record) {
+      const { fingerprint, tenant, keyId, boundAtMs } = record;
+      const document = { _id: fingerprint, tenant: tenantKey(tenant), key: keyId, boundAt: boundAtMs };
+      const taken = await wire.insert<CertificateDocument>(keyCertificates, [document], () => 0);
+      return taken.length === 0 ? record : ((await findCertificate(fingerprint)) ?? record);
+    },
+    async listCertificates(tenant, keyIds) {
+      if (keyIds.length === 0) return [];
+      const filter = { tenant: tenantKey(tenant), key: { $in: [...keyIds] } };
+      const found = await wire.find<CertificateDocument>(keyCertificates, filter, { sort: { boundAt: 1, _id: 1 } });
+      return found.map(recordOf);
+    },
+    async unbindCertificate(tenant, keyId, fingerprint) {
+      const filter = { _id: fingerprint, tenant: tenantKey(tenant), key: keyId };
+      return (await wire.remove(keyCertificates, filter)) > 0;
+    },
+  };
+}
+
+function recordOf({ _id, tenant, key, boundAt }: CertificateDocument): CertificateRecord {
+  return { fingerprint: _id, tenant: tenantOf(tenant), keyId: key, boundAtMs: boundAt };
+}

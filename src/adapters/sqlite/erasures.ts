@@ -1,0 +1,230 @@
+/** Erasures, and the steps that they are made in. What is deleted is overwritten too (`secure_delete` in schema.ts). */
+import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import type { ErasedCounts, ErasureRow, ErasureTarget } from "../../delivery/erasure.ts";
+import type { ErasureCalls } from "./erasure-calls.ts";
+import { Statements } from "./statements.ts";
+import type { Tenants } from "./tenants.ts";
+
+/**
+ * What is a tenant's own, and since when, in the order in which an organisation's goes: first what new rows are made by.
+ * `subscriptions` are deleted through the table that counts their versions.
+ */
+export const TENANT_TABLES = [
+  { table: "key_certificates", since: "bound_at" },
+  { table: "portal_sessions", since: "created_at" },
+  { table: "bins", since: "created_at" },
+  { table: "bin_requests", since: "received_at" },
+  { table: "deliveries", since: "created_at" },
+  { table: "events", since: "logged_at" },
+  { table: "dead_letters", since: "appended_at" },
+  { table: "replays", since: "created_at" },
+  { table: "delivery_stats", since: "at" },
+  { table: "audit_records", since: "happened_at" },
+] as const;
+
+/** Of endpoints nothing is dated: they go with their subscription. */
+const ENDPOINT_TABLES = ["endpoints", "rates"] as const;
+
+/** An id that is shorter than this stands in bytes that have nothing to do with it. */
+const FOUND_FROM_CHARACTERS = 8;
+
+/** Takes rows away until the limit of its step is reached. */
+class Step {
+  left: number;
+  readonly #statements: Statements;
+  #counts = { events: 0, deliveries: 0, deadLetters: 0, others: 0 };
+
+  constructor(statements: Statements, limit: number) {
+    this.#statements = statements;
+    this.left = limit;
+  }
+
+  /** Deletes rows of a table that has row ids. */
+  remove(table: string, index: string, where: string, ...values: readonly SQLInputValue[]): void {
+    if (this.left <= 0) return;
+    const from = index === "" ? table : `${table} INDEXED BY ${index}`;
+    const { changes } = this.#statements
+      .get(`DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${from} WHERE ${where} LIMIT ?)`)
+      .run(...values, this.left);
+    this.count(table, Number(changes));
+  }
+
+  /** Deletes rows of a table that has none, which are few. */
+  removeAll(table: string, where: string, ...values: readonly SQLInputValue[]): void {
+    if (this.left <= 0) return;
+    this.count(table, Number(this.#statements.get(`DELETE FROM ${table} WHERE ${where}`).run(...values).changes));
+  }
+
+  count(table: string, rows: number): void {
+    this.left -= rows;
+    if (table === "events") this.#counts.events += rows;
+    else if (table === "deliveries") this.#counts.deliveries += rows;
+    else if (table === "dead_letters") this.#counts.deadLetters += rows;
+    else this.#counts.others += rows;
+  }
+
+  get result(): ErasedCounts & { readonly more: boolean } {
+    return { ...this.#counts, more: this.left <= 0 };
+  }
+}
+
+export class ErasureTable {
+  readonly #database: DatabaseSync;
+  readonly #statements: Statements;
+  readonly #tenants: Tenants;
+  readonly #removeSubscription: (tenant: number, id: string) => void;
+
+  /** @param removeSubscription deletes one, with all that goes with it, within the transaction. */
+  constructor(database: DatabaseSync, tenants: Tenants, removeSubscription: (tenant: number, id: string) => void) {
+    this.#database = database;
+    this.#statements = new Statements(database);
+    this.#tenants = tenants;
+    this.#removeSubscription = removeSubscription;
+  }
+
+  readonly putErasure: ErasureCalls["putErasure"] = ({ id, sealed, askedAtMs, nextAtMs }) => {
+    this.#statements
+      .get(
+        `INSERT INTO erasures (id, sealed, asked_at, next_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET sealed = excluded.sealed, asked_at = excluded.asked_at, next_at = excluded.next_at`,
+      )
+      .run(id, sealed, askedAtMs, nextAtMs);
+    return null;
+  };
+
+  readonly dueErasures: ErasureCalls["dueErasures"] = ({ nowMs, limit }) =>
+    this.#statements
+      .get("SELECT id, sealed, asked_at, next_at FROM erasures WHERE next_at <= ? ORDER BY next_at, id LIMIT ?")
+      .all(nowMs, limit)
+      .map(
+        (row): ErasureRow => ({
+          id: String(row.id),
+          sealed: String(row.sealed),
+          askedAtMs: Number(row.asked_at),
+          nextAtMs: Number(row.next_at),
+        }),
+      );
+
+  readonly removeErasure: ErasureCalls["removeErasure"] = (id) => {
+    this.#statements.get("DELETE FROM erasures WHERE id = ?").run(id);
+    return null;
+  };
+
+  readonly erase: ErasureCalls["erase"] = ({ target, beforeMs, limit }) => {
+    const step = new Step(this.#statements, limit);
+    switch (target.kind) {
+      case "pass":
+        this.#erasePass(target, beforeMs, step);
+        break;
+      case "subscription":
+        this.#eraseSubscription(target, step);
+        break;
+      case "organisation":
+        this.#eraseOrganisation(target.organisation, beforeMs, step);
+    }
+    return step.result;
+  };
+
+  /** Not within a transaction. Another process that reads keeps the log of writes as it is; then the next one does it. */
+  readonly settleErased: ErasureCalls["settleErased"] = () => {
+    this.#database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").all();
+    return null;
+  };
+
+  #erasePass({ tenant, passId }: ErasureTarget & { kind: "pass" }, beforeMs: number, step: Step): void {
+    const number = this.#tenants.find([tenant.organisation, tenant.environment]);
+    if (number === undefined) return;
+    const events = this.#statements
+      .get("SELECT id FROM events INDEXED BY events_pass WHERE tenant = ? AND pass_id = ? AND logged_at <= ? LIMIT ?")
+      .all(number, passId, beforeMs, step.left);
+    for (const { id } of events) {
+      step.remove("deliveries", "deliveries_event", "tenant = ? AND event_id = ?", number, String(id));
+      step.remove("events", "events_id", "tenant = ? AND id = ?", number, String(id));
+    }
+    // Those whose event is gone already, or was never stored with them.
+    step.remove(
+      "deliveries",
+      "deliveries_pass",
+      `tenant = ? AND pass_id = ? AND (created_at <= ?
+         OR NOT EXISTS (SELECT 1 FROM events WHERE events.tenant = deliveries.tenant AND events.id = event_id))`,
+      number,
+      passId,
+      beforeMs,
+    );
+    const bytes = Buffer.from(passId);
+    const found =
+      passId.length < FOUND_FROM_CHARACTERS
+        ? "key = ?2"
+        : "(key = ?2 OR instr(value, ?2) > 0 OR instr(headers, ?3) > 0)";
+    step.remove(
+      "dead_letters",
+      "dead_letters_time",
+      `tenant = ?1 AND appended_at <= ?4 AND ${found} AND ?3 <> ''`,
+      number,
+      bytes,
+      passId,
+      beforeMs,
+    );
+    step.remove(
+      "replays",
+      "replays_time",
+      "tenant = ? AND json_extract(document, '$.filter.passId') = ?",
+      number,
+      passId,
+    );
+  }
+
+  #eraseSubscription({ tenant, subscriptionId: id }: ErasureTarget & { kind: "subscription" }, step: Step): void {
+    const number = this.#tenants.find([tenant.organisation, tenant.environment]);
+    if (number === undefined) return;
+    const isThere = this.#statements.get("SELECT 1 FROM subscriptions WHERE tenant = ? AND id = ?").get(number, id);
+    if (isThere !== undefined) return;
+    step.remove("deliveries", "deliveries_subscription", "tenant = ? AND subscription_id = ?", number, id);
+    step.remove(
+      "replays",
+      "replays_time",
+      `tenant = ? AND ? IN (json_extract(document, '$.filter.subscriptionId'),
+         json_extract(document, '$.targetSubscriptionId'))`,
+      number,
+      id,
+    );
+    step.remove("delivery_stats", "delivery_stats_span", "tenant = ? AND id = ?", number, id);
+    for (const table of ENDPOINT_TABLES) step.removeAll(table, "tenant = ? AND subscription_id = ?", number, id);
+  }
+
+  #eraseOrganisation(organisation: string, beforeMs: number, step: Step): void {
+    const numbers = this.#statements
+      .get("SELECT tenant FROM tenants WHERE organisation = ?")
+      .all(organisation)
+      .map(({ tenant }) => Number(tenant));
+    step.removeAll("keys", "organisation = ? AND created_at <= ?", organisation, beforeMs);
+    for (const tenant of numbers) this.#removeSubscriptions(tenant, beforeMs, step);
+    for (const { table, since } of TENANT_TABLES) {
+      for (const tenant of numbers) {
+        if (table === "key_certificates") step.removeAll(table, `tenant = ? AND ${since} <= ?`, tenant, beforeMs);
+        else step.remove(table, "", `tenant = ? AND ${since} <= ?`, tenant, beforeMs);
+      }
+    }
+    for (const tenant of numbers) {
+      const orphans =
+        "tenant = ? AND NOT EXISTS (SELECT 1 FROM events WHERE events.tenant = deliveries.tenant AND events.id = event_id)";
+      step.remove("deliveries", "", orphans, tenant);
+      for (const table of ENDPOINT_TABLES) {
+        const gone = `NOT EXISTS (SELECT 1 FROM subscriptions WHERE subscriptions.tenant = ${table}.tenant AND id = subscription_id)`;
+        step.removeAll(table, `tenant = ? AND ${gone}`, tenant);
+      }
+    }
+    // Who has been given keys since is another organisation of the same name.
+    const unclaimed = "organisation = ?1 AND NOT EXISTS (SELECT 1 FROM keys WHERE keys.organisation = ?1)";
+    for (const table of ["organisations", "delivery_stops"]) step.removeAll(table, unclaimed, organisation);
+  }
+
+  #removeSubscriptions(tenant: number, beforeMs: number, step: Step): void {
+    if (step.left <= 0) return;
+    const rows = this.#statements
+      .get("SELECT id FROM subscriptions WHERE tenant = ? AND created_at <= ? LIMIT ?")
+      .all(tenant, beforeMs, step.left);
+    for (const { id } of rows) this.#removeSubscription(tenant, String(id));
+    step.count("subscriptions", rows.length);
+  }
+}

@@ -1,0 +1,45 @@
+/** The certificate that a client showed when its connection was made (mutual TLS). */
+import type { X509Certificate } from "node:crypto";
+import type { TLSSocket } from "node:tls";
+import { type ContextValues, createContextKey } from "@connectrpc/connect";
+import { fingerprintOf } from "../access/certificates.ts";
+import type { HttpRequest } from "./port.ts";
+
+interface Shown {
+  readonly fingerprint: string;
+  readonly endsAtMs: number;
+}
+
+const certificateKey = createContextKey<Shown | undefined>(undefined, { description: "client certificate" });
+
+/** By connection: an HTTP/2 session or an HTTP/1.1 socket. A connection's certificate never changes (TLS 1.3 has no renegotiation). */
+const shownBy = new WeakMap<object, Shown | "none">();
+
+/** To be called before the call is handled, while its connection is known. */
+export function rememberCertificate(request: HttpRequest, values: ContextValues): void {
+  // A browser shows its user's certificate for any page that asks; pages are to carry a key or token of their own.
+  if (request.headers.origin !== undefined) return;
+  const session = "stream" in request ? request.stream.session : undefined;
+  const socket = "stream" in request ? session?.socket : request.socket;
+  if (socket === undefined) return;
+  const connection = session ?? socket;
+  const shown = shownBy.get(connection) ?? look(socket);
+  shownBy.set(connection, shown);
+  if (shown !== "none") values.set(certificateKey, shown);
+}
+
+/** The fingerprint of a certificate that the authorities of the settings vouch for; undefined where there is none. */
+export function certificateOf(context: { readonly values: ContextValues }, nowMs: number): string | undefined {
+  const shown = context.values.get(certificateKey);
+  // A connection, and a stream, may last longer than what it was let in by.
+  return shown !== undefined && nowMs < shown.endsAtMs ? shown.fingerprint : undefined;
+}
+
+function look(socket: object): Shown | "none" {
+  // An HTTP/2 session hands out a stand-in for its socket: `in` finds nothing there, a reading does.
+  const { authorized, getPeerX509Certificate }: Partial<TLSSocket> = socket;
+  if (authorized !== true || getPeerX509Certificate === undefined) return "none";
+  const certificate: X509Certificate | undefined = getPeerX509Certificate.call(socket);
+  if (certificate === undefined) return "none";
+  return { fingerprint: fingerprintOf(certificate), endsAtMs: certificate.validToDate.getTime() };
+}

@@ -1,0 +1,198 @@
+/**
+ * The connections of the port: which are open, what each may cost, and how they end. A connection that was never used
+ * with a key that counts makes room for a newer one where there are too many; one of HTTP/2 that sends much and asks
+ * for little is cut (RFC 9113 §10.5: PING, SETTINGS, WINDOW_UPDATE, PRIORITY and whatever is thought of next are legal
+ * each by itself).
+ */
+import { constants, type ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
+import type { Clock } from "../kernel/clock.ts";
+import type { LIMITS } from "../kernel/limits.ts";
+
+/** What one client may take of the port. */
+export type PortLimits = { readonly [name in keyof typeof LIMITS & `port${string}`]: number };
+
+/** The connection that a request came over. */
+export interface Connection {
+  /** A key that counts came over it. */
+  trust(): void;
+  /** So many bytes of a body were wanted. */
+  took(bytes: number): void;
+}
+
+/** Between two looks at what came over the connections of HTTP/2. */
+const LOOK_EVERY_MS = 200;
+/** Of what a connection sent, a call that it began answers for. */
+const HEADER_CREDIT_BYTES = 2 * 1_024;
+
+interface Session {
+  readonly session: ServerHttp2Session;
+  /** Which the session reads: with TLS it is not the connection's own. */
+  readonly socket: Socket;
+  readonly openedAtMs: number;
+  /** Its settings have come: the preface is over. */
+  settled: boolean;
+  calls: number;
+  /** Of all it sent, what was wanted: headers of calls and the bodies that were read. */
+  wantedBytes: number;
+  /** What it may send beside, and when that was reckoned. */
+  budgetBytes: number;
+  seenBytes: number;
+  seenAtMs: number;
+}
+
+export class Connections {
+  readonly #clock: Clock;
+  readonly #limits: PortLimits;
+  readonly #sockets = new Set<Socket>();
+  readonly #byPeer = new Map<string, Socket>();
+  /** Those that nobody with a key has used, the oldest first. */
+  readonly #strangers = new Set<Socket>();
+  readonly #silent = new Set<Socket>();
+  readonly #sessions = new Map<Socket, Session>();
+  readonly #callsUnderWay = new Map<Socket, number>();
+  #draining = false;
+  #closeIdle: () => void = () => {};
+  #empty: () => void = () => {};
+  #cancelLook: (() => void) | undefined;
+
+  constructor(clock: Clock, limits: PortLimits) {
+    this.#clock = clock;
+    this.#limits = limits;
+  }
+
+  connected(socket: Socket): void {
+    this.#sockets.add(socket);
+    this.#strangers.add(socket);
+    const peer = peerOf(socket);
+    this.#byPeer.set(peer, socket);
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      if (this.#byPeer.get(peer) === socket) this.#byPeer.delete(peer);
+      this.#strangers.delete(socket);
+      this.#silent.delete(socket);
+      this.#sessions.delete(socket);
+      this.#callsUnderWay.delete(socket);
+      if (this.#sockets.size === 0) this.#empty();
+    });
+    if (this.#sockets.size <= this.#limits.portConnections) return;
+    const [oldest = socket] = this.#strangers;
+    oldest.destroy();
+  }
+
+  /** The connection that a socket belongs to: itself, or what TLS was laid over. */
+  of(socket: Socket): Socket {
+    return this.#sockets.has(socket) ? socket : (this.#byPeer.get(peerOf(socket)) ?? socket);
+  }
+
+  /** It has said nothing yet. */
+  silent(socket: Socket): void {
+    if (this.#draining) socket.destroy();
+    else this.#silent.add(socket);
+  }
+
+  spoke(socket: Socket): void {
+    this.#silent.delete(socket);
+  }
+
+  opened(session: ServerHttp2Session, socket: Socket): void {
+    const nowMs = this.#clock.monotonic();
+    const { portFloodBytes: budgetBytes } = this.#limits;
+    const opened = { session, socket, openedAtMs: nowMs, settled: false, calls: 0, wantedBytes: 0 };
+    const open: Session = { ...opened, budgetBytes, seenBytes: 0, seenAtMs: nowMs };
+    const connection = this.of(socket);
+    if (this.#sockets.has(connection)) this.#sessions.set(connection, open);
+    session.once("remoteSettings", () => {
+      open.settled = true;
+    });
+    if (this.#draining) session.close();
+    else this.#lookLater();
+  }
+
+  /** A request has come whose headers are whole; answers the connection, or nothing where it asks too much at once. */
+  began(over: Socket, response: NodeJS.EventEmitter): Connection | undefined {
+    const socket = this.of(over);
+    if (!this.#sockets.has(socket)) return undefined;
+    const underWay = (this.#callsUnderWay.get(socket) ?? 0) + 1;
+    this.#callsUnderWay.set(socket, underWay);
+    response.once("close", () => {
+      if (this.#callsUnderWay.has(socket)) this.#callsUnderWay.set(socket, this.#underWay(socket) - 1);
+      if (this.#draining) this.#closeIdle();
+    });
+    const session = this.#sessions.get(socket);
+    // Of HTTP/2 its settings say how many, to who has acknowledged them; those that ended are counted a moment longer.
+    const most = session === undefined ? this.#limits.portPipelined : 2 * this.#limits.portCalls;
+    if (underWay > most) {
+      socket.destroy();
+      return undefined;
+    }
+    if (session !== undefined) {
+      session.calls += 1;
+      session.wantedBytes += HEADER_CREDIT_BYTES;
+    }
+    return {
+      trust: () => this.#strangers.delete(socket),
+      took: (bytes) => {
+        if (session !== undefined) session.wantedBytes += bytes;
+      },
+    };
+  }
+
+  #underWay(socket: Socket): number {
+    return this.#callsUnderWay.get(socket) ?? 0;
+  }
+
+  onIdle(closeIdle: () => void): void {
+    this.#closeIdle = closeIdle;
+  }
+
+  /** Closes what is idle at once, what is at work when it is done; after `graceMs` all that is left. */
+  async finish(graceMs: number): Promise<void> {
+    this.#draining = true;
+    this.#cancelLook?.();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#empty = resolve;
+    this.#closeIdle();
+    for (const socket of this.#silent) socket.destroy();
+    for (const { session } of this.#sessions.values()) session.close();
+    if (this.#sockets.size === 0) return;
+    const cancel = this.#clock.after(graceMs, resolve);
+    await promise;
+    cancel();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #lookLater(): void {
+    if (this.#draining) return;
+    this.#cancelLook ??= this.#clock.after(LOOK_EVERY_MS, () => {
+      this.#cancelLook = undefined;
+      for (const session of this.#sessions.values()) this.#look(session);
+      if (this.#sessions.size > 0) this.#lookLater();
+    });
+  }
+
+  #look(open: Session): void {
+    const { portFloodBytes, portFloodBytesPerSecond, portHeadersTimeoutMs, portUnusedMs } = this.#limits;
+    const nowMs = this.#clock.monotonic();
+    const beside = open.socket.bytesRead - open.wantedBytes;
+    const refilled = open.budgetBytes + ((nowMs - open.seenAtMs) / 1_000) * portFloodBytesPerSecond;
+    open.budgetBytes = Math.min(portFloodBytes, refilled - Math.max(0, beside - open.seenBytes));
+    open.seenBytes = Math.max(open.seenBytes, beside);
+    open.seenAtMs = nowMs;
+    const ageMs = nowMs - open.openedAtMs;
+    if (open.budgetBytes < 0) end(open, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    else if (!open.settled && ageMs > portHeadersTimeoutMs) end(open, constants.NGHTTP2_SETTINGS_TIMEOUT);
+    else if (open.calls === 0 && ageMs > portUnusedMs) open.session.close();
+  }
+}
+
+function end({ session, socket }: Session, code: number): void {
+  session.destroy(undefined, code);
+  // Who floods may well not read: there is no waiting for the last frame to be taken.
+  socket.destroy();
+}
+
+/** A live connection to the port has a peer of its own. */
+function peerOf({ remoteAddress = "", remotePort = 0 }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
+}

@@ -1,0 +1,101 @@
+/** Every change and every refusal, newest first; filters in the address. */
+import { useInfiniteQuery } from "@connectrpc/connect-query";
+import { keepPreviousData } from "@tanstack/react-query";
+import { useSearchParams } from "wouter";
+import { AccessService, type AuditRecord } from "../../../../gen/passbus/v1/access_service_pb.js";
+import { count } from "../../numbers.ts";
+import { Badge } from "../../parts/badge.tsx";
+import { Empty, Loading } from "../../parts/empty.tsx";
+import { Failure } from "../../parts/failure.tsx";
+import { SelectField, TextField } from "../../parts/field.tsx";
+import { type Column, More, Table } from "../../parts/table.tsx";
+import { Ago } from "../../parts/time.tsx";
+import { useDebounced } from "../../parts/use-debounced.ts";
+
+const COLUMNS: readonly Column<AuditRecord>[] = [
+  { title: "When", naming: true, cell: ({ time }) => <Ago at={time} /> },
+  { title: "Who", cell: ({ actor }) => (actor === "" ? "nobody known" : <code>{actor}</code>) },
+  {
+    title: "What",
+    cell: ({ action }) => (action === "" ? "several calls" : <code>{action.replace(/^passbus\.v1\./, "")}</code>),
+  },
+  { title: "Of", cell: ({ target }) => (target === "" ? "–" : <code>{target}</code>) },
+  {
+    title: "Outcome",
+    cell: ({ refused, code, count: times }) =>
+      refused ? (
+        <span>
+          <Badge tone="bad">refused</Badge> <code>{code}</code> {times > 1n ? `${count(times)} times` : null}
+        </span>
+      ) : (
+        <Badge tone="good">done</Badge>
+      ),
+  },
+  { title: "From", cell: ({ peer }) => <code>{peer}</code> },
+];
+
+const OUTCOMES = [
+  ["", "All"],
+  ["refused", "Refusals"],
+  ["done", "Changes"],
+] as const;
+
+export function AuditLog() {
+  const [params, setParams] = useSearchParams();
+  const settled = new URLSearchParams(useDebounced(params.toString()));
+  const [actor, target, action, outcome] = ["actor", "target", "action", "outcome"].map(
+    (name) => settled.get(name) ?? "",
+  );
+  const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(
+    AccessService.method.listAuditRecords,
+    {
+      actor: actor ?? "",
+      target: target ?? "",
+      action: action ?? "",
+      ...(outcome !== "" && { refused: outcome === "refused" }),
+      pageToken: "",
+    },
+    {
+      pageParamKey: "pageToken",
+      getNextPageParam: (last) => (last.nextPageToken === "" ? undefined : last.nextPageToken),
+      placeholderData: keepPreviousData,
+    },
+  );
+  const rows = data?.pages.flatMap(({ records }) => records) ?? [];
+  const set = (name: string) => (value: string) =>
+    setParams(
+      (before) => {
+        const after = new URLSearchParams(before);
+        if (value === "") after.delete(name);
+        else after.set(name, value);
+        return after;
+      },
+      { replace: true },
+    );
+  const text = (name: string) => params.get(name) ?? "";
+  return (
+    <>
+      <search className="filters">
+        <TextField label="Who" code value={text("actor")} placeholder="key_…" onChange={set("actor")} />
+        <TextField label="Of" code value={text("target")} placeholder="sub_…" onChange={set("target")} />
+        <TextField
+          label="What"
+          code
+          value={text("action")}
+          placeholder="passbus.v1.AccessService/CreateKey"
+          onChange={set("action")}
+        />
+        <SelectField label="Outcome" value={text("outcome")} options={OUTCOMES} onChange={set("outcome")} />
+      </search>
+      {error === null ? null : <Failure error={error} doing="read the audit log" onRetry={() => void refetch()} />}
+      {data === undefined && error === null ? <Loading what="the audit log" /> : null}
+      {rows.length > 0 ? <Table caption="Audit log" columns={COLUMNS} rows={rows} keyOf={({ id }) => id} /> : null}
+      {data !== undefined && rows.length === 0 && !hasNextPage ? (
+        <Empty title="No records">
+          <p>Changes and refusals are recorded here. Where filters are set, none fits them.</p>
+        </Empty>
+      ) : null}
+      <More hasMore={hasNextPage} busy={isFetchingNextPage} onMore={() => void fetchNextPage()} what="records" />
+    </>
+  );
+}

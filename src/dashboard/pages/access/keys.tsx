@@ -1,0 +1,177 @@
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { useInfiniteQuery } from "@connectrpc/connect-query";
+import { useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { AccessService, type Key, Role } from "../../../../gen/passbus/v1/access_service_pb.js";
+import { nowMs, useNowMs } from "../../clock.ts";
+import { Badge } from "../../parts/badge.tsx";
+import { Button } from "../../parts/button.tsx";
+import { Confirm } from "../../parts/dialog.tsx";
+import { Empty, Loading } from "../../parts/empty.tsx";
+import { Failure } from "../../parts/failure.tsx";
+import { SelectField, TextField } from "../../parts/field.tsx";
+import { Section } from "../../parts/page.tsx";
+import { SecretOnce } from "../../parts/secret-once.tsx";
+import { type Column, More, Table } from "../../parts/table.tsx";
+import { Ago } from "../../parts/time.tsx";
+import { useClient } from "../../rpc.ts";
+
+const ROLES: readonly (readonly [Role, string, string])[] = [
+  [Role.VIEWER, "viewer", "reads subscriptions, events, deliveries, replays, limits"],
+  [Role.SUBSCRIBER, "subscriber", "manages subscriptions, sends again, replays"],
+  [Role.PUBLISHER, "publisher", "publishes events"],
+  [Role.OPERATOR, "operator", "all but keys and the audit log"],
+  [Role.ADMIN, "admin", "everything"],
+];
+
+const DAY_MS = 86_400_000;
+
+const LIFETIMES = [
+  [0, "until it is revoked"],
+  [DAY_MS, "1 day"],
+  [30 * DAY_MS, "30 days"],
+  [90 * DAY_MS, "90 days"],
+  [365 * DAY_MS, "1 year"],
+] as const;
+
+function roleName(role: Role): string {
+  return ROLES.find(([each]) => each === role)?.[1] ?? "unknown";
+}
+
+export function Keys() {
+  const [revoking, setRevoking] = useState<Key>();
+  const client = useClient(AccessService);
+  const queries = useQueryClient();
+  const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(
+    AccessService.method.listKeys,
+    { pageToken: "" },
+    {
+      pageParamKey: "pageToken",
+      getNextPageParam: (last) => (last.nextPageToken === "" ? undefined : last.nextPageToken),
+    },
+  );
+  const rows = data?.pages.flatMap(({ keys }) => keys) ?? [];
+  const columns: readonly Column<Key>[] = [
+    { title: "Key", naming: true, cell: ({ id }) => <code>{id}</code> },
+    { title: "Role", cell: ({ role }) => roleName(role) },
+    { title: "For", cell: ({ description }) => description || "–" },
+    { title: "State", cell: (key) => <KeyState of={key} /> },
+    { title: "Last used", cell: ({ lastUsedAt }) => <Ago at={lastUsedAt} none="never" /> },
+    { title: "Made", cell: ({ createdAt }) => <Ago at={createdAt} /> },
+    {
+      title: "Do",
+      cell: (key) =>
+        key.revokedAt === undefined ? (
+          <Button kind="quiet" label={`Revoke ${key.id}`} onPress={() => setRevoking(key)}>
+            Revoke
+          </Button>
+        ) : (
+          "–"
+        ),
+    },
+  ];
+  return (
+    <>
+      <NewKey />
+      {error === null ? null : <Failure error={error} doing="list the keys" onRetry={() => void refetch()} />}
+      {data === undefined && error === null ? <Loading what="the keys" /> : null}
+      {data !== undefined && rows.length === 0 ? (
+        <Empty title="No keys yet">
+          <p>The configuration’s bootstrap key is not listed. Make a key for each service and each person.</p>
+        </Empty>
+      ) : null}
+      {rows.length > 0 ? <Table caption="Keys" columns={columns} rows={rows} keyOf={({ id }) => id} /> : null}
+      <More hasMore={hasNextPage} busy={isFetchingNextPage} onMore={() => void fetchNextPage()} what="keys" />
+      {revoking === undefined ? null : (
+        <Confirm
+          title="Revoke the key?"
+          action="Revoke it"
+          doing="revoke the key"
+          done={`Revoked ${revoking.id}.`}
+          typed={revoking.id}
+          danger
+          onConfirm={async () => {
+            await client.revokeKey({ id: revoking.id });
+            await queries.invalidateQueries();
+          }}
+          onClose={() => setRevoking(undefined)}
+        >
+          <p>Whoever calls with {revoking.description || "it"} is refused within a second. It can’t be undone.</p>
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function KeyState({ of: { revokedAt, expiresAt } }: { readonly of: Pick<Key, "revokedAt" | "expiresAt"> }) {
+  const now = useNowMs(1_000);
+  if (revokedAt !== undefined) return <Badge tone="calm">revoked</Badge>;
+  if (expiresAt === undefined) return <Badge tone="good">valid</Badge>;
+  if (timestampMs(expiresAt) <= now) return <Badge tone="calm">expired</Badge>;
+  return (
+    <span>
+      <Badge tone="good">valid</Badge> ends <Ago at={expiresAt} />
+    </span>
+  );
+}
+
+function NewKey() {
+  const [role, setRole] = useState<Role>(Role.VIEWER);
+  const [description, setDescription] = useState("");
+  const [lifetimeMs, setLifetimeMs] = useState<number>(90 * DAY_MS);
+  const [busy, setBusy] = useState(false);
+  const [failure, setFailure] = useState<unknown>();
+  const [secret, setSecret] = useState<string>();
+  const client = useClient(AccessService);
+  const queries = useQueryClient();
+  const make = async () => {
+    setBusy(true);
+    setFailure(undefined);
+    try {
+      const expiresAt = lifetimeMs === 0 ? {} : { expiresAt: timestampFromMs(nowMs() + lifetimeMs) };
+      const answer = await client.createKey({ key: { role, description, ...expiresAt } });
+      setSecret(answer.secret);
+      setDescription("");
+      await queries.invalidateQueries();
+    } catch (reason) {
+      setFailure(reason);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <Section title="New key">
+      <div className="filters">
+        <SelectField
+          label="Role"
+          value={role}
+          options={ROLES.map(([value, name]) => [value, name] as const)}
+          hint={ROLES.find(([each]) => each === role)?.[2]}
+          onChange={setRole}
+        />
+        <SelectField
+          label="Valid for"
+          value={lifetimeMs}
+          options={LIFETIMES}
+          onChange={(value) => setLifetimeMs(value)}
+        />
+        <TextField label="For" value={description} hint="Who or what calls with it." onChange={setDescription} />
+      </div>
+      {failure === undefined ? null : <Failure error={failure} doing="make the key" />}
+      <div>
+        <Button kind="primary" busy={busy} onPress={() => void make()}>
+          Make the key
+        </Button>
+      </div>
+      {secret === undefined ? null : (
+        <SecretOnce
+          title="The key is made"
+          secret={secret}
+          what="the key"
+          hint="Calls carry it in the header: authorization: Bearer …"
+          onClose={() => setSecret(undefined)}
+        />
+      )}
+    </Section>
+  );
+}

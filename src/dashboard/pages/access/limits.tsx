@@ -1,0 +1,144 @@
+/** What the organisation may have and for how long it is kept; and the switch that stops all deliveries. */
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { useQuery } from "@connectrpc/connect-query";
+import { useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { AccessService, type OrganisationLimits } from "../../../../gen/passbus/v1/access_service_pb.js";
+import { durationToMs } from "../../numbers.ts";
+import { useAnnounce } from "../../parts/announcer.tsx";
+import { Button } from "../../parts/button.tsx";
+import { Loading } from "../../parts/empty.tsx";
+import { Failure, refusalOf } from "../../parts/failure.tsx";
+import { TextField } from "../../parts/field.tsx";
+import { Section } from "../../parts/page.tsx";
+import { useClient } from "../../rpc.ts";
+import { DeliverySwitches } from "./switches.tsx";
+
+const DAY_MS = 86_400_000;
+
+export function Limits() {
+  const { data, error, refetch } = useQuery(AccessService.method.getLimits, {});
+  return (
+    <>
+      <DeliverySwitches />
+      <Section title="Limits">
+        {error === null ? null : <Failure error={error} doing="read the limits" onRetry={() => void refetch()} />}
+        {data?.limits === undefined ? (
+          error === null && <Loading what="the limits" />
+        ) : (
+          <LimitsForm limits={data.limits} />
+        )}
+      </Section>
+    </>
+  );
+}
+
+interface Texts {
+  readonly organisation: string;
+  readonly entity: string;
+  readonly eventDays: string;
+  readonly deliveryDays: string;
+  readonly payloadDays: string;
+}
+
+/** Days, to the hour; empty where the service's own default holds. */
+function daysText(duration: Duration | undefined): string {
+  const ms = duration === undefined ? 0 : durationToMs(duration);
+  return ms === 0 ? "" : String(Number((ms / DAY_MS).toFixed(3)));
+}
+
+function daysToDuration(text: string): Duration {
+  // Whole seconds: passbus takes no others.
+  return durationFromMs(Math.round((Number(text) * DAY_MS) / 1_000) * 1_000);
+}
+
+function textsOf(limits: OrganisationLimits): Texts {
+  return {
+    organisation: String(limits.organisationSubscriptions),
+    entity: String(limits.entitySubscriptions),
+    eventDays: daysText(limits.eventRetention),
+    deliveryDays: daysText(limits.deliveryRetention),
+    payloadDays: daysText(limits.payloadRetention),
+  };
+}
+
+const PATHS: readonly (readonly [keyof Texts, string])[] = [
+  ["organisation", "organisation_subscriptions"],
+  ["entity", "entity_subscriptions"],
+  ["eventDays", "event_retention"],
+  ["deliveryDays", "delivery_retention"],
+  ["payloadDays", "payload_retention"],
+];
+
+const FIELDS: readonly (readonly [keyof Texts, string, string])[] = [
+  ["organisation", "Subscriptions of the organisation", "In each environment, up to 10,000."],
+  ["entity", "Subscriptions of each entity", "Up to 10,000."],
+  ["eventDays", "Events are kept, days", "After all their deliveries have ended. Empty: as the service has it."],
+  ["deliveryDays", "Deliveries are kept, days", "After they have ended. Empty: as the service has it."],
+  ["payloadDays", "Payloads are kept, days", "Then nothing can be sent again. Empty: as long as the event."],
+];
+
+function LimitsForm({ limits }: { readonly limits: OrganisationLimits }) {
+  const before = textsOf(limits);
+  const [changes, setChanges] = useState<Partial<Texts>>({});
+  const [busy, setBusy] = useState(false);
+  const [failure, setFailure] = useState<unknown>();
+  const client = useClient(AccessService);
+  const queries = useQueryClient();
+  const announce = useAnnounce();
+  const texts = { ...before, ...changes };
+  const paths = PATHS.filter(([name]) => texts[name] !== before[name]).map(([, path]) => path);
+  const refused = failure === undefined ? undefined : refusalOf(failure);
+  const save = async () => {
+    setBusy(true);
+    setFailure(undefined);
+    try {
+      await client.setLimits({
+        limits: {
+          organisationSubscriptions: Math.trunc(Number(texts.organisation)) || 0,
+          entitySubscriptions: Math.trunc(Number(texts.entity)) || 0,
+          eventRetention: daysToDuration(texts.eventDays),
+          deliveryRetention: daysToDuration(texts.deliveryDays),
+          payloadRetention: daysToDuration(texts.payloadDays),
+        },
+        updateMask: { paths },
+      });
+      await queries.invalidateQueries();
+      setChanges({});
+      announce("The limits are set.");
+    } catch (reason) {
+      setFailure(reason);
+    } finally {
+      setBusy(false);
+    }
+  };
+  const onSubmit = (event: FormEvent) => {
+    event.preventDefault();
+    void save();
+  };
+  return (
+    <form className="stack" onSubmit={onSubmit} noValidate>
+      <div className="filters">
+        {FIELDS.map(([name, label, hint]) => (
+          <TextField
+            key={name}
+            label={label}
+            type="number"
+            value={texts[name]}
+            hint={hint}
+            error={refused?.fields.get(`limits.${PATHS.find(([each]) => each === name)?.[1]}`)}
+            onChange={(value) => setChanges({ ...changes, [name]: value })}
+          />
+        ))}
+      </div>
+      <p className="hint">What is there already stays, also beyond a new limit.</p>
+      {failure === undefined ? null : <Failure error={failure} doing="set the limits" />}
+      <div>
+        <Button type="submit" kind="primary" busy={busy} isDisabled={paths.length === 0}>
+          Set the limits
+        </Button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,65 @@
+/** One request at a bin: whether its signature holds, and the request as it came. */
+import {
+  type BinRequest,
+  type SignatureCheck,
+  SignatureVerdict,
+} from "../../../../gen/passbus/v1/inspector_service_pb.js";
+import { bytes } from "../../numbers.ts";
+import { Badge } from "../../parts/badge.tsx";
+import { Body, Headers } from "../../parts/exchange.tsx";
+import { Ago, Exact } from "../../parts/time.tsx";
+import type { Tone } from "../../words.ts";
+
+const VERDICT: Readonly<Record<SignatureVerdict, readonly [name: string, tone: Tone]>> = {
+  [SignatureVerdict.UNSPECIFIED]: ["not checked", "calm"],
+  [SignatureVerdict.VALID]: ["signature valid", "good"],
+  [SignatureVerdict.INVALID]: ["signature invalid", "bad"],
+  [SignatureVerdict.UNKNOWN]: ["signature not checked", "calm"],
+};
+
+export function Arrived({ request, isOpen }: { readonly request: BinRequest; readonly isOpen: boolean }) {
+  const [word, tone] = VERDICT[request.verdict];
+  return (
+    <details className="attempt" open={isOpen}>
+      <summary>
+        <code>
+          {request.method} {request.path}
+        </code>{" "}
+        <Badge tone={tone}>{word}</Badge> {bytes(request.body.length)}, <Ago at={request.receivedAt} />
+      </summary>
+      <div className="stack attempt-body">
+        <dl className="facts">
+          <dt>Received</dt>
+          <dd>
+            <Exact at={request.receivedAt} />
+          </dd>
+          <dt>From</dt>
+          <dd>{request.fromPassbus ? "this passbus" : "the network: anyone could have sent it"}</dd>
+          <dt>Answered</dt>
+          <dd>{request.statusCode}</dd>
+          <dt>Signature</dt>
+          <dd>{request.verdictReason || word}</dd>
+        </dl>
+        <Checks checks={request.checks} />
+        <h3>Headers</h3>
+        <Headers headers={request.headers} caption="The request’s headers" />
+        <h3>Body</h3>
+        <Body body={request.body} what="the request’s body" />
+      </div>
+    </details>
+  );
+}
+
+function Checks({ checks }: { readonly checks: readonly SignatureCheck[] }) {
+  if (checks.length === 0) return null;
+  return (
+    <ul className="plain-list stack" aria-label="Signature checks">
+      {checks.map(({ header, scheme, verdict, reason, subscriptionId }) => (
+        <li key={`${header} ${scheme} ${subscriptionId}`}>
+          <Badge tone={VERDICT[verdict][1]}>{VERDICT[verdict][0]}</Badge> <code>{header}</code> {scheme}
+          {reason === "" ? "" : `: ${reason}`}
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,168 @@
+/** One bin: its URL, and the requests as they arrive. */
+import { Code, ConnectError } from "@connectrpc/connect";
+import { useQuery } from "@connectrpc/connect-query";
+import { useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { Link, useLocation } from "wouter";
+import { type Bin, type BinRequest, InspectorService } from "../../../../gen/passbus/v1/inspector_service_pb.js";
+import { count } from "../../numbers.ts";
+import { addressOf } from "../../parts/address.ts";
+import { Button } from "../../parts/button.tsx";
+import { CopyText } from "../../parts/copy.tsx";
+import { Confirm } from "../../parts/dialog.tsx";
+import { Empty, Loading } from "../../parts/empty.tsx";
+import { Failure } from "../../parts/failure.tsx";
+import { Page, Section } from "../../parts/page.tsx";
+import { Exact } from "../../parts/time.tsx";
+import { useClient, useLive } from "../../rpc.ts";
+import { Arrived } from "./arrived.tsx";
+
+/** Requests on the page; older ones are let go. */
+const SHOWN = 100;
+
+export function BinDetail({ id }: { readonly id: string }) {
+  const { data, error, refetch } = useQuery(InspectorService.method.getBin, { binId: id });
+  const isGone = error !== null && ConnectError.from(error).code === Code.NotFound;
+  const bin = data?.bin;
+  return (
+    <Page title="Bin" lead={<code>{id}</code>} actions={bin === undefined ? undefined : <Actions bin={bin} />}>
+      {isGone ? <Gone /> : null}
+      {error !== null && !isGone ? (
+        <Failure error={error} doing={`read the bin ${id}`} onRetry={() => void refetch()} />
+      ) : null}
+      {bin === undefined && error === null ? <Loading what="the bin" /> : null}
+      {bin === undefined || isGone ? null : (
+        <>
+          <Section title="Its URL">
+            <Facts bin={bin} />
+          </Section>
+          <Requests bin={bin} />
+        </>
+      )}
+    </Page>
+  );
+}
+
+function Gone() {
+  return (
+    <Empty title="There is no such bin">
+      <p>It has expired, or was deleted, with what had arrived.</p>
+      <Link href="/inspector" className="button primary">
+        Make a new one
+      </Link>
+    </Empty>
+  );
+}
+
+function Facts({ bin }: { readonly bin: Bin }) {
+  return (
+    <>
+      <p>
+        <CopyText text={bin.url} what="the bin’s URL" />
+      </p>
+      <dl className="facts">
+        <dt>Answers</dt>
+        <dd>{bin.statusCode} to any request of anyone who knows the URL</dd>
+        <dt>Made</dt>
+        <dd>
+          <Exact at={bin.createdAt} />
+        </dd>
+        <dt>Expires</dt>
+        <dd>
+          <Exact at={bin.expiresAt} />
+        </dd>
+      </dl>
+    </>
+  );
+}
+
+function Actions({ bin }: { readonly bin: Bin }) {
+  const client = useClient(InspectorService);
+  const queries = useQueryClient();
+  const [, navigate] = useLocation();
+  const [isDeleting, setDeleting] = useState(false);
+  const run = async () => {
+    await client.deleteBin({ binId: bin.id });
+    navigate("/inspector");
+    await queries.invalidateQueries();
+  };
+  return (
+    <>
+      <Link href={addressOf("/subscriptions/new", { url: bin.url })} className="button primary">
+        Use as a subscription’s URL
+      </Link>
+      <Button kind="danger" onPress={() => setDeleting(true)}>
+        Delete
+      </Button>
+      {isDeleting ? (
+        <Confirm
+          title="Delete this bin?"
+          action="Delete the bin"
+          doing="delete the bin"
+          done={`Deleted ${bin.id}.`}
+          danger
+          onConfirm={run}
+          onClose={() => setDeleting(false)}
+        >
+          <p>
+            <code>{bin.id}</code> goes with all that arrived. A subscription that still points to it is disabled by its
+            next delivery.
+          </p>
+        </Confirm>
+      ) : null}
+    </>
+  );
+}
+
+function Requests({ bin }: { readonly bin: Bin }) {
+  const { requests, live, error, refetch } = useRequests(bin.id);
+  if (error !== null) return <Failure error={error} doing="list what arrived" onRetry={refetch} />;
+  if (requests === undefined) return <Loading what="what arrived" />;
+  if (live.kind === "failed" && live.error.code === Code.NotFound) return <Gone />;
+  return (
+    <Section title="What arrived">
+      <div className="log-line">
+        <span className={live.kind === "live" ? "live now" : "live"}>
+          {live.kind === "live" ? "Live" : "Connecting …"}
+        </span>
+        <span className="hint">{requests.length === SHOWN ? `the newest ${SHOWN}` : count(requests.length)}</span>
+      </div>
+      {requests.length === 0 ? (
+        <Empty title="Nothing yet">
+          <p>
+            Use the URL for a subscription and send a test, or try it from a shell. What arrives appears here by itself.
+          </p>
+          <CopyText text={`curl -d '{"hello":"bin"}' ${bin.url}`} what="the command" />
+        </Empty>
+      ) : null}
+      <ol className="stack plain-list" aria-label="Requests, the newest first">
+        {requests.map((request, at) => (
+          <li key={request.id}>
+            <Arrived request={request} isOpen={at === 0} />
+          </li>
+        ))}
+      </ol>
+    </Section>
+  );
+}
+
+/** What had arrived, and what arrives; newest first. */
+function useRequests(binId: string) {
+  const { data, error, refetch } = useQuery(InspectorService.method.listBinRequests, { binId, pageSize: SHOWN });
+  const [told, setTold] = useState<readonly BinRequest[]>([]);
+  const listed = data?.requests;
+  // What came between the list and the watch is told by the watch; what is in both is shown once.
+  const live = useLive(InspectorService.method.watchBin, {
+    input: { binId, afterRequestId: listed?.[0]?.id ?? "" },
+    onMessage: ({ request }) => {
+      if (request !== undefined) setTold((before) => [request, ...before].slice(0, SHOWN));
+      else if (told.length === 0) void refetch();
+    },
+    onReconnect: () => void refetch(),
+    on: listed !== undefined,
+  });
+  const known = new Set(told.map(({ id }) => id));
+  const requests =
+    listed === undefined ? undefined : [...told, ...listed.filter(({ id }) => !known.has(id))].slice(0, SHOWN);
+  return { requests, live, error, refetch: () => void refetch() };
+}

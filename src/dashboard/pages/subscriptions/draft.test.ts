@@ -1,0 +1,79 @@
+import { create } from "@bufbuild/protobuf";
+import { describe, expect, it } from "vitest";
+import { PassEventType } from "../../../../gen/passbus/v1/pass_event_pb.js";
+import { Format, SubscriptionSchema } from "../../../../gen/passbus/v1/subscription_pb.js";
+import {
+  changedPaths,
+  type Draft,
+  draftOf,
+  flawsOf,
+  messageOf,
+  NEW_DRAFT,
+  parseSchedule,
+  scheduleText,
+} from "./draft.ts";
+
+describe("a schedule as text", () => {
+  it.each([
+    ["", []],
+    ["5s, 1m,2h  1d", [5_000, 60_000, 7_200_000, 86_400_000]],
+    ["1.5s 250ms", [1_500, 250]],
+    ["5", undefined],
+    ["5s, soon", undefined],
+    ["-5s", undefined],
+  ])("reads %j", (text, durations) => {
+    expect(parseSchedule(text)).toEqual(durations);
+  });
+
+  it("writes each wait in its largest whole unit, to be read again as it was", () => {
+    const waits = [250, 1_500, 5_000, 60_000, 5_400_000, 7_200_000, 86_400_000];
+    expect(scheduleText(waits)).toBe("250ms, 1500ms, 5s, 1m, 90m, 2h, 1d");
+    expect(parseSchedule(scheduleText(waits))).toEqual(waits);
+  });
+});
+
+describe("a subscription in a form", () => {
+  const FULL: Draft = {
+    ...NEW_DRAFT,
+    url: "https://hooks.example.com/a",
+    entityId: "shop-7",
+    eventTypes: [PassEventType.CREATED, PassEventType.SCANNED],
+    description: "tills",
+    filter: "event.pass.id != ''",
+    headers: [["x-tenant", "7"]],
+    labels: [["team", "blue"]],
+    ratePerSecond: "2.5",
+    maxInFlight: "8",
+    timeoutSeconds: "10",
+    retrySchedule: "5s, 1m",
+    conflate: true,
+  };
+
+  it("comes back from the API's message as it went in", () => {
+    expect(draftOf(create(SubscriptionSchema, messageOf(FULL)))).toEqual(FULL);
+    expect(draftOf(create(SubscriptionSchema, messageOf(NEW_DRAFT)))).toEqual(NEW_DRAFT);
+  });
+
+  it("names the changed fields alone in an update's mask", () => {
+    expect(changedPaths(FULL, FULL)).toEqual([]);
+    const changed = { ...FULL, filter: "", timeoutSeconds: "", headers: [] };
+    expect(changedPaths(FULL, changed)).toEqual(["filter", "headers", "policy.attempt_timeout"]);
+  });
+
+  it("leaves out what only another format knows", () => {
+    const ethpass = messageOf({ ...FULL, format: Format.ETHPASS, ethpassAuthorization: "Bearer x" });
+    expect(ethpass.eventTypes).toEqual([]);
+    expect(ethpass.formatOptions).toEqual({ ethpassAuthorization: "Bearer x" });
+    expect(messageOf({ ...FULL, ethpassAuthorization: "Bearer x" }).formatOptions).toEqual({});
+  });
+
+  it("sees by itself what can't be put into a message", () => {
+    expect([...flawsOf(FULL).keys()]).toEqual([]);
+    const wrong = { ...FULL, retrySchedule: "soon", maxInFlight: "-1", ratePerSecond: "x" };
+    expect([...flawsOf(wrong).keys()]).toEqual([
+      "subscription.policy.retry_schedule",
+      "subscription.policy.rate_per_second",
+      "subscription.policy.max_in_flight",
+    ]);
+  });
+});

@@ -1,0 +1,61 @@
+/**
+ * Erasing: everything of a pass, of a deleted subscription or of an organisation goes, whatever its age. An erasure is
+ * stored before anything is taken away, and made again for a day, so that a crash ends none and what was in flight or
+ * unread when it was asked for goes too. Only what was there at that time goes: of a pass that lives on, the later
+ * events stay. erasures.ts asks for them and makes them.
+ */
+import type { Tenant } from "../kernel/tenant.ts";
+
+export type ErasureTarget =
+  /** Its events, their deliveries with all attempts, dead letters that hold it, replays of it alone. */
+  | { readonly kind: "pass"; readonly tenant: Tenant; readonly passId: string }
+  /** Its deliveries and what is known of its endpoint; nothing while it is stored. */
+  | { readonly kind: "subscription"; readonly tenant: Tenant; readonly subscriptionId: string }
+  /** All that is stored under its name, in every environment. */
+  | { readonly kind: "organisation"; readonly organisation: string };
+
+/** An erasure as it is kept until it has been made for the last time. */
+export interface ErasureRow {
+  readonly id: string;
+  /** What is erased, under a key of the keyring: the list must not say what is to be forgotten. */
+  readonly sealed: string;
+  /** What is younger than this stays. */
+  readonly askedAtMs: number;
+  /** When it is to be made again. */
+  readonly nextAtMs: number;
+}
+
+export interface ErasureRequest {
+  readonly target: ErasureTarget;
+  /** What was logged or created at this time or earlier goes. */
+  readonly beforeMs: number;
+  /** Rows that are taken away, at most. */
+  readonly limit: number;
+}
+
+/** How many of each went. */
+export interface ErasedCounts {
+  readonly events: number;
+  readonly deliveries: number;
+  readonly deadLetters: number;
+  /** Subscriptions, keys, portal sessions, replays, audit records, limits and the like. */
+  readonly others: number;
+}
+
+export interface ErasureStep extends ErasedCounts {
+  /** There may be more. */
+  readonly more: boolean;
+}
+
+/** Every call may be repeated, and any number of processes may call at once. */
+export interface ErasureStore {
+  /** Writes over the one of the same id. */
+  putErasure(row: ErasureRow): Promise<void>;
+  /** Those whose `nextAtMs` has come, the earliest first; `limit` at most. */
+  dueErasures(nowMs: number, limit: number): Promise<readonly ErasureRow[]>;
+  removeErasure(id: string): Promise<void>;
+  /** One short step. */
+  erase(request: ErasureRequest): Promise<ErasureStep>;
+  /** What was erased is in no file of this process's store any more, where that is up to passbus. */
+  settleErased(): Promise<void>;
+}

@@ -1,0 +1,12 @@
+/**
+ * What a parser says is wrong, without what it quotes of the text: a message goes into answers, logs and dead letters'
+ * reasons, and the text may be somebody's data. V8 quotes what stands round the place (`Unexpected token 'x', "…x…" is not
+ * valid JSON`), protobuf-es the value (`expected object, got "…"`).
+ */
+export function withoutValues(message: string): string {
+  return message
+    .replace(/Unexpected token .*? is not valid JSON/gsu, "there is a token where none may stand")
+    .replace(/^.* is not valid JSON$/gsu, "it is not valid JSON")
+    .replace(/(cannot decode message \S+ from JSON): ".*$/gsu, "$1: it is text")
+    .replace(/(: expected [^,]*), got .*$/gsu, "$1");
+}

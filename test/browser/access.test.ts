@@ -1,0 +1,128 @@
+/** What an administrator does with the dashboard, in Chromium. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { browser, Stage, type Visit } from "../support/browser.ts";
+
+const LIMIT_MS = 120_000;
+
+describe.skipIf(!browser.present)(browser.title("the access pages of the dashboard"), () => {
+  let stage: Stage;
+  beforeAll(async () => {
+    stage = await Stage.open();
+  }, LIMIT_MS);
+  afterAll(async () => {
+    await stage?.[Symbol.asyncDispose]();
+  });
+
+  /** The text that the dialog shows once; closes it. */
+  async function shownOnce({ page }: Visit, title: string): Promise<string> {
+    const dialog = page.getByRole("dialog", { name: title });
+    const text = (await dialog.locator(".secret").textContent())?.trim() ?? "";
+    await dialog.getByRole("button", { name: "I have kept it" }).click();
+    return text;
+  }
+
+  it(
+    "makes a key that signs in, tells its owner what it may not, and ends him when it is revoked",
+    async () => {
+      await using admin = await stage.signedIn("/access/keys");
+      await admin.page.getByLabel("Role").selectOption({ label: "viewer" });
+      await admin.page.getByLabel("For", { exact: true }).fill("the screen in the hall");
+      await admin.page.getByRole("button", { name: "Make the key" }).click();
+      const key = await shownOnce(admin, "The key is made");
+      const id = /^pb_production_([^_]+(?:_[^_]+)?)_/.exec(key)?.[1] ?? "";
+      expect(key).toMatch(/^pb_production_/);
+      await using viewer = await stage.signedIn("/access/keys", { key });
+      viewer.expectFailedCalls();
+      await viewer.page.locator(".environment").filter({ hasText: "production" }).waitFor();
+      await viewer.page.getByText("Could not list the keys.").waitFor();
+      await viewer.page.getByText("role.insufficient").waitFor();
+      const row = admin.page.getByRole("row").filter({ hasText: "the screen in the hall" });
+      await row.getByRole("button", { name: /^Revoke key_/ }).click();
+      const confirm = admin.page.getByRole("button", { name: "Revoke it" });
+      expect(await confirm.isDisabled()).toBe(true);
+      const name = (await row.locator("th code").textContent()) ?? "";
+      expect(name).toContain(id.split("_").at(-1) ?? "?");
+      await admin.page.getByLabel(/^Type/).fill(name);
+      await confirm.click();
+      await row.getByText("revoked").waitFor();
+      await viewer.open("/subscriptions");
+      await viewer.page.getByText("This key does not count any longer").waitFor();
+      await viewer.page.getByRole("button", { name: "Sign in" }).waitFor();
+      expect(await admin.offencesInAllLooks()).toEqual({});
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    "makes a portal session that sees its entity's pages alone, and revokes it",
+    async () => {
+      await using admin = await stage.signedIn("/access/sessions");
+      await admin.page.getByLabel("Entity").fill("shop-7");
+      await admin.page.getByRole("button", { name: "Make the session" }).click();
+      const token = await shownOnce(admin, "The session is made");
+      await using customer = await stage.signedIn("/subscriptions", { key: token });
+      await customer.page.getByText("No subscriptions yet").waitFor();
+      const names = await customer.page.getByRole("navigation", { name: "Pages" }).getByRole("link").allTextContents();
+      expect(names).toEqual(["Deliveries", "Subscriptions", "Events"]);
+      const row = admin.page.getByRole("row").filter({ hasText: "shop-7" });
+      await row.getByRole("button", { name: /^Revoke ses_/ }).click();
+      await admin.page.getByRole("button", { name: "Revoke it" }).click();
+      await row.getByText("revoked").waitFor();
+      expect(await admin.offencesInAllLooks()).toEqual({});
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    "sets one limit and leaves the others, and stops all deliveries where everyone sees it",
+    async () => {
+      await using admin = await stage.signedIn("/access/limits");
+      const { page } = admin;
+      const save = page.getByRole("button", { name: "Set the limits" });
+      const payloads = page.getByLabel("Payloads are kept, days");
+      await payloads.waitFor();
+      expect(await save.isDisabled()).toBe(true);
+      const events = await page.getByLabel("Events are kept, days").inputValue();
+      await payloads.fill("7");
+      await save.click();
+      await page.getByText("The limits are set.").waitFor();
+      expect(await payloads.inputValue()).toBe("7");
+      expect(await page.getByLabel("Events are kept, days").inputValue()).toBe(events);
+      await page.getByRole("button", { name: "Stop deliveries of this organisation" }).click();
+      await page.getByLabel("Why").fill("a receiver is on fire");
+      await page.getByLabel(/^Type/).fill("stop");
+      await page.getByRole("button", { name: "Stop them" }).click();
+      await page.getByText("stopped", { exact: true }).waitFor();
+      await admin.open("/");
+      await page.getByText(/All deliveries are stopped/).waitFor();
+      await page.getByText(/a receiver is on fire/).waitFor();
+      await admin.open("/access/limits");
+      await page.getByRole("button", { name: "Start deliveries of this organisation" }).click();
+      await page.getByRole("button", { name: "Start them" }).click();
+      await page.getByText("Deliveries run.").waitFor();
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    "shows in the audit log who did what, filtered by the address",
+    async () => {
+      await using admin = await stage.signedIn("/access/keys");
+      const { page } = admin;
+      await page.getByLabel("For", { exact: true }).fill("for the audit log");
+      await page.getByRole("button", { name: "Make the key" }).click();
+      await shownOnce(admin, "The key is made");
+      const row = page.getByRole("row").filter({ hasText: "for the audit log" });
+      const id = (await row.locator("th code").textContent()) ?? "";
+      await admin.open(`/access/audit?target=${id}`);
+      const record = page.getByRole("row").filter({ hasText: id });
+      await record.getByText("AccessService/CreateKey").waitFor();
+      await record.getByText("bootstrap").waitFor();
+      await record.getByText("done").waitFor();
+      await page.getByLabel("Outcome").selectOption({ label: "Refusals" });
+      await page.getByText("No records").waitFor();
+      expect(admin.path).toBe(`/access/audit?target=${id}&outcome=refused`);
+    },
+    LIMIT_MS,
+  );
+});

@@ -1,0 +1,44 @@
+/** Streams that need no key: as many as may be of one address and of all, then no more until one ends. */
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { expect, test } from "vitest";
+import { Health } from "../../gen/grpc/health/v1/health_pb.js";
+import { KeylessStreams } from "../../src/api/keyless.ts";
+import { LIMITS } from "../../src/kernel/limits.ts";
+import { testApi } from "../support/api.ts";
+import { eventually } from "../support/within.ts";
+
+test("are counted by address and in all", () => {
+  const streams = new KeylessStreams();
+  const ended = new AbortController();
+  const peers = LIMITS.keylessStreams / LIMITS.keylessStreamsPerPeer;
+  for (let peer = 0; peer < peers; peer++) {
+    const signal = peer === 0 ? ended.signal : new AbortController().signal;
+    for (let at = 0; at < LIMITS.keylessStreamsPerPeer; at++) streams.take(`peer ${peer}`, signal);
+    if (peer === 0)
+      expect(() => streams.take("peer 0", signal)).toThrow(expect.objectContaining({ code: "limit.streams" }));
+  }
+  const { signal } = new AbortController();
+  expect(() => streams.take("another", signal)).toThrow(expect.objectContaining({ code: "limit.streams" }));
+  ended.abort();
+  streams.take("another", signal);
+  streams.take("peer 0", signal);
+});
+
+test("are given back when the call ends", { timeout: 60_000 }, async () => {
+  await using api = await testApi();
+  const health = createClient(Health, createGrpcTransport({ baseUrl: api.url }));
+  const watch = async (signal: AbortSignal) => {
+    const first = await health.watch({}, { signal })[Symbol.asyncIterator]().next();
+    return first.done === true ? "ended" : "watching";
+  };
+  const ended = new AbortController();
+  const watches = Array.from({ length: LIMITS.keylessStreamsPerPeer }, () => watch(ended.signal));
+  expect(new Set(await Promise.all(watches))).toEqual(new Set(["watching"]));
+  const again = new AbortController();
+  await expect(watch(again.signal)).rejects.toThrow("resource_exhausted");
+  expect(await health.check({})).toBeDefined();
+  ended.abort();
+  await eventually(30_000, "a place", () => watch(again.signal).catch(() => undefined));
+  again.abort();
+});

@@ -1,0 +1,78 @@
+/**
+ * Attackers, one kind after the other, on a server that a good client goes on calling. Windows with and without the
+ * attack follow each other, and what counts is the median over them: what else the machine does meets both alike.
+ *
+ * PASSBUS_TEST_LONG=true is the strict form, for a machine that does nothing else: more and longer windows, and a p99 within
+ * twice the normal one. The other one, which has to hold on any machine, finds what stops the service or slows it for good.
+ */
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { BOOTSTRAP_KEY, DataDirectory, RunningPassbus } from "../../support/passbus.ts";
+import { within } from "../../support/within.ts";
+import { ATTACKS, attack } from "../attacks.ts";
+
+const STRICT = process.env.PASSBUS_TEST_LONG === "true";
+/** Pairs of windows, how long one is, and how far the medians of their p99 may lie apart. */
+const { pairs, windowMs, factor, floorMs } = STRICT
+  ? { pairs: 5, windowMs: 2_000, factor: 2, floorMs: 10 }
+  : { pairs: 1, windowMs: 300, factor: 2, floorMs: 1_000 };
+
+/** However many come, and whatever they send. */
+const MEMORY_MIB = 1_536;
+
+const directory = new DataDirectory();
+let passbus: RunningPassbus;
+let client: Worker;
+beforeAll(async () => {
+  passbus = await RunningPassbus.start(directory.path, { PASSBUS_CALLS_PER_SECOND: "0" });
+  const workerData = { url: passbus.url, key: BOOTSTRAP_KEY };
+  client = new Worker(new URL("../good-client.ts", import.meta.url), { workerData });
+  await p99Of(windowMs);
+}, 90_000);
+afterAll(async () => {
+  await client.terminate();
+  await passbus[Symbol.asyncDispose]();
+  directory[Symbol.dispose]();
+});
+
+interface Window {
+  readonly tookMs: readonly number[];
+  readonly failed: number;
+}
+
+/** Every call is answered, or this fails. */
+async function p99Of(forMs: number): Promise<number> {
+  client.postMessage({ windowMs: forMs });
+  const [{ tookMs, failed }] = (await within(60_000, "the good client's answers", once(client, "message"))) as [Window];
+  expect(failed).toBe(0);
+  expect(tookMs.length).toBeGreaterThan(0);
+  return tookMs.toSorted((a, b) => a - b)[Math.floor(tookMs.length * 0.99)] ?? 0;
+}
+
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+
+function rssMib(): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${passbus.pid}/status`, "utf8"))?.[1]) / 1_024;
+}
+
+test.each(ATTACKS)("$name: a good client is served as before", { timeout: 180_000 }, async (kind) => {
+  const target = { port: Number(new URL(passbus.url).port), key: BOOTSTRAP_KEY };
+  const [normalMs, attackedMs]: [number[], number[]] = [[], []];
+  for (let pair = 0; pair < pairs; pair++) {
+    normalMs.push(await p99Of(windowMs));
+    const stop = new AbortController();
+    const attacked = attack(kind, target, stop.signal);
+    attackedMs.push(await p99Of(windowMs));
+    stop.abort();
+    expect(await attacked).toBeGreaterThanOrEqual(kind.connections);
+  }
+  if (STRICT)
+    console.log(
+      `${kind.name}: p99 ${median(normalMs).toFixed(1)} → ${median(attackedMs).toFixed(1)} ms, ${rssMib().toFixed(0)} MiB`,
+    );
+  expect(passbus.hasEnded).toBe(false);
+  expect(rssMib()).toBeLessThan(MEMORY_MIB);
+  expect(median(attackedMs)).toBeLessThan(Math.max(factor * median(normalMs), floorMs));
+});
