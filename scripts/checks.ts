@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join, relative } from "node:path";
+import { audit, supply } from "./supply.ts";
 
 export interface CheckResult {
   readonly name: string;
@@ -14,6 +15,8 @@ export interface CheckResult {
   readonly durationMs: number;
   /** What the tool said; empty when it is content. */
   readonly output: string;
+  /** Why it could not be run. */
+  readonly skipped?: string;
 }
 
 const root = join(import.meta.dirname, "..");
@@ -75,7 +78,10 @@ async function drift(): Promise<string> {
   }
 }
 
-const checks: ReadonlyArray<readonly [name: string, run: () => Promise<string>]> = [
+/** What is wrong, or nothing; or why nobody can say. */
+type Verdict = string | { readonly skipped: string };
+
+const checks: ReadonlyArray<readonly [name: string, run: () => Promise<Verdict>]> = [
   ["biome", () => tool("biome", "ci", "--error-on-warnings", "--colors=off")],
   ["tsc", () => tool("tsc", "--noEmit", "--pretty", "false")],
   // Another library (the browser's), so another program.
@@ -85,6 +91,8 @@ const checks: ReadonlyArray<readonly [name: string, run: () => Promise<string>]>
   ["buf format", () => tool("buf", "format", "--diff", "--exit-code")],
   ["buf breaking", breaking],
   ["gen drift", drift],
+  ["supply", supply],
+  ["npm audit", audit],
 ];
 
 /** Runs every check, one after the other, and prints a line for each as it ends. */
@@ -92,10 +100,14 @@ export async function runChecks(print: (line: string) => void): Promise<CheckRes
   const results: CheckResult[] = [];
   for (const [name, run] of checks) {
     const started = performance.now();
-    const output = await run();
-    const result = { name, output, ok: output === "", durationMs: performance.now() - started };
+    const verdict = await run();
+    const durationMs = performance.now() - started;
+    const result: CheckResult =
+      typeof verdict === "string"
+        ? { name, output: verdict, ok: verdict === "", durationMs }
+        : { name, output: "", ok: true, skipped: verdict.skipped, durationMs };
     results.push(result);
-    if (!result.ok) print(output);
+    if (!result.ok) print(result.output);
     print(checkLine(result));
   }
   return results;
@@ -103,5 +115,6 @@ export async function runChecks(print: (line: string) => void): Promise<CheckRes
 
 export function checkLine(result: CheckResult): string {
   const seconds = (result.durationMs / 1000).toFixed(1);
+  if (result.skipped !== undefined) return `check: ${result.name} SKIPPED: ${result.skipped}`;
   return `check: ${result.name} ${result.ok ? "ok" : "FAILED"} (${seconds} s)`;
 }

@@ -20,11 +20,11 @@ import { PassEventSchema } from "../gen/passbus/v1/pass_event_pb.js";
 import { Format } from "../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../gen/passbus/v1/subscription_service_pb.js";
 import { Canaries, canary, canaryEvent, MARK } from "./support/canary.ts";
+import { CanaryReceiver } from "./support/canary-receiver.ts";
 import { Deployment } from "./support/distributed.ts";
 import { DEAD_URL } from "./support/endpoints.ts";
 import { grpcWithKey } from "./support/grpc.ts";
 import { DataDirectory, RunningPassbus, ServeProcess } from "./support/passbus.ts";
-import { bodyOf, httpServer, type TestServer } from "./support/receiver.ts";
 import { allOf } from "./support/requirements.ts";
 import { kafka, kafkaBrokers, mongodb, mongodbUri } from "./support/services/services.ts";
 import { eventually, within } from "./support/within.ts";
@@ -76,53 +76,10 @@ class Clients {
   }
 }
 
-/** Answers each path in its own way, with a canary in headers and body, and counts. */
-class Receiver implements AsyncDisposable {
-  readonly seen = new Map<string, number>();
-  readonly #server: TestServer;
-
-  private constructor(server: TestServer) {
-    this.#server = server;
-  }
-
-  static async start(): Promise<Receiver> {
-    const statuses: Readonly<Record<string, number>> = { "/failing": 500, "/gone": 410, "/moved": 302, "/teapot": 418 };
-    const server = await httpServer(async (request, response) => {
-      await bodyOf(request);
-      const path = (request.url ?? "").split("?")[0] ?? "";
-      if (path === "/broken") {
-        receiver.#note(path);
-        response.destroy();
-        return;
-      }
-      response.writeHead(statuses[path] ?? 200, {
-        location: `https://${canary("location")}.example/`,
-        "x-from-receiver": canary("response-header"),
-        "set-cookie": canary("cookie"),
-      });
-      response.end(canary("response-body"), () => receiver.#note(path));
-    });
-    const receiver = new Receiver(server);
-    return receiver;
-  }
-
-  url(path: string): string {
-    return `http://127.0.0.1:${this.#server.port}${path}?token=${canary("query")}`;
-  }
-
-  #note(path: string): void {
-    this.seen.set(path, (this.seen.get(path) ?? 0) + 1);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#server[Symbol.asyncDispose]();
-  }
-}
-
 const PATHS = ["/well", "/passkit", "/ethpass", "/failing", "/gone", "/moved", "/teapot", "/broken"] as const;
 
 /** One subscription for every way in which a delivery ends, all with secrets of their own. */
-async function subscribeAll({ subscriptions }: Clients, receiver: Receiver, canaries: Canaries): Promise<string> {
+async function subscribeAll({ subscriptions }: Clients, receiver: CanaryReceiver, canaries: Canaries): Promise<string> {
   const headers = { "x-api-token": canary("header") };
   const create = async (draft: Parameters<typeof subscriptions.createSubscription>[0]["subscription"]) => {
     const { subscription, secret } = await subscriptions.createSubscription({ subscription: { ...draft } as never });
@@ -202,13 +159,15 @@ async function misbehave(clients: Clients, url: string, session: Http2SessionMan
 
 interface Bed {
   readonly passbus: RunningPassbus;
+  /** Its events' payloads are, in the store. */
+  readonly isEncrypted: boolean;
   /** Sends records that are poison, where a producer of its own can. */
   poison(): Promise<number>;
   /** By the name of the table or collection. */
   contents(): Promise<ReadonlyMap<string, string>>;
 }
 
-async function everything(bed: Bed, receiver: Receiver): Promise<void> {
+async function everything(bed: Bed, receiver: CanaryReceiver): Promise<void> {
   const { url } = bed.passbus;
   const canaries = new Canaries();
   canaries.add(ENCRYPTION_KEY.slice(3), SIGNING_SEED.slice(3));
@@ -270,22 +229,26 @@ async function everything(bed: Bed, receiver: Receiver): Promise<void> {
     JSON.stringify(records, (_, value) => (typeof value === "bigint" ? String(value) : value)),
   );
   session.abort();
-  const contents = await bed.contents();
+  await judgeContents(bed, canaries, [operatorKey, token, secret]);
   await bed.passbus.end("SIGTERM");
   said.set("log", bed.passbus.output);
   expect(bed.passbus.output).toContain('"level":"debug"');
   for (const [where, text] of said) expect(text.length, where).toBeGreaterThan(1);
   expect([...said].flatMap(([where, text]) => canaries.foundIn(where, text))).toEqual([]);
-  judgeContents(contents, canaries, [operatorKey, token, secret]);
 }
 
-/** Where docs/security.md says that personal data is kept; a subscription's URL and headers are its owner's own. */
-const PERSONAL_IN = new Set(["events", "dead_letters", "deliveries", "subscriptions"]);
+/**
+ * Where docs/erasure.md says that personal data is kept: dead letters, what receivers answered, and, where payloads are not
+ * encrypted, events. A subscription's URL and headers are its owner's own.
+ */
+const PERSONAL_IN = ["dead_letters", "deliveries", "subscriptions"];
 
-function judgeContents(contents: ReadonlyMap<string, string>, canaries: Canaries, secrets: readonly string[]): void {
+async function judgeContents(bed: Bed, canaries: Canaries, secrets: readonly string[]): Promise<void> {
+  const contents = await bed.contents();
   const holding = [...contents].filter(([where, text]) => canaries.foundIn(where, text).length > 0);
-  expect(holding.map(([where]) => where).filter((where) => !PERSONAL_IN.has(where))).toEqual([]);
-  expect(holding.map(([where]) => where)).toContain("events");
+  expect(holding.map(([where]) => where).toSorted()).toEqual(
+    [...PERSONAL_IN, ...(bed.isEncrypted ? [] : ["events"])].toSorted(),
+  );
   const sealed = [...secrets, BOOTSTRAP, ENCRYPTION_KEY.slice(3), SIGNING_SEED.slice(3), canary("authorization")];
   for (const [where, text] of contents)
     for (const one of sealed) expect(text.includes(one), `${one} in ${where}`).toBe(false);
@@ -306,8 +269,8 @@ describe("with a canary everywhere", SLOW, () => {
 
   test("the embedded deployment tells none of them", async () => {
     using data = new DataDirectory();
-    await using receiver = await Receiver.start();
-    await using passbus = await RunningPassbus.start(data.path, SETTINGS);
+    await using receiver = await CanaryReceiver.start();
+    await using passbus = await RunningPassbus.start(data.path, { ...SETTINGS, PASSBUS_ENCRYPT_PAYLOADS: "true" });
     const contents = async () => {
       const database = new DatabaseSync(join(data.path, "store.db"), { readOnly: true });
       try {
@@ -325,10 +288,11 @@ describe("with a canary everywhere", SLOW, () => {
         database.close();
       }
     };
-    await everything({ passbus, poison: async () => 0, contents }, receiver);
+    await everything({ passbus, isEncrypted: true, poison: async () => 0, contents }, receiver);
     // Secrets are in no file either, but for those that docs/security.md names: none, where they come from the settings.
     for (const name of readdirSync(data.path)) {
       const bytes = readFileSync(join(data.path, name));
+      if (name.startsWith("log.db")) expect(bytes.includes(Buffer.from(MARK)), name).toBe(false);
       for (const secret of [BOOTSTRAP, ENCRYPTION_KEY.slice(3), canary("authorization")]) {
         expect(bytes.includes(Buffer.from(secret)), `${secret} in ${name}`).toBe(false);
       }
@@ -378,7 +342,7 @@ const needed = allOf(kafka, mongodb);
 describe.skipIf(!needed.present)(needed.title("with a canary everywhere, distributed"), SLOW, () => {
   test("the distributed deployment tells none of them", async () => {
     await using deployment = await Deployment.make({ brokers: kafkaBrokers(), mongodbUri: mongodbUri() }, SETTINGS);
-    await using receiver = await Receiver.start();
+    await using receiver = await CanaryReceiver.start();
     await using passbus = await deployment.start("api,worker");
     const poison = async () => {
       const producer = new Kafka({ brokers: kafkaBrokers().split(","), logLevel: logLevel.NOTHING }).producer();
@@ -407,6 +371,6 @@ describe.skipIf(!needed.present)(needed.title("with a canary everywhere, distrib
       });
       return new Map(await Promise.all(all));
     };
-    await everything({ passbus, poison, contents }, receiver);
+    await everything({ passbus, isEncrypted: false, poison, contents }, receiver);
   });
 });

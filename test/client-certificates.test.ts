@@ -15,6 +15,7 @@ import { SubscriptionService } from "../gen/passbus/v1/subscription_service_pb.j
 import type { Role } from "../src/access/access-store.ts";
 import { fingerprintOf } from "../src/access/certificates.ts";
 import { idOfKey } from "../src/access/keys.ts";
+import { type Clock, systemClock } from "../src/kernel/clock.ts";
 import { ADMIN_KEY, type TestApi, testApi } from "./support/api.ts";
 import { failureOf } from "./support/grpc.ts";
 import { nodeSdk } from "./support/passkit/node-sdk.ts";
@@ -26,10 +27,13 @@ const file = (name: string) => readFileSync(join(import.meta.dirname, "support/t
 const SERVER = { cert: file("cert.pem").toString(), key: file("key.pem").toString() };
 const printOf = (name: string) => fingerprintOf(new X509Certificate(file(`clients/${name}.pem`)));
 
+/** What is believed of a certificate is forgotten at once, and so are bad tries, whose slow-down has tests of its own. */
+const forgetful: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() * 10_000 };
+
 let api: TestApi;
 const ended: (() => void)[] = [];
 beforeAll(async () => {
-  api = await testApi({ tls: { ...SERVER, clientCa: file("clients/authority.pem").toString() } });
+  api = await testApi({ clock: forgetful, tls: { ...SERVER, clientCa: file("clients/authority.pem").toString() } });
 });
 afterAll(async () => {
   for (const end of ended) end();
@@ -99,7 +103,7 @@ async function free(certificate: string): Promise<void> {
   await eventually(30_000, "the end of the binding", async () => ((await speaks(certificate)) ? undefined : true));
 }
 
-describe("a client's certificate that is bound to a key", () => {
+describe("a client's certificate that is bound to a key", { timeout: 90_000 }, () => {
   test.each(["2", "1.1"] as const)("has the key's rights, and no more, over HTTP/%s", async (http) => {
     await bound("good", "viewer");
     const way = { certificate: "good", http };
@@ -205,7 +209,7 @@ describe("a client's certificate that is bound to a key", () => {
   });
 });
 
-test("npm's passkit-node-sdk connects with a certificate and nothing else", async () => {
+test("npm's passkit-node-sdk connects with a certificate and nothing else", { timeout: 90_000 }, async () => {
   await bound("good", "subscriber");
   const channel = credentials.createSsl(file("cert.pem"), file("clients/key.pem"), file("clients/good.pem"));
   await using sdk = nodeSdk(`localhost:${api.port}`, undefined, channel);

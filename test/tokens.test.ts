@@ -132,7 +132,7 @@ describe("as the settings say", () => {
   });
 });
 
-describe("while the issuer changes", () => {
+describe("while the issuer changes", { timeout: 90_000 }, () => {
   const clock = new ManualClock(systemClock.now());
   const at = () => issuerAt({ issuer: issuer.url, jwksUrl: undefined });
 

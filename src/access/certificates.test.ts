@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { CodedError } from "../kernel/errors.ts";
+import { LIMITS } from "../kernel/limits.ts";
 import { ManualClock } from "../kernel/manual-clock.ts";
 import type { Tenant } from "../kernel/tenant.ts";
 import type { CertificateRecord, CertificateStore, KeyRecord } from "./access-store.ts";
@@ -109,7 +110,7 @@ describe("binding a certificate", () => {
 
   test("is done ten times for a key at most", async () => {
     const { store, certificates } = setUp();
-    for (let at = 0; at < 10; at += 1) {
+    for (let at = 0; at < LIMITS.keyCertificates; at += 1) {
       await store.bindCertificate({ fingerprint: `${at}`, tenant: ACME, keyId: "key_1", boundAtMs: 0 });
     }
     expect(await codeOf(certificates.bind(ACME, "key_1", pem("good")))).toBe("limit.key_certificates ");

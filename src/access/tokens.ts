@@ -6,6 +6,7 @@
 import { hash } from "node:crypto";
 import { errors, type JWTHeaderParameters, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from "jose";
 import type { Clock } from "../kernel/clock.ts";
+import { LIMITS } from "../kernel/limits.ts";
 import type { Log } from "../kernel/log.ts";
 import { DEFAULT_ENVIRONMENT, isTenantName } from "../kernel/tenant.ts";
 import type { Role } from "./access-store.ts";
@@ -40,8 +41,6 @@ export interface TokensDeps {
 /** The principal; undefined where the token doesn't count. Throws `issuer.unavailable`, and what else the keys threw. */
 export type JudgeToken = (text: string) => Promise<Principal | undefined>;
 
-/** Longer ones are not looked at. */
-export const TOKEN_BYTES = 8_192;
 /** Clocks may differ by so much. */
 const TOLERANCE_MS = 30_000;
 /** For so long a token that counted is not verified again. */
@@ -72,7 +71,7 @@ export function tokenJudge({ rules, find, clock, log }: TokensDeps): JudgeToken 
   const believed = new Map<string, Believed>();
   const note = refusalLog(log, clock);
   return async (text) => {
-    if (text.length > TOKEN_BYTES) return note("too long");
+    if (text.length > LIMITS.tokenCharacters) return note("too long");
     const key = hash("sha256", text, "base64url");
     const known = believed.get(key);
     const nowMs = clock.now();

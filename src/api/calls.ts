@@ -65,7 +65,7 @@ async function call(handler: UniversalHandler, exchange: Exchange, deps: CallDep
     response.once("close", cancel);
   }
   const sending = "stream" in response ? response.stream : response;
-  sending.once("finish", () => dropRest(request, deps.clock));
+  sending.once("finish", () => dropRest(exchange, deps.clock));
   const answer = await handler(universal);
   if (answer.trailer !== undefined) spellMessage(answer.trailer);
   await universalResponseToNodeResponse(answer, response);
@@ -109,8 +109,10 @@ async function* counted(body: AsyncIterable<Buffer>, connection: Connection): As
  * What the answer did not wait for of the body (it was too large, say) is read and dropped for a while: to close at once
  * could take the answer along, and to read on for ever would keep a caller's connection that stopped half-way.
  */
-function dropRest(request: HttpRequest, clock: Clock): void {
+function dropRest({ request, connection }: Exchange, clock: Clock): void {
   if (request.complete) return;
+  // It is we who take it: a caller whose body was too large once is not one who floods.
+  request.on("data", (chunk: Buffer) => connection.took(chunk.length));
   const cancel = clock.after(LINGER_MS, () => cut(request));
   request.once("close", cancel);
   request.resume();

@@ -12,7 +12,7 @@ interface Shown {
 
 const certificateKey = createContextKey<Shown | undefined>(undefined, { description: "client certificate" });
 
-/** By connection: an HTTP/2 session or an HTTP/1.1 socket. A connection's certificate never changes (TLS 1.3 has no renegotiation). */
+/** By connection: an HTTP/2 session or an HTTP/1.1 socket. What was seen there first counts until it ends. */
 const shownBy = new WeakMap<object, Shown | "none">();
 
 /** To be called before the call is handled, while its connection is known. */

@@ -60,7 +60,7 @@ describe("calls", () => {
   });
 });
 
-describe("events", () => {
+describe("events", { timeout: 120_000 }, () => {
   test("beyond the organisation's rate are refused, whichever key they come with, and none of them is taken", async () => {
     const before = api.stage.records.length;
     const [first, second] = [0, 1].map(() => eventsWith(api.stage.key("publisher", of("batches"))));

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { event } from "../../test/contracts/rows.ts";
 import { embeddedStore } from "../../test/support/embedded-store.ts";
 import { MemorySubscriptions } from "../../test/support/memory-subscriptions.ts";
 import { sampleSubscription } from "../../test/support/samples.ts";
@@ -17,6 +18,8 @@ async function setup(keys: string, under = older) {
   const owner = sampleSubscription({ id: "sub_1" });
   const sealed = sealSecret(keyringFrom(under, systemRandom), owner, "sec_1", "whsec_text");
   await subscriptions.insert({ ...owner, secrets: [{ id: "sec_1", sealed, createdAtMs: 1 }] }, 10);
+  const store = embeddedStore();
+  const walk = { deliveries: store.deliveries, retention: { tenants: async () => [{ tenant: owner.tenant }] } };
   let closed = 0;
   const close = async () => {
     closed += 1;
@@ -24,11 +27,11 @@ async function setup(keys: string, under = older) {
   const keyring = keyringFrom(keys, systemRandom);
   const command = keysCommand(
     () => Promise.reject(new Error("not the admin store")),
-    async () => ({ subscriptions, erasures: embeddedStore().erasures, keyring, close }),
+    async () => ({ subscriptions, erasures: store.erasures, ...walk, keyring, close }),
   );
   const terminal = testTerminal();
   const run = (...args: string[]) => runCli(["keys", "reencrypt", ...args], [command], terminal);
-  return { subscriptions, terminal, run, closes: () => closed };
+  return { store, tenant: owner.tenant, subscriptions, terminal, run, closes: () => closed };
 }
 
 test("keys reencrypt seals under the newest key and says which may go", async () => {
@@ -48,6 +51,7 @@ test("keys reencrypt seals under the newest key and says which may go", async ()
     newest: "k2",
     subscriptions: 1,
     texts: { k2: 1, k1: 0 },
+    payloads: { k2: 0, k1: 0 },
     unused: ["k1"],
     unopened: [],
     unopenedCount: 0,
@@ -61,4 +65,12 @@ test("keys reencrypt fails where a key in use is missing, and names what it is i
   expect(terminal.said.out).toContain("key k1: 1 sealed texts (NOT AMONG THE KEYS)");
   expect(terminal.said.err).toContain("sub_1 of acme/production: keyring.unknown_key (key k1)");
   expect(closes()).toBe(1);
+});
+
+test("keys reencrypt keeps a key that payloads in the store are sealed under", async () => {
+  const { terminal, run, store, tenant } = await setup(`${newer},${older}`);
+  const value = keyringFrom(older, systemRandom).sealBytes(Buffer.from("payload"), "event/acme/production/evt_1");
+  await store.deliveries.flush({ events: [event("evt_1", { tenant, value })], deliveries: [] });
+  expect(await run()).toBe(0);
+  expect(terminal.said.out).toContain("key k1: 0 sealed texts, 1 payloads, which go with their age\n");
 });

@@ -6,13 +6,14 @@ import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import type { ErasureStore } from "../delivery/erasure.ts";
 import { reencryptErasures } from "../delivery/erasures.ts";
+import { type PayloadWalk, payloadKeyUse } from "../delivery/sealed-payloads.ts";
 import type { Keyring } from "../signing/keyring.ts";
 import { type KeyUse, keyUse, reencrypt, type SealedSubscriptions, type Unopened } from "../subscriptions/reencrypt.ts";
 import { CommandFailed, type Terminal } from "./cli.ts";
 import { progressOn } from "./progress.ts";
 
 /** What is sealed, with the keys of the settings or of the data directory. */
-export interface SealedStore {
+export interface SealedStore extends PayloadWalk {
   readonly subscriptions: SealedSubscriptions;
   readonly erasures: Pick<ErasureStore, "dueErasures" | "putErasure">;
   readonly keyring: Keyring;
@@ -51,8 +52,10 @@ async function run(options: Options, open: OpenSealedStore, terminal: Terminal):
         : await reencrypt(subscriptions, keyring, options.json === true ? undefined : progress);
     if (options.dryRun !== true) await reencryptErasures(erasures, keyring);
     line.end();
-    const unused = keyring.keyIds.slice(1).filter((id) => !done.texts.has(id));
-    terminal.out(options.json === true ? `${jsonOf(done, keyring, unused)}\n` : textOf(done, keyring, unused));
+    const payloads = await payloadKeyUse(store);
+    const unused = keyring.keyIds.slice(1).filter((id) => !done.texts.has(id) && !payloads.has(id));
+    const found = { ...done, payloads, unused };
+    terminal.out(options.json === true ? `${jsonOf(found, keyring)}\n` : textOf(found, keyring));
     if (done.unopenedCount > 0) throw new CommandFailed(refusal(done));
     const old = keyring.keyIds.slice(1).filter((id) => done.texts.has(id));
     if (options.dryRun !== true && old.length > 0) {
@@ -66,9 +69,16 @@ async function run(options: Options, open: OpenSealedStore, terminal: Terminal):
   }
 }
 
-function textOf(use: KeyUse, keyring: Keyring, unused: readonly string[]): string {
+/** With what is sealed besides texts, and the older keys that nothing is sealed under. */
+interface Found extends KeyUse {
+  readonly payloads: ReadonlyMap<string, number>;
+  readonly unused: readonly string[];
+}
+
+function textOf({ texts, payloads, unused }: Found, keyring: Keyring): string {
   const [newest] = keyring.keyIds;
-  const missing = [...use.texts.keys()].filter((id) => !keyring.keyIds.includes(id));
+  const used = [...new Set([...texts.keys(), ...payloads.keys()])];
+  const missing = used.filter((id) => !keyring.keyIds.includes(id));
   const lines = [...keyring.keyIds, ...missing].map((id) => {
     const notes = [
       ...(id === newest ? ["the newest"] : []),
@@ -76,18 +86,19 @@ function textOf(use: KeyUse, keyring: Keyring, unused: readonly string[]): strin
       ...(missing.includes(id) ? ["NOT AMONG THE KEYS"] : []),
     ];
     const note = notes.length === 0 ? "" : ` (${notes.join(", ")})`;
-    return `key ${id}: ${use.texts.get(id) ?? 0} sealed texts${note}\n`;
+    const events = payloads.has(id) ? `, ${payloads.get(id)} payloads, which go with their age` : "";
+    return `key ${id}: ${texts.get(id) ?? 0} sealed texts${events}${note}\n`;
   });
   return lines.join("");
 }
 
-function jsonOf(use: KeyUse, keyring: Keyring, unused: readonly string[]): string {
-  const texts = Object.fromEntries(keyring.keyIds.map((id) => [id, 0]));
-  const { subscriptions, unopened, unopenedCount } = use;
+function jsonOf({ subscriptions, texts, payloads, unused, unopened, unopenedCount }: Found, keyring: Keyring): string {
+  const none = Object.fromEntries(keyring.keyIds.map((id) => [id, 0]));
   return JSON.stringify({
     newest: keyring.keyIds[0],
     subscriptions,
-    texts: { ...texts, ...Object.fromEntries(use.texts) },
+    texts: { ...none, ...Object.fromEntries(texts) },
+    payloads: { ...none, ...Object.fromEntries(payloads) },
     unused,
     unopened,
     unopenedCount,

@@ -28,6 +28,7 @@ import { openEmbeddedApiEnds } from "./embedded.ts";
 import { outbound } from "./guard.ts";
 import type { ApiFigures } from "./metrics.ts";
 import { type ApiEnds, type ApiPass, clock, ids, type KeyTexts, random } from "./parts.ts";
+import { serviceRates } from "./rates.ts";
 import { serviceRetention } from "./retention.ts";
 import { sealingWriter } from "./sealed-log.ts";
 import { signingKeys } from "./signing-keys.ts";
@@ -152,7 +153,7 @@ async function composeApi(
     replays: new Replays({ store: stores.replays, feed: stores.feed, clock, ids, wakeWorkers }),
     retention: serviceRetention(config),
     erasures,
-    rates: new Rates({ service: config, given: (organisation) => stores.limits.limits(organisation), clock }),
+    rates: new Rates({ service: serviceRates(config), given: (name) => stores.limits.limits(name), clock }),
     switches: stores.switches,
     operatedBy: config.bootstrapOrganisation,
     webhooks,

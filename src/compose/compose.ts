@@ -163,11 +163,16 @@ export async function openAdminStore(config: Config): Promise<OpenStores> {
 /** What is sealed in the store, and the keys. */
 export async function openSealedStore(
   config: Config,
-): Promise<{ readonly keyring: Keyring; close(): Promise<void> } & Pick<Stores, "subscriptions" | "erasures">> {
+): Promise<
+  { readonly keyring: Keyring; close(): Promise<void> } & Pick<
+    Stores,
+    "subscriptions" | "erasures" | "retention" | "deliveries"
+  >
+> {
   // The keys first: a store needn't be opened that can't be read.
   const keyring = keyringFrom(await encryptionKeysOf(config), random);
   const { stores, close } = await (isDistributed(config) ? openDistributedStores(config) : openEmbeddedStores(config));
-  return { subscriptions: stores.subscriptions, erasures: stores.erasures, keyring, close };
+  return { ...stores, keyring, close };
 }
 
 /** What `passbus init` makes. */

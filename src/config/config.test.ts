@@ -29,6 +29,7 @@ const EVERY_SETTING = {
   PASSBUS_AUDIT_RETENTION: "90d",
   PASSBUS_ALLOW_HTTP: "true",
   PASSBUS_ENCRYPTION_KEYS: `b:${KEY_B},a:${KEY_A}`,
+  PASSBUS_ENCRYPT_PAYLOADS: "true",
   PASSBUS_SIGNING_SEEDS: `s2:${KEY_A},s1:${KEY_B}`,
   PASSBUS_CORS_ORIGINS: "https://a.example,http://localhost:5173",
   PASSBUS_FRAME_ANCESTORS: "https://wallets.example",
@@ -96,6 +97,7 @@ describe("readConfig", () => {
       auditRetentionMs: 365 * 86_400_000,
       allowHttp: false,
       encryptionKeys: undefined,
+      encryptPayloads: false,
       signingSeeds: undefined,
       corsOrigins: [],
       frameAncestors: [],
@@ -144,8 +146,7 @@ describe("readConfig", () => {
   });
 
   test("reads every setting", () => {
-    const config = readConfig(EVERY_SETTING);
-    expect(config).toEqual({
+    expect(readConfig(EVERY_SETTING)).toEqual({
       listen: { host: "::", port: 0 },
       publicUrl: "https://hooks.example.com/passbus",
       metricsListen: "off",
@@ -161,6 +162,7 @@ describe("readConfig", () => {
       auditRetentionMs: 90 * 86_400_000,
       allowHttp: true,
       encryptionKeys: `b:${KEY_B},a:${KEY_A}`,
+      encryptPayloads: true,
       signingSeeds: `s2:${KEY_A},s1:${KEY_B}`,
       corsOrigins: ["https://a.example", "http://localhost:5173"],
       frameAncestors: ["https://wallets.example"],
@@ -209,6 +211,10 @@ describe("readConfig", () => {
       drainTimeoutMs: 500,
       clientKey: "pb_production_0123456789",
     });
+  });
+
+  test("can't be changed", () => {
+    const config = readConfig(EVERY_SETTING);
     expect(Object.isFrozen(config)).toBe(true);
     expect(Object.isFrozen(config.listen)).toBe(true);
     expect(Object.isFrozen(config.roles)).toBe(true);
@@ -306,6 +312,11 @@ describe("readConfig", () => {
     ["PASSBUS_KAFKA_TLS", { ...distributed, PASSBUS_KAFKA_TLS_CA_FILE: "ca.pem" }],
   ])("%s is asked for by the others", (variable, environment) => {
     expect(failure(environment).violations.map(({ field }) => field)).toContain(variable);
+  });
+
+  test("a start without an encryption key is told how to make one", () => {
+    const { message } = failure({ ...distributed, PASSBUS_ENCRYPTION_KEYS: "" });
+    expect(message).toMatch(/PASSBUS_ENCRYPTION_KEYS: must be set .*openssl rand -base64 32/);
   });
 
   test("a connection string that is none never shows its password", () => {

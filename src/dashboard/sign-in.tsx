@@ -1,6 +1,7 @@
 /** The way in: a key, pasted. The page that the address names opens behind it. */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type FormEvent, useId, useState } from "react";
+import { useEmbeddingToken } from "./embedding.ts";
 import { Button } from "./parts/button.tsx";
 import { Failure } from "./parts/failure.tsx";
 import { ThemeSwitch } from "./parts/theme-switch.tsx";
@@ -28,8 +29,8 @@ export function SignIn({ notice, onSignIn }: Props) {
   const [busy, setBusy] = useState(false);
   const id = useId();
 
-  const submit = async () => {
-    const text = token.trim();
+  const submit = async (given: string) => {
+    const text = given.trim();
     const wrong = refusalOf(text);
     setRefusal(wrong);
     setFailure(undefined);
@@ -49,8 +50,9 @@ export function SignIn({ notice, onSignIn }: Props) {
   };
   const onSubmit = (event: FormEvent) => {
     event.preventDefault();
-    void submit();
+    void submit(token);
   };
+  useEmbeddingToken((given) => void submit(given));
   return (
     <main className="sign-in">
       <title>Sign in · passbus</title>

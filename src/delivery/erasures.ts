@@ -121,8 +121,11 @@ export class Erasures {
     }
   }
 
+  /** What was erased is erased, whether its files could be written anew now or not: a full disk takes none. */
   async #settle(): Promise<void> {
-    await Promise.all([this.#deps.store.settleErased(), this.#deps.scrubLog?.()]);
+    const { store, scrubLog, log } = this.#deps;
+    const settled = await Promise.allSettled([store.settleErased(), scrubLog?.()]);
+    for (const one of settled) if (one.status === "rejected") log.warn("erasure.not_settled", { err: one.reason });
   }
 
   async #run(): Promise<void> {

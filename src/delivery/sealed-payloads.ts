@@ -6,10 +6,11 @@
 import type { StoredEvent } from "../domain/event.ts";
 import { CodedError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
-import { isSealed, type Keyring } from "../signing/keyring.ts";
+import { bytesSealedUnder, isSealed, type Keyring } from "../signing/keyring.ts";
 import type { ChangeFeed, ChangeReader } from "./change-feed.ts";
 import type { ClaimedDelivery, DeliveryLog, DeliveryStore } from "./delivery-store.ts";
 import type { ReplayJobs } from "./replay-store.ts";
+import type { RetentionStore } from "./retention.ts";
 
 /** What hands events to the store, or gets them from it. */
 export interface EventStores {
@@ -58,6 +59,30 @@ export function withSealedPayloads<T extends EventStores>(stores: T, sealing: Pa
       },
     }),
   };
+}
+
+export interface PayloadWalk {
+  readonly retention: Pick<RetentionStore, "tenants">;
+  readonly deliveries: Pick<DeliveryLog, "listEvents">;
+}
+
+const WALK_ROWS = 500;
+
+/** How many payloads in the store are sealed, by their key. They are not sealed anew: they go with their age. */
+export async function payloadKeyUse({ retention, deliveries }: PayloadWalk): Promise<ReadonlyMap<string, number>> {
+  const uses = new Map<string, number>();
+  for (const { tenant } of await retention.tenants()) {
+    let page = await deliveries.listEvents(tenant, {}, { size: WALK_ROWS });
+    for (;;) {
+      for (const { value } of page.items) {
+        const keyId = bytesSealedUnder(value);
+        if (keyId !== undefined) uses.set(keyId, (uses.get(keyId) ?? 0) + 1);
+      }
+      if (page.next === undefined) break;
+      page = await deliveries.listEvents(tenant, {}, { size: WALK_ROWS, after: page.next });
+    }
+  }
+  return uses;
 }
 
 /** Its id and its tenant are part of what is sealed: one that is copied to another row does not open there. */

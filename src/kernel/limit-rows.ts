@@ -88,6 +88,7 @@ export const LIMIT_ROWS = {
   portSessionWindowBytes: { about: "The same over one connection.", effect: "the sender waits (flow control)" },
   keylessStreams: { about: "Health.Watch and reflection, open in one process.", error: "limit.streams" },
   keylessStreamsPerPeer: { about: "The same from one address.", error: "limit.streams" },
+  tokenCharacters: { about: "Of an issuer's token.", error: "auth.invalid" },
   keyCertificates: { about: "Clients' certificates that speak for one key.", error: "limit.key_certificates" },
   ratesSettable: { about: "Calls or events a second that an organisation may be given.", error: "request.invalid" },
   pemCharacters: { about: "Each of an endpoint's certificates and keys.", error: "request.invalid" },

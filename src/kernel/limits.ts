@@ -103,6 +103,8 @@ export const LIMITS = {
   keys: 1_000,
   /** The same of portal sessions. */
   portalSessions: 10_000,
+  /** Of an issuer's token: headers hold twice as much in all. */
+  tokenCharacters: 8 * KIB,
   /** Clients' certificates that speak for one key. */
   keyCertificates: 10,
   organisationSubscriptions: 10,

@@ -77,8 +77,9 @@ export function keyringFrom(keys: string, random: Random): Keyring {
       return new Uint8Array(whole);
     },
     openBytes(sealed, associatedData) {
-      const end = 2 + (sealed[1] ?? 0);
-      const key = keyOf(Buffer.from(sealed.subarray(2, end)).toString());
+      const id = bytesSealedUnder(sealed) ?? "";
+      const key = keyOf(id);
+      const end = 2 + Buffer.byteLength(id);
       return new Uint8Array(decrypt(key, Buffer.from(sealed.subarray(end)), associatedData));
     },
     hash: (bytes) => `${newestId}.${createHmac("sha256", hashKey).update(bytes).digest("base64url")}`,
@@ -88,6 +89,11 @@ export function keyringFrom(keys: string, random: Random): Keyring {
 /** RFC 5869: what encrypts must not be used for anything else. */
 function hashKeyOf(key: KeyObject): KeyObject {
   return createSecretKey(Buffer.from(hkdfSync("sha256", key, new Uint8Array(), "passbus content hash", KEY_BYTES)));
+}
+
+/** The id of the key that bytes were sealed under; undefined where they are not sealed. */
+export function bytesSealedUnder(bytes: Uint8Array): string | undefined {
+  return isSealed(bytes) ? Buffer.from(bytes.subarray(2, 2 + (bytes[1] ?? 0))).toString() : undefined;
 }
 
 /** The id of the key that a text was sealed under; empty where it is no sealed text. */

@@ -1,16 +1,24 @@
 /** What an administrator does with the dashboard, in Chromium. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { browser, Stage, type Visit } from "../support/browser.ts";
+import { httpServer, type TestServer } from "../support/receiver.ts";
 
 const LIMIT_MS = 120_000;
 
 describe.skipIf(!browser.present)(browser.title("the access pages of the dashboard"), () => {
   let stage: Stage;
+  /** A customer's page, which shows passbus in a frame and hands it a token. */
+  let customers: TestServer;
+  let customersPage = "";
   beforeAll(async () => {
-    stage = await Stage.open();
+    customers = await httpServer((_request, response) => {
+      response.writeHead(200, { "content-type": "text/html" }).end(customersPage);
+    });
+    stage = await Stage.open({ PASSBUS_FRAME_ANCESTORS: `http://127.0.0.1:${customers.port}` });
   }, LIMIT_MS);
   afterAll(async () => {
     await stage?.[Symbol.asyncDispose]();
+    await customers?.[Symbol.asyncDispose]();
   });
 
   /** The text that the dialog shows once; closes it. */
@@ -69,6 +77,29 @@ describe.skipIf(!browser.present)(browser.title("the access pages of the dashboa
       await admin.page.getByRole("button", { name: "Revoke it" }).click();
       await row.getByText("revoked").waitFor();
       expect(await admin.offencesInAllLooks()).toEqual({});
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    "shows a portal in a customer's page, with a token that is in no address",
+    async () => {
+      const { token = "" } = await stage.passbus.api.access.createPortalSession({ entityId: "shop-8" });
+      customersPage = `<!doctype html><iframe title="Webhooks" src="${stage.passbus.url}/subscriptions"></iframe><script>
+        onmessage = ({ data, source, origin }) => {
+          if (data.type === "passbus.ready") source.postMessage({ type: "passbus.token", token: "${token}" }, origin);
+        };
+      </script>`;
+      await using visit = await stage.visit("/");
+      await visit.page.goto(`http://127.0.0.1:${customers.port}/`);
+      const frame = visit.page.frameLocator("iframe");
+      await frame.getByText("No subscriptions yet").waitFor();
+      expect(
+        visit.page
+          .frames()
+          .map((each) => each.url())
+          .join(),
+      ).not.toContain("pbs_");
     },
     LIMIT_MS,
   );

@@ -46,7 +46,7 @@ describe.skipIf(!browser.present)(browser.title("the replays' pages"), () => {
       await page.getByRole("button", { name: "Replay …" }).click();
       await page.getByLabel("updated").check();
       await page.getByRole("button", { name: "Count without sending" }).click();
-      await page.getByText("10 fit: about 1 s at 50/s. Nothing was sent yet.").waitFor();
+      await page.getByText("10 fit: about 200 ms at 50/s. Nothing was sent yet.").waitFor();
       expect(await visit.offencesInEveryLook()).toEqual([]);
       expect(await sink.receiptsAt("/again")).toHaveLength(EVENTS);
       await page.getByRole("button", { name: "Replay 10" }).click();

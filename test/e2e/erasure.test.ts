@@ -170,6 +170,7 @@ async function deletesAnOrganisation(bed: Bed, sink: Sink): Promise<void> {
   await eventually(SOON_MS, "all of it in the store", async () =>
     new Set((await found(bed, texts)).map((where) => where.split(" in ")[0])).size === texts.length ? true : undefined,
   );
+  await eventually(SOON_MS, "a log without a backlog", async () => ((await bed.isRecorded()) ? true : undefined));
   const asked = { organisationId: "globex", confirmation: "globex" };
   expect((await failureOf(theirs.access.deleteOrganisation({ ...asked, confirmation: "" }))).rawMessage).toContain(
     "confirmation",

@@ -41,6 +41,7 @@ describe("the inspector of a running passbus", () => {
       events: [{ id, type: PassEventType.SCANNED, pass: { id: `pass-${id}`, classId: "c" } }],
     });
 
+  // Seeds 001 and 003 send people to a bin.
   test("a bin, subscribed, shows an event's webhook and a test send, both verified, and counts them", async () => {
     const { bin } = await inspector().createBin({});
     const binId = bin?.id ?? "";

@@ -55,10 +55,10 @@ test("a passbus takes certificates and tokens as its settings say, and no more c
   expect((await failureOf(access(undefined).getLimits({}))).code).toBe(Code.Unauthenticated);
   const other = access(await issuer.sign(key, { ...claims, aud: "other" }, systemClock.now()));
   expect((await failureOf(other.getLimits({}))).code).toBe(Code.Unauthenticated);
-  const calls = await Promise.allSettled(Array.from({ length: 20 }, () => bootstrap.getLimits({})));
+  const calls = await Promise.allSettled(Array.from({ length: 60 }, () => bootstrap.getLimits({})));
   const refusals = calls.filter(({ status }) => status === "rejected");
-  // One a second: a machine would have to need ten seconds for them to let half of them in.
-  expect(refusals.length).toBeGreaterThan(10);
+  // One a second: only a machine that needs a minute for them would let all of them in.
+  expect(refusals.length).toBeGreaterThan(0);
   expect(serve.output).toContain('"reason":"claim aud: check_failed"');
   for (const secret of [created.secret, BOOTSTRAP_KEY, "ci"]) expect(serve.output).not.toContain(`"${secret}"`);
 }, 120_000);

@@ -7,6 +7,8 @@ import { connect as connectTls } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import { openPort, type Port, type PortOptions } from "../../src/api/port.ts";
 import { systemClock } from "../../src/kernel/clock.ts";
+import { LIMITS } from "../../src/kernel/limits.ts";
+import { ADMIN_KEY, testApi } from "../support/api.ts";
 import { eventually, within } from "../support/within.ts";
 import { callFields, FLAGS, fields, frame, PREFACE, uint32 } from "./frames.ts";
 
@@ -253,4 +255,27 @@ test("with TLS, too, who floods is cut and who has a key is known", async () => 
   flooding.on("error", () => {});
   await once(flooding, "secureConnect");
   await flood(flooding, many(frame("WINDOW_UPDATE", 0, 0, uint32(1))));
+});
+
+test("who sends a body that is too large is refused, and keeps the connection", async () => {
+  await using api = await testApi();
+  const session = connectHttp2(api.url);
+  const post = async (bytes: number) => {
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/passbus.v1.EventService/ListEvents",
+      authorization: `Bearer ${ADMIN_KEY}`,
+      "content-type": "application/json",
+    });
+    const [headers] = await once(stream.end(Buffer.alloc(bytes, " ")), "response");
+    stream.resume();
+    await within(LIMIT_MS, "the end of the answer", once(stream, "close"));
+    return headers[":status"];
+  };
+  // Far more than may come beside calls, over more than one look at it.
+  const untilMs = performance.now() + 500;
+  while (performance.now() < untilMs) expect(await post(LIMITS.requestBytes + 1)).toBe(429);
+  expect(await post(0)).toBe(400);
+  expect(session.destroyed).toBe(false);
+  session.destroy();
 });

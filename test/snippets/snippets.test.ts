@@ -4,6 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { createClient } from "@connectrpc/connect";
+import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Format } from "../../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
@@ -60,9 +61,10 @@ afterAll(async () => {
 
 /** The webhook as it came, then what must not pass. */
 function casesOf(
-  { headers, body }: Case,
+  webhook: Sent,
   scheme: Scheme,
 ): readonly (Case & { readonly passes: boolean; readonly what: string })[] {
+  const { headers, body } = webhook;
   const flipped = Buffer.from(body);
   flipped[10] = (flipped[10] ?? 0) ^ 1;
   const without = (name: string) => Object.fromEntries(Object.entries(headers).filter(([each]) => each !== name));
@@ -90,7 +92,17 @@ function casesOf(
     { what: "another id", headers: { ...headers, "webhook-id": "dlv_other" }, body, passes: false },
     { what: "another time", headers: { ...headers, "webhook-timestamp": "1700000000" }, body, passes: false },
     { what: "no time", headers: without("webhook-timestamp"), body, passes: false },
+    { what: "an old one, rightly signed", headers: signedAgo(10 * 60_000, webhook), body, passes: false },
+    { what: "one of a minute ago", headers: signedAgo(60_000, webhook), body, passes: true },
   ];
+}
+
+/** The webhook as passbus would have sent it then. */
+function signedAgo(agoMs: number, { headers, body, secret }: Sent): Case["headers"] {
+  const at = new Date(Date.now() - agoMs);
+  const id = headers["webhook-id"] ?? "";
+  const signature = new Webhook(secret).sign(id, at, body.toString());
+  return { ...headers, "webhook-timestamp": String(Math.floor(at.getTime() / 1_000)), "webhook-signature": signature };
 }
 
 function takesWhatWasSent(language: Language): void {

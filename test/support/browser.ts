@@ -1,6 +1,6 @@
 /** Debian's Chromium on a dashboard that a running passbus serves, and what every page must keep to. */
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import axe from "axe-core";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { buildDashboard, isStale } from "../../scripts/dashboard.ts";
 import { BOOTSTRAP_KEY, DataDirectory, RunningPassbus } from "./passbus.ts";
@@ -10,8 +10,6 @@ export const browser = requirement("browser", () => onPath("chromium"));
 
 /** For whatever the page does: a machine may be busy with other things. */
 export const PAGE_LIMIT_MS = 30_000;
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** What WCAG 2.2 AA asks for and axe can check, with its best practices. */
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
@@ -136,7 +134,7 @@ export class Visit implements AsyncDisposable {
    * which are all that another theme changes.
    */
   async offences(of: "all" | "contrast" = "all"): Promise<readonly string[]> {
-    if (!(await this.page.evaluate("'axe' in window"))) await this.page.evaluate(AXE);
+    if (!(await this.page.evaluate("'axe' in window"))) await this.page.evaluate(axe.source);
     const runOnly = of === "all" ? RULES : ["color-contrast"];
     const found = (await this.page.evaluate(
       `axe.run(document, { runOnly: ${JSON.stringify(runOnly)}, resultTypes: ["violations"] }).then(

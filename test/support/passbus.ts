@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, createClient } from "@connectrpc/connect";
 import { Http2SessionManager } from "@connectrpc/connect-node";
+import { AccessService } from "../../gen/passbus/v1/access_service_pb.js";
 import { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
@@ -107,6 +108,7 @@ export class ServeProcess implements AsyncDisposable {
 
 /** The services of the API, called as an administrator over gRPC. */
 export interface Clients {
+  readonly access: Client<typeof AccessService>;
   readonly subscriptions: Client<typeof SubscriptionService>;
   readonly events: Client<typeof EventService>;
   readonly deliveries: Client<typeof DeliveryService>;
@@ -131,6 +133,7 @@ export class RunningPassbus implements AsyncDisposable {
     this.#session = new Http2SessionManager(url);
     const transport = grpcWithKey(url, BOOTSTRAP_KEY, this.#session);
     this.api = {
+      access: createClient(AccessService, transport),
       subscriptions: createClient(SubscriptionService, transport),
       events: createClient(EventService, transport),
       deliveries: createClient(DeliveryService, transport),

@@ -706,7 +706,8 @@ export declare type AuditRecord = Message<"passbus.v1.AuditRecord"> & {
   time?: Timestamp | undefined;
 
   /**
-   * The id of the key ("key_…", or "bootstrap" for the configuration's) or of the portal session ("ses_…"). Empty where
+   * The id of the key ("key_…", or "bootstrap" for the configuration's) or of the portal session ("ses_…"), or who holds
+   * an issuer's token ("jwt_…", docs/access.md). Empty where
    * nobody was told by the call.
    *
    * @generated from field: string actor = 3;

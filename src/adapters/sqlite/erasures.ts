@@ -2,6 +2,7 @@
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type { ErasedCounts, ErasureRow, ErasureTarget } from "../../delivery/erasure.ts";
 import type { ErasureCalls } from "./erasure-calls.ts";
+import { BUSY_TIMEOUT_MS } from "./schema.ts";
 import { Statements } from "./statements.ts";
 import type { Tenants } from "./tenants.ts";
 
@@ -24,6 +25,14 @@ export const TENANT_TABLES = [
 
 /** Of endpoints nothing is dated: they go with their subscription. */
 const ENDPOINT_TABLES = ["endpoints", "rates"] as const;
+
+/** A larger store is not written anew while it serves: a third of a second or so. */
+const REWRITTEN_BYTES = 32 * 1024 * 1024;
+
+/** SQLITE_BUSY and SQLITE_LOCKED: another connection reads or writes. */
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && "errcode" in error && (error.errcode === 5 || error.errcode === 6);
+}
 
 /** An id that is shorter than this stands in bytes that have nothing to do with it. */
 const FOUND_FROM_CHARACTERS = 8;
@@ -125,9 +134,27 @@ export class ErasureTable {
     return step.result;
   };
 
-  /** Not within a transaction. Another process that reads keeps the log of writes as it is; then the next one does it. */
+  /**
+   * Writes the file anew, where that takes no longer than others may wait, and empties the log of writes. SQLite zeroes
+   * what it deletes; but pages that it balanced earlier keep copies of cells in parts that are unused since, and nothing
+   * else gets at those. Not within a transaction. While another process has the file open for reading, nothing of it is
+   * done: the next time then.
+   */
   readonly settleErased: ErasureCalls["settleErased"] = () => {
-    this.#database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").all();
+    const { used } = this.#database
+      .prepare(
+        "SELECT (page_count - freelist_count) * page_size AS used FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
+      )
+      .get() ?? { used: 0 };
+    this.#database.exec("PRAGMA busy_timeout = 0");
+    try {
+      if (Number(used) <= REWRITTEN_BYTES) this.#database.exec("VACUUM");
+      this.#database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").all();
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+    } finally {
+      this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    }
     return null;
   };
 

@@ -330,6 +330,9 @@ export const STEPS: readonly string[] = [
   `,
 ];
 
+/** How long a transaction waits for another process's. */
+export const BUSY_TIMEOUT_MS = 5_000;
+
 /** The file of the store in its data directory. */
 export const STORE_FILE = "store.db";
 
@@ -339,7 +342,7 @@ export const STORE_FILE = "store.db";
  */
 export function openStore(directory: string): DatabaseSync {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const database = new DatabaseSync(join(directory, STORE_FILE), { timeout: 5_000 });
+  const database = new DatabaseSync(join(directory, STORE_FILE), { timeout: BUSY_TIMEOUT_MS });
   try {
     // An answered write survives a power cut (synchronous=FULL). The WAL is folded back every 32 MiB, not every 4:
     // pages that change often are then written once instead of eight times. What is deleted is overwritten with zeros:

@@ -1,6 +1,7 @@
 /** Which address opens which page. Each page is a script of its own, loaded when it is first opened. */
 import { lazy, Suspense } from "react";
 import { Redirect, Route, Switch } from "wouter";
+import { useSession } from "../session.tsx";
 import { NotFound } from "./not-found.tsx";
 
 const Overview = lazy(async () => ({ default: (await import("./overview/overview.tsx")).Overview }));
@@ -22,11 +23,16 @@ const DeadLetters = lazy(async () => ({ default: (await import("./dead-letters/l
 const Bins = lazy(async () => ({ default: (await import("./inspector/list.tsx")).BinList }));
 const Bin = lazy(async () => ({ default: (await import("./inspector/bin.tsx")).BinDetail }));
 
+/** A portal session sees its entity, and so nothing of the overview. */
+function Home() {
+  return useSession().isPortal ? <Redirect to="/subscriptions" replace /> : <Overview />;
+}
+
 export function Pages() {
   return (
     <Suspense fallback={<p className="loading">Loading the page …</p>}>
       <Switch>
-        <Route path="/" component={Overview} />
+        <Route path="/" component={Home} />
         <Route path="/subscriptions" component={Subscriptions} />
         <Route path="/subscriptions/new" component={NewSubscription} />
         <Route path="/subscriptions/:id">{({ id }) => <Subscription key={id} id={id} />}</Route>

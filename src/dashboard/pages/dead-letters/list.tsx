@@ -11,31 +11,44 @@ import { Confirm, Dialog } from "../../parts/dialog.tsx";
 import { Empty, Loading } from "../../parts/empty.tsx";
 import { Body, Headers } from "../../parts/exchange.tsx";
 import { Failure } from "../../parts/failure.tsx";
-import { TextField } from "../../parts/field.tsx";
+import { SelectField } from "../../parts/field.tsx";
 import { Page } from "../../parts/page.tsx";
 import { type Column, More, Table } from "../../parts/table.tsx";
 import { Ago, Exact } from "../../parts/time.tsx";
-import { useDebounced } from "../../parts/use-debounced.ts";
 import { useClient } from "../../rpc.ts";
 import { RedriveAll } from "./redrive-all.tsx";
 
 const PAGE_ROWS = 50;
+/** Codes of docs/errors.md; test/browser/events.test.ts holds them against what passbus takes. */
+const REASONS = [
+  "event.empty",
+  "event.unreadable",
+  "event.invalid",
+  "event.conflict",
+  "tenant.forbidden",
+  "limit.event_bytes",
+] as const;
+const REASON_OPTIONS: readonly (readonly [string, string])[] = [
+  ["", "Any"],
+  ...REASONS.map((reason) => [reason, reason] as const),
+];
+
 /** There is no stream of them. */
 const READ_EVERY_MS = 3_000;
 
 export function DeadLetterList() {
   const [filters, change] = useFilters(["reason"]);
-  const { reason } = useDebounced(filters);
+  const reason = REASONS.find((each) => each === filters.reason) ?? "";
   const [shown, setShown] = useState<DeadLetter>();
   const [redriven, setRedriven] = useState<DeadLetter>();
   const [isAll, setAll] = useState(false);
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(
     EventService.method.listDeadLetters,
-    { reason: reason.trim(), pageSize: PAGE_ROWS, pageToken: "" },
+    { reason, pageSize: PAGE_ROWS, pageToken: "" },
     {
       pageParamKey: "pageToken",
       getNextPageParam: ({ nextPageToken }) => nextPageToken || undefined,
-      refetchInterval: READ_EVERY_MS,
+      refetchInterval: ({ state }) => (state.error === null ? READ_EVERY_MS : false),
     },
   );
   const letters = data?.pages.flatMap((page) => page.deadLetters);
@@ -47,12 +60,11 @@ export function DeadLetterList() {
       actions={some ? <Button onPress={() => setAll(true)}>Send all again …</Button> : undefined}
     >
       <search className="filters">
-        <TextField
+        <SelectField
           label="Reason"
-          type="search"
-          value={filters.reason}
-          onChange={(text) => change({ reason: text })}
-          placeholder="event.conflict"
+          value={reason}
+          onChange={(chosen) => change({ reason: chosen })}
+          options={REASON_OPTIONS}
         />
       </search>
       {error !== null ? <Failure error={error} doing="list the dead letters" onRetry={() => void refetch()} /> : null}
@@ -69,7 +81,7 @@ export function DeadLetterList() {
       <More hasMore={hasNextPage} busy={isFetchingNextPage} onMore={() => void fetchNextPage()} what="dead letters" />
       {shown === undefined ? null : <Letter letter={shown} onClose={() => setShown(undefined)} />}
       {redriven === undefined ? null : <RedriveOne letter={redriven} onClose={() => setRedriven(undefined)} />}
-      {isAll ? <RedriveAll reason={reason.trim()} onClose={() => setAll(false)} /> : null}
+      {isAll ? <RedriveAll reason={reason} onClose={() => setAll(false)} /> : null}
     </Page>
   );
 }
@@ -84,7 +96,7 @@ function NoLetters({ reason, onClear }: { readonly reason: string; readonly onCl
   }
   return (
     <Empty title={`No dead letter has the reason ${reason}`}>
-      <p>A reason is a code of docs/errors.md, as in event.conflict.</p>
+      <p>There may be some of other reasons.</p>
       <Button onPress={onClear}>Show all reasons</Button>
     </Empty>
   );

@@ -1,5 +1,6 @@
 /** One event: as it is stored, its deliveries, and why each subscription got it or did not. */
 import { toJson } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { useQuery } from "@connectrpc/connect-query";
 import { Link } from "wouter";
 import { DeliveryService } from "../../../../gen/passbus/v1/delivery_service_pb.js";
@@ -11,7 +12,7 @@ import { Badge } from "../../parts/badge.tsx";
 import { CopyText } from "../../parts/copy.tsx";
 import { Empty, Loading } from "../../parts/empty.tsx";
 import { CodeBlock } from "../../parts/exchange.tsx";
-import { Failure, refusalOf } from "../../parts/failure.tsx";
+import { Failure } from "../../parts/failure.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { type Column, Table } from "../../parts/table.tsx";
@@ -25,7 +26,7 @@ export function EventDetail() {
   const id = useIdInPath();
   const { data, error, refetch } = useQuery(EventService.method.getEvent, { id });
   const stored = data?.event;
-  const isUnknown = error !== null && refusalOf(error).code === "not_found";
+  const isUnknown = error !== null && ConnectError.from(error).code === Code.NotFound;
   return (
     <Page title="Event" lead={<CopyText text={id} what="the event’s id" />}>
       {isUnknown ? (

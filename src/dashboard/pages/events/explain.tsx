@@ -1,11 +1,12 @@
 /** "Why is there no webhook?", answered for every subscription, or for one. */
+import { Code, ConnectError } from "@connectrpc/connect";
 import { useQuery } from "@connectrpc/connect-query";
 import { useState } from "react";
 import { Link } from "wouter";
 import { EventService, type Explanation } from "../../../../gen/passbus/v1/event_service_pb.js";
 import { Badge } from "../../parts/badge.tsx";
 import { Empty, Loading } from "../../parts/empty.tsx";
-import { Failure, refusalOf } from "../../parts/failure.tsx";
+import { Failure } from "../../parts/failure.tsx";
 import { SelectField } from "../../parts/field.tsx";
 import { Section } from "../../parts/page.tsx";
 import { type Names, useSubscriptionNames } from "../../parts/subscriptions.ts";
@@ -15,7 +16,7 @@ export function Explain({ eventId }: { readonly eventId: string }) {
   const [subscriptionId, setSubscription] = useState("");
   const names = useSubscriptionNames();
   const { data, error, refetch } = useQuery(EventService.method.explainEvent, { eventId, subscriptionId });
-  const isUnknown = error !== null && refusalOf(error).code === "not_found";
+  const isUnknown = error !== null && ConnectError.from(error).code === Code.NotFound;
   return (
     <Section title="Why a webhook, or why none">
       <div className="filters">
@@ -74,7 +75,9 @@ function columnsFor({ nameOf }: Names): readonly Column<Explanation>[] {
         deliveryId === "" ? (
           <Badge tone="calm">none</Badge>
         ) : (
-          <Link href={`/deliveries/${deliveryId}`} className="nowrap">a delivery</Link>
+          <Link href={`/deliveries/${deliveryId}`} className="nowrap">
+            a delivery
+          </Link>
         ),
     },
     {

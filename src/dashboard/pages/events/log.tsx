@@ -8,6 +8,7 @@ import { PassEventType } from "../../../../gen/passbus/v1/pass_event_pb.js";
 import { eventAddress, type Filters, passAddress, useFilters } from "../../parts/address.ts";
 import { Button } from "../../parts/button.tsx";
 import { Empty } from "../../parts/empty.tsx";
+import { CodeBlock } from "../../parts/exchange.tsx";
 import { SelectField, TextField } from "../../parts/field.tsx";
 import type { LogRow } from "../../parts/log-rows.ts";
 import { type LogColumn, LogView } from "../../parts/log-view.tsx";
@@ -159,6 +160,8 @@ const COLUMNS: readonly LogColumn<EventRow>[] = [
   { title: "Entity", width: "minmax(6rem, 0.8fr)", cell: ({ entityId }) => entityId || "–" },
 ];
 
+const EXAMPLE = `echo '{"type":"PASS_EVENT_TYPE_CREATED","pass":{"id":"pass-1"}}' | passbus publish`;
+
 function NoEvents({ isFiltered, onClear }: { readonly isFiltered: boolean; readonly onClear: () => void }) {
   if (isFiltered) {
     return (
@@ -171,9 +174,7 @@ function NoEvents({ isFiltered, onClear }: { readonly isFiltered: boolean; reado
   return (
     <Empty title="No events yet">
       <p>Publish one: it appears here by itself. With the command line, for example:</p>
-      <pre className="scrolling">
-        {`echo '{"type":"PASS_EVENT_TYPE_CREATED","pass":{"id":"pass-1"}}' | passbus publish`}
-      </pre>
+      <CodeBlock text={EXAMPLE} what="the command" />
     </Empty>
   );
 }

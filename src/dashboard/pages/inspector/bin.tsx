@@ -125,7 +125,9 @@ function Requests({ bin }: { readonly bin: Bin }) {
         <span className={live.kind === "live" ? "live now" : "live"}>
           {live.kind === "live" ? "Live" : "Connecting …"}
         </span>
-        <span className="hint">{requests.length === SHOWN ? `the newest ${SHOWN}` : count(requests.length)}</span>
+        <span className="hint">
+          {requests.length === SHOWN ? `the newest ${SHOWN} requests` : `${count(requests.length)} requests`}
+        </span>
       </div>
       {requests.length === 0 ? (
         <Empty title="Nothing yet">

@@ -27,7 +27,7 @@ export function ReplayList() {
     {
       pageParamKey: "pageToken",
       getNextPageParam: ({ nextPageToken }) => nextPageToken || undefined,
-      refetchInterval: READ_EVERY_MS,
+      refetchInterval: ({ state }) => (state.error === null ? READ_EVERY_MS : false),
     },
   );
   const replays = data?.pages.flatMap((page) => page.replays);

@@ -18,7 +18,8 @@ interface Made {
   readonly secret: string;
 }
 
-export function CreateSubscription() {
+/** The form's state, and what its button does. */
+function useCreation() {
   const [params] = useSearchParams();
   // The inspector's "subscribe this bin" brings a URL along.
   const [draft, setDraft] = useState<Draft>(() => ({ ...NEW_DRAFT, url: params.get("url") ?? "" }));
@@ -26,13 +27,8 @@ export function CreateSubscription() {
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<unknown>();
   const [made, setMade] = useState<Made>();
-  const [, navigate] = useLocation();
   const client = useClient(SubscriptionService);
   const queries = useQueryClient();
-  const settled = useDebounced(draft);
-  const live = useDraftErrors(settled, false);
-  const errors = new Map([...live, ...(failure === undefined ? [] : refusalOf(failure).fields)]);
-
   const change = (next: Draft) => {
     setDraft(next);
     setFailure(undefined);
@@ -57,6 +53,15 @@ export function CreateSubscription() {
     event.preventDefault();
     void create();
   };
+  return { draft, change, verify, setVerify, busy, failure, made, onSubmit };
+}
+
+export function CreateSubscription() {
+  const { draft, change, verify, setVerify, busy, failure, made, onSubmit } = useCreation();
+  const [, navigate] = useLocation();
+  const settled = useDebounced(draft);
+  const live = useDraftErrors(settled, false);
+  const errors = new Map([...live, ...(failure === undefined ? [] : refusalOf(failure).fields)]);
   return (
     <Page title="New subscription" lead={<p>An endpoint of yours, and the events that it is to get.</p>}>
       <div className="with-preview">

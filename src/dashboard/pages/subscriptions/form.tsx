@@ -34,7 +34,6 @@ interface PartProps extends FormProps {
 export function SubscriptionFields(props: FormProps) {
   const { draft, onChange, errors } = props;
   const change: Change = (part) => onChange({ ...draft, ...part });
-  // "subscription.headers["x"]" is an error of the headers, too.
   const error = (field: string) => errors.get(`subscription.${field}`);
   const parts = { ...props, change, error };
   return (
@@ -174,27 +173,7 @@ function Events({ draft, change, errors, error, filterVerdicts }: PartProps) {
           </p>
         ))}
       </fieldset>
-      {saysOperational(draft.format) ? (
-        <fieldset>
-          <legend>Of passbus itself</legend>
-          <div className="checks">
-            {OPERATIONAL_TYPES.map((type) => (
-              <CheckField
-                key={type}
-                label={OPERATIONAL[type]}
-                checked={draft.operationalEvents.includes(type)}
-                onChange={(on) =>
-                  change({
-                    operationalEvents: OPERATIONAL_TYPES.filter((each) =>
-                      each === type ? on : draft.operationalEvents.includes(each),
-                    ),
-                  })
-                }
-              />
-            ))}
-          </div>
-        </fieldset>
-      ) : null}
+      {saysOperational(draft.format) ? <OfPassbus draft={draft} change={change} /> : null}
       <TextField
         label="Filter"
         code
@@ -207,6 +186,30 @@ function Events({ draft, change, errors, error, filterVerdicts }: PartProps) {
       />
       {filterVerdicts}
     </Section>
+  );
+}
+
+function OfPassbus({ draft, change }: Pick<PartProps, "draft" | "change">) {
+  return (
+    <fieldset>
+      <legend>Of passbus itself</legend>
+      <div className="checks">
+        {OPERATIONAL_TYPES.map((type) => (
+          <CheckField
+            key={type}
+            label={OPERATIONAL[type]}
+            checked={draft.operationalEvents.includes(type)}
+            onChange={(on) =>
+              change({
+                operationalEvents: OPERATIONAL_TYPES.filter((each) =>
+                  each === type ? on : draft.operationalEvents.includes(each),
+                ),
+              })
+            }
+          />
+        ))}
+      </div>
+    </fieldset>
   );
 }
 

@@ -60,7 +60,7 @@ const COLUMNS: readonly Column<Subscription>[] = [
         operationalEvents.length,
       ),
   },
-  { title: "Entity", cell: ({ entityId }) => (entityId === "" ? "whole organisation" : <code>{entityId}</code>) },
+  { title: "Entity", cell: ({ entityId }) => (entityId === "" ? "all" : <code>{entityId}</code>) },
   { title: "Made", cell: ({ createdAt }) => <Ago at={createdAt} /> },
 ];
 
@@ -106,39 +106,54 @@ export function SubscriptionList() {
         </Link>
       }
     >
-      <search className="filters">
-        <TextField
-          label="Search"
-          type="search"
-          value={params.get("text") ?? ""}
-          placeholder="URL, id, entity, label"
-          onChange={(value) => set("text", value)}
-        />
-        <SelectField
-          label="State"
-          value={filters.state as State}
-          options={STATES}
-          onChange={(value) => set("state", value)}
-        />
-        <SelectField
-          label="Format"
-          value={filters.format as Format}
-          options={FORMATS}
-          onChange={(value) => set("format", value)}
-        />
-        <SelectField
-          label="Health"
-          value={filters.health as EndpointCondition}
-          options={CONDITIONS}
-          onChange={(value) => set("health", value)}
-        />
-      </search>
+      <Filters
+        text={params.get("text") ?? ""}
+        state={filters.state}
+        format={filters.format}
+        health={filters.health}
+        onSet={set}
+      />
       {error === null ? null : <Failure error={error} doing="list the subscriptions" onRetry={() => void refetch()} />}
       {data === undefined && error === null ? <Loading what="the subscriptions" /> : null}
       {rows.length > 0 ? <Table caption="Subscriptions" columns={COLUMNS} rows={rows} keyOf={({ id }) => id} /> : null}
       {data !== undefined && rows.length === 0 && !hasNextPage ? <Nothing isFiltered={isFiltered} /> : null}
       <More hasMore={hasNextPage} busy={isFetchingNextPage} onMore={() => void fetchNextPage()} what="subscriptions" />
     </Page>
+  );
+}
+
+interface FiltersProps {
+  readonly text: string;
+  readonly state: number;
+  readonly format: number;
+  readonly health: number;
+  readonly onSet: (name: string, value: string | number) => void;
+}
+
+function Filters({ text, state, format, health, onSet }: FiltersProps) {
+  return (
+    <search className="filters">
+      <TextField
+        label="Search"
+        type="search"
+        value={text}
+        placeholder="URL, id, entity, label"
+        onChange={(value) => onSet("text", value)}
+      />
+      <SelectField label="State" value={state as State} options={STATES} onChange={(value) => onSet("state", value)} />
+      <SelectField
+        label="Format"
+        value={format as Format}
+        options={FORMATS}
+        onChange={(value) => onSet("format", value)}
+      />
+      <SelectField
+        label="Health"
+        value={health as EndpointCondition}
+        options={CONDITIONS}
+        onChange={(value) => onSet("health", value)}
+      />
+    </search>
   );
 }
 
