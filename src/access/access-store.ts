@@ -74,10 +74,13 @@ export interface CertificateRecord {
   readonly boundAtMs: number;
 }
 
-/** A certificate is bound to one key at most, over all tenants: nothing else says whose a call is that comes with it. */
+/**
+ * A certificate is bound to one key at most, over all tenants: nothing else says whose a call is that comes with it. Once
+ * bound it is its tenant's, also after it was unbound: clients that still show it must never speak for somebody else.
+ */
 export interface CertificateStore {
   findCertificate(fingerprint: string): Promise<CertificateRecord | undefined>;
-  /** What stands now: the record, or the one that was there before, which stays as it is. */
+  /** What stands now: the record, or the one that was there before, whose key is empty where another tenant unbound it. */
   bindCertificate(record: CertificateRecord): Promise<CertificateRecord>;
   /** Of those keys of the tenant, by time, then fingerprint. */
   listCertificates(tenant: Tenant, keyIds: readonly string[]): Promise<readonly CertificateRecord[]>;

@@ -53,7 +53,8 @@ export class Certificates {
     }
     await this.#release(tenant, fingerprint);
     const bound = await store.bindCertificate({ fingerprint, tenant, keyId, boundAtMs: clock.now() });
-    if (bound.keyId !== keyId) throw new CodedError("certificate.taken", "the certificate is bound to another key");
+    if (bound.keyId !== keyId)
+      throw new CodedError("certificate.taken", "the certificate is another key's, or another tenant's");
     return { key, certificates: [...before, fingerprint] };
   }
 

@@ -31,6 +31,7 @@ export function serveCalls(
   return (request, response, connection) => {
     const path = request.url?.split("?", 1)[0] ?? "";
     const handler = handlers.get(path);
+    if (handler === undefined) response.once("finish", () => creditBody(request, connection));
     const answered =
       handler === undefined
         ? deps.otherwise(request, response)
@@ -96,6 +97,12 @@ function universalRequest({ request, response, connection }: Exchange) {
   } catch {
     return undefined;
   }
+}
+
+/** Of what is no call: a body that came whole was as long as it said (RFC 9113 §8.1.1, which node:http2 holds it to). */
+function creditBody(request: HttpRequest, connection: Connection): void {
+  const length = Number(request.headers["content-length"] ?? 0);
+  if (request.complete && Number.isSafeInteger(length)) connection.took(length);
 }
 
 async function* counted(body: AsyncIterable<Buffer>, connection: Connection): AsyncIterable<Buffer> {

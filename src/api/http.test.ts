@@ -47,7 +47,7 @@ describe("the probes", () => {
     expect((await fetch(`${broken.url}/readyz`)).status).toBe(500);
     expect(broken.stage.errors.map(({ event }) => event)).toEqual(["api.answer_failed"]);
     await broken.stop(0);
-    for (const path of ["/", "/readyz/", "/passbus.v1.EventService/Nothing"]) {
+    for (const path of ["/readyz/", "/passbus.v1.EventService/Nothing"]) {
       expect((await fetch(api.url + path)).status).toBe(404);
     }
   });

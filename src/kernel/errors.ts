@@ -47,7 +47,7 @@ export const ERRORS = {
     kind: "precondition",
     meaning: "PassKit's API has no words for the subscription: it is in another format than FORMAT_PASSKIT.",
   },
-  "certificate.taken": { kind: "alreadyExists", meaning: "The certificate is bound to another key." },
+  "certificate.taken": { kind: "alreadyExists", meaning: "The certificate is another key's, or another tenant's." },
   "key.ended": { kind: "precondition", meaning: "The key was revoked, or has expired." },
   "limit.subscriptions": { kind: "exhausted", meaning: "The scope has as many subscriptions as it may." },
   "limit.direct_sends": {

@@ -45,7 +45,7 @@ describe.skipIf(!browser.present)(browser.title("the events' pages"), () => {
       await page.getByRole("link", { name: "first" }).waitFor();
       await publish("second", "p-2", PassEventType.CREATED);
       await page.getByRole("link", { name: "second" }).waitFor();
-      expect(await visit.offencesInEveryLook()).toEqual([]);
+      expect(await visit.offencesInAllLooks()).toEqual({});
       await page.getByLabel("Type").selectOption("created");
       await page.getByRole("link", { name: "first" }).waitFor({ state: "detached" });
       await page.getByRole("link", { name: "second" }).waitFor();
@@ -95,7 +95,7 @@ describe.skipIf(!browser.present)(browser.title("the events' pages"), () => {
       const reasons = page.getByRole("table", { name: "Why each subscription got the event, or did not" });
       await reasons.getByText("match.type").waitFor();
       expect(await reasons.getByRole("row").count()).toBe(3);
-      expect(await visit.offencesInEveryLook()).toEqual([]);
+      expect(await visit.offencesInAllLooks()).toEqual({});
       const scans = await page.getByRole("option", { name: /scans$/ }).getAttribute("value");
       await page.getByLabel("For the subscription").selectOption(scans);
       await reasons.getByText("/all").waitFor({ state: "detached" });
@@ -120,7 +120,7 @@ describe.skipIf(!browser.present)(browser.title("the events' pages"), () => {
       await story.getByRole("link", { name: "story-2" }).waitFor();
       await eventually(PAGE_LIMIT_MS, "five moments", async () => ((await story.count()) === 5 ? true : undefined));
       expect(await story.nth(4).textContent()).toContain("story-1");
-      expect(await visit.offencesInEveryLook()).toEqual([]);
+      expect(await visit.offencesInAllLooks()).toEqual({});
     },
     LIMIT_MS,
   );
@@ -135,7 +135,7 @@ describe.skipIf(!browser.present)(browser.title("the events' pages"), () => {
       await publish("twice", "p-other");
       const [letter] = await letters(1);
       await page.getByRole("table").getByText("event.conflict").waitFor();
-      expect(await visit.offencesInEveryLook()).toEqual([]);
+      expect(await visit.offencesInAllLooks()).toEqual({});
       await page.getByRole("button", { name: `Show ${letter?.id}` }).click();
       await page.getByRole("dialog").getByText("topic").waitFor();
       expect(await visit.offences()).toEqual([]);

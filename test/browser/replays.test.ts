@@ -47,13 +47,13 @@ describe.skipIf(!browser.present)(browser.title("the replays' pages"), () => {
       await page.getByLabel("updated").check();
       await page.getByRole("button", { name: "Count without sending" }).click();
       await page.getByText("10 fit: about 200 ms at 50/s. Nothing was sent yet.").waitFor();
-      expect(await visit.offencesInEveryLook()).toEqual([]);
+      expect(await visit.offencesInAllLooks()).toEqual({});
       expect(await sink.receiptsAt("/again")).toHaveLength(EVENTS);
       await page.getByRole("button", { name: "Replay 10" }).click();
       await page.getByRole("heading", { level: 1, name: "Replay" }).waitFor();
       await page.getByText("finished", { exact: true }).waitFor();
       await page.getByText("10 of 10 gone through").waitFor();
-      expect(await visit.offencesInEveryLook()).toEqual([]);
+      expect(await visit.offencesInAllLooks()).toEqual({});
       const receipts = await sink.requests("/again", EVENTS + 10, PAGE_LIMIT_MS);
       expect(receipts.filter(({ isReplay }) => isReplay)).toHaveLength(10);
     },
@@ -83,7 +83,7 @@ describe.skipIf(!browser.present)(browser.title("the replays' pages"), () => {
       expect(await stateOf(id)).toBe(ReplayState.CANCELLED);
       await visit.open("/replays");
       await page.getByRole("table", { name: "Replays" }).getByRole("link", { name: id }).waitFor();
-      expect(await visit.offencesInEveryLook()).toEqual([]);
+      expect(await visit.offencesInAllLooks()).toEqual({});
     },
     LIMIT_MS,
   );

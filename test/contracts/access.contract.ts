@@ -143,7 +143,7 @@ export function accessContract(name: string, make: MakeStore): void {
       expect(await store.access.listCertificates(GLOBEX, ["key_1"])).toEqual([]);
     });
 
-    test("are unbound by their own tenant and from their own key alone, and may be bound again", async () => {
+    test("are unbound by their own tenant and from their own key alone, and bound again by their own tenant alone", async () => {
       await store.access.bindCertificate(bound("aa"));
       expect(await store.access.unbindCertificate(ACME_TEST, "key_1", "aa")).toBe(false);
       expect(await store.access.unbindCertificate(GLOBEX, "key_1", "aa")).toBe(false);
@@ -152,8 +152,15 @@ export function accessContract(name: string, make: MakeStore): void {
       expect(await store.access.findCertificate("aa")).toEqual(bound("aa"));
       expect(await store.access.unbindCertificate(ACME, "key_1", "aa")).toBe(true);
       expect(await store.access.findCertificate("aa")).toBeUndefined();
-      const again = bound("aa", { tenant: GLOBEX, keyId: "key_g" });
+      expect(await store.access.listCertificates(ACME, ["key_1"])).toEqual([]);
+      for (const tenant of [GLOBEX, ACME_TEST]) {
+        const others = bound("aa", { tenant, keyId: "key_g" });
+        expect(await store.access.bindCertificate(others)).toEqual(bound("aa", { keyId: "" }));
+        expect(await store.access.findCertificate("aa")).toBeUndefined();
+      }
+      const again = bound("aa", { keyId: "key_2", boundAtMs: T0 + 5 });
       expect(await store.access.bindCertificate(again)).toEqual(again);
+      expect(await store.access.findCertificate("aa")).toEqual(again);
     });
   });
 

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import axe from "axe-core";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { buildDashboard, isStale } from "../../scripts/dashboard.ts";
+import { buildIfStale } from "../../scripts/dashboard.ts";
 import { BOOTSTRAP_KEY, DataDirectory, RunningPassbus } from "./passbus.ts";
 import { onPath, requirement } from "./requirements.ts";
 
@@ -15,6 +15,8 @@ export const PAGE_LIMIT_MS = 30_000;
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
 export const WIDE = { width: 1_280, height: 860 };
+/** Where the navigation still stands at the side. */
+const BETWEEN = { width: 820, height: 860 };
 export const NARROW = { width: 390, height: 844 };
 
 /** A passbus, and a browser to look at it. */
@@ -31,7 +33,7 @@ export class Stage implements AsyncDisposable {
 
   /** Builds the dashboard where it is missing or older than its sources. */
   static async open(settings: Readonly<Record<string, string>> = {}): Promise<Stage> {
-    if (isStale()) await buildDashboard();
+    await buildIfStale();
     const directory = new DataDirectory();
     const [passbus, launched] = await Promise.all([
       RunningPassbus.start(directory.path, settings),
@@ -99,7 +101,9 @@ export class Visit implements AsyncDisposable {
     this.page = page;
     this.#url = url;
     page.on("console", (message) => {
-      if (message.type() === "error" || message.type() === "warning") this.#complain(message.text());
+      const isComplaint = message.type() === "error" || message.type() === "warning";
+      // Said by a React for development, which is slow and large.
+      if (isComplaint || message.text().includes("React DevTools")) this.#complain(message.text());
     });
     page.on("pageerror", (error) => this.#complain(error.message));
   }
@@ -141,13 +145,18 @@ export class Visit implements AsyncDisposable {
         ({ violations }) => violations.flatMap(({ id, nodes }) =>
           nodes.map(({ target, failureSummary }) => id + ": " + target.join(" ") + ": " + failureSummary)))`,
     )) as string[];
-    const over = (await this.page.evaluate(
-      "document.documentElement.scrollWidth - document.documentElement.clientWidth",
-    )) as number;
+    const over = await this.overflow();
     return over > 0 ? [...found, `the page is ${over} px wider than its window`] : found;
   }
 
-  /** All of it at 1280 px, the colours of the dark theme, and all of it again at 390 px. Empty where nothing is wrong. */
+  /** By how many px the page is wider than its window. */
+  overflow(): Promise<number> {
+    return this.page.evaluate(
+      "document.documentElement.scrollWidth - document.documentElement.clientWidth",
+    ) as Promise<number>;
+  }
+
+  /** All of it at 1280 px, the colours of the dark theme, the room at 820 px, and all of it again at 390 px. Empty where nothing is wrong. */
   async offencesInAllLooks(): Promise<Readonly<Record<string, readonly string[]>>> {
     const { page } = this;
     const looks: Record<string, readonly string[]> = {};
@@ -156,23 +165,13 @@ export class Visit implements AsyncDisposable {
     await page.emulateMedia({ colorScheme: "dark" });
     looks.dark = await this.offences("contrast");
     await page.emulateMedia({ colorScheme: "light" });
+    await page.setViewportSize(BETWEEN);
+    const over = await this.overflow();
+    looks.between = over > 0 ? [`the page is ${over} px wider than its window`] : [];
     await page.setViewportSize(NARROW);
     looks.narrow = await this.offences();
     await page.setViewportSize(WIDE);
     return Object.fromEntries(Object.entries(looks).filter(([, offences]) => offences.length > 0));
-  }
-
-  /** The same in both themes, wide and narrow; each with the look that has it. */
-  async offencesInEveryLook(): Promise<readonly string[]> {
-    const found: string[] = [];
-    for (const colorScheme of ["dark", "light"] as const) {
-      await this.page.emulateMedia({ colorScheme });
-      for (const viewport of [NARROW, WIDE]) {
-        await this.page.setViewportSize(viewport);
-        found.push(...(await this.offences()).map((offence) => `${colorScheme}, ${viewport.width} px: ${offence}`));
-      }
-    }
-    return found;
   }
 
   /** Text that the page copied last. */

@@ -1007,7 +1007,8 @@ export declare const AccessService: GenService<{
   },
   /**
    * From now on a call over a connection with this client certificate, and without a key, has the key's rights. A
-   * certificate speaks for one key at most; ALREADY_EXISTS where it is another's that counts. It ends with the key.
+   * certificate speaks for one key at most; ALREADY_EXISTS where it is another's that counts, or
+   * was ever another tenant's. It ends with the key.
    *
    * @generated from rpc passbus.v1.AccessService.BindKeyCertificate
    */

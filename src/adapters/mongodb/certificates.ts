@@ -1,4 +1,7 @@
-/** Which certificates speak for which keys. An `_id` is the fingerprint alone: it is found before anybody knows whose it is. */
+/**
+ * Which certificates speak for which keys. An `_id` is the fingerprint alone: it is found before anybody knows whose it is.
+ * One that was unbound stays its tenant's, with an empty key.
+ */
 import type { CertificateRecord, CertificateStore } from "../../access/access-store.ts";
 import { tenantKey } from "../../kernel/tenant.ts";
 import { COLLECTIONS, tenantOf } from "./documents.ts";
@@ -13,17 +16,23 @@ interface CertificateDocument extends Stored {
 const { keyCertificates } = COLLECTIONS;
 
 export function certificateStore(wire: Wire): CertificateStore {
-  const findCertificate = async (fingerprint: string) => {
+  const reserved = async (fingerprint: string) => {
     const found = await wire.findOne<CertificateDocument>(keyCertificates, { _id: fingerprint });
     return found === undefined ? undefined : recordOf(found);
   };
   return {
-    findCertificate,
+    async findCertificate(fingerprint) {
+      const found = await reserved(fingerprint);
+      return found?.keyId === "" ? undefined : found;
+    },
     async bindCertificate(record) {
       const { fingerprint, tenant, keyId, boundAtMs } = record;
       const document = { _id: fingerprint, tenant: tenantKey(tenant), key: keyId, boundAt: boundAtMs };
       const taken = await wire.insert<CertificateDocument>(keyCertificates, [document], () => 0);
-      return taken.length === 0 ? record : ((await findCertificate(fingerprint)) ?? record);
+      if (taken.length === 0) return record;
+      const unbound = { _id: fingerprint, tenant: tenantKey(tenant), key: "" };
+      await wire.update(keyCertificates, [{ q: unbound, u: { $set: { key: keyId, boundAt: boundAtMs } } }]);
+      return (await reserved(fingerprint)) ?? record;
     },
     async listCertificates(tenant, keyIds) {
       if (keyIds.length === 0) return [];
@@ -33,7 +42,7 @@ export function certificateStore(wire: Wire): CertificateStore {
     },
     async unbindCertificate(tenant, keyId, fingerprint) {
       const filter = { _id: fingerprint, tenant: tenantKey(tenant), key: keyId };
-      return (await wire.remove(keyCertificates, filter)) > 0;
+      return (await wire.update(keyCertificates, [{ q: filter, u: { $set: { key: "" } } }])) > 0;
     },
   };
 }

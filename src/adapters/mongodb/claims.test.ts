@@ -143,6 +143,14 @@ describe.skipIf(!mongodb.present)(mongodb.title("the store's questions"), () => 
           limit: 2,
         }),
     ],
+    ["a beat", () => store.heartbeats.beat()],
+    [
+      "a dead worker's leases",
+      async () => {
+        await store.heartbeats.beat();
+        await store.heartbeats.leave(T0 + 1e9);
+      },
+    ],
     ["all deliveries", () => store.deliveries.listDeliveries(tenant, {}, { size: 5 })],
     ["a later page", () => store.deliveries.listDeliveries(tenant, {}, { size: 5, after: { timeMs: T0, id: "f9" } })],
     ["a subscription's", () => store.deliveries.listDeliveries(tenant, { subscriptionId: "sub_1" }, { size: 5 })],

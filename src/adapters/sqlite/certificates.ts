@@ -3,7 +3,7 @@ import type { AccessCalls, CertificateRow } from "./access-calls.ts";
 import { type Row, Statements } from "./statements.ts";
 import type { Tenants } from "./tenants.ts";
 
-/** Which certificates speak for which keys. */
+/** Which certificates speak for which keys. One that was unbound stays its tenant's, with an empty key. */
 export class CertificateTable {
   readonly #statements: Statements;
   readonly #tenants: Tenants;
@@ -14,8 +14,8 @@ export class CertificateTable {
   }
 
   readonly findCertificate: AccessCalls["findCertificate"] = (fingerprint) => {
-    const row = this.#statements.get("SELECT * FROM key_certificates WHERE fingerprint = ?").get(fingerprint);
-    return row === undefined ? null : this.#read(row);
+    const row = this.#reserved(fingerprint);
+    return row?.[3] === "" ? null : row;
   };
 
   readonly bindCertificate: AccessCalls["bindCertificate"] = (row) => {
@@ -23,10 +23,11 @@ export class CertificateTable {
     this.#statements
       .get(
         `INSERT INTO key_certificates (tenant, fingerprint, key_id, bound_at) VALUES (?, ?, ?, ?)
-         ON CONFLICT (fingerprint) DO NOTHING`,
+         ON CONFLICT (fingerprint) DO UPDATE SET key_id = excluded.key_id, bound_at = excluded.bound_at
+         WHERE key_id = '' AND tenant = excluded.tenant`,
       )
       .run(this.#tenants.ensure([organisation, environment]), ...columns);
-    return this.findCertificate(row[2]) ?? row;
+    return this.#reserved(row[2]) ?? row;
   };
 
   readonly listCertificates: AccessCalls["listCertificates"] = ({ tenant, keyIds }) => {
@@ -44,9 +45,15 @@ export class CertificateTable {
   readonly unbindCertificate: AccessCalls["unbindCertificate"] = ({ tenant, keyId, fingerprint }) => {
     const number = this.#tenants.find(tenant);
     if (number === undefined) return false;
-    const sql = "DELETE FROM key_certificates WHERE fingerprint = ? AND tenant = ? AND key_id = ?";
+    const sql = "UPDATE key_certificates SET key_id = '' WHERE fingerprint = ? AND tenant = ? AND key_id = ?";
     return this.#statements.get(sql).run(fingerprint, number, keyId).changes === 1;
   };
+
+  /** Whose it is, also where no key has it now. */
+  #reserved(fingerprint: string): CertificateRow | null {
+    const row = this.#statements.get("SELECT * FROM key_certificates WHERE fingerprint = ?").get(fingerprint);
+    return row === undefined ? null : this.#read(row);
+  }
 
   readonly #read = (row: Row): CertificateRow => [
     ...this.#tenants.row(Number(row.tenant)),

@@ -103,6 +103,21 @@ it("drops a row that fits the filters no longer, and takes it back to its place"
   expect([log.length, log.rowAt(20)?.id]).toEqual([50, "row_30"]);
 });
 
+it("says that something may be new where it was not told, and reads it on demand or by itself", async () => {
+  const server = new Server(50);
+  const log = logOf(server);
+  await until(log, () => log.length === 50);
+  server.rows.unshift(row(51));
+  log.missed(false);
+  expect([log.length, log.hasMissed]).toEqual([50, true]);
+  log.reset();
+  await until(log, () => log.length === 51);
+  server.rows.unshift(row(52));
+  log.missed(true);
+  await until(log, () => log.length === 52);
+  expect(log.hasMissed).toBe(false);
+});
+
 it("prefers what it was told to a page that was under way", async () => {
   const server = new Server(50);
   const gate = Promise.withResolvers<void>();

@@ -50,6 +50,8 @@ export class LogRows<R extends LogRow> {
   #pages: Held<R>[] = [];
   #known = new Set<string>();
   #unseen = new Set<string>();
+  #hasMissed = false;
+  readonly #topListeners = new Set<() => void>();
   /** Of the page after the last known one; "" where there is none. */
   #next = "";
   #wanted: readonly [first: number, last: number] = [0, 0];
@@ -105,6 +107,11 @@ export class LogRows<R extends LogRow> {
     return this.#unseen.size;
   }
 
+  /** Some may be new that nobody told of. */
+  get hasMissed(): boolean {
+    return this.#hasMissed;
+  }
+
   get error(): unknown {
     return this.#error;
   }
@@ -131,10 +138,27 @@ export class LogRows<R extends LogRow> {
     void this.#load();
   }
 
+  /** Called when the log was read from its top again, and is to be shown from there; the returned function ends that. */
+  onTop(listener: () => void): () => void {
+    this.#topListeners.add(listener);
+    return () => this.#topListeners.delete(listener);
+  }
+
+  /** What was told may not be all: the top is read again where `follow`, else on demand. */
+  missed(follow: boolean): void {
+    if (follow) {
+      this.reset();
+    } else {
+      this.#hasMissed = true;
+      this.#changed();
+    }
+  }
+
   /** Reads from the top again. What is shown stays until then. */
   readonly reset = (): void => {
     this.#resets.asked += 1;
     this.#unseen.clear();
+    this.#hasMissed = false;
     void this.#load();
   };
 
@@ -233,6 +257,7 @@ export class LogRows<R extends LogRow> {
     this.#pages = [];
     this.#take("", rows);
     this.#next = next;
+    for (const listener of this.#topListeners) listener();
   }
 
   async #readNext(signal: AbortSignal): Promise<void> {

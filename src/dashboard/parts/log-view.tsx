@@ -82,9 +82,11 @@ function LiveLine<R extends LogRow>({ log, what }: { readonly log: Log<R>; reado
         {count(rows.length)} {what}
         {rows.hasMore ? " so far; more as you scroll" : ""}
       </span>
-      {rows.unseen > 0 ? (
+      {rows.unseen > 0 || rows.hasMissed ? (
         <Button kind="primary" onPress={rows.reset}>
-          Show {rows.unseen >= 1_000 ? "1,000 or more" : count(rows.unseen)} new
+          {rows.hasMissed
+            ? "Show what is new"
+            : `Show ${rows.unseen >= 1_000 ? "1,000 or more" : count(rows.unseen)} new`}
         </Button>
       ) : null}
       <span className="spring" />
@@ -131,13 +133,7 @@ function Rows<R extends LogRow>({ log, what, columns, selection }: Omit<LogViewP
     setSteady(!isAtTop || hasFocus);
     return () => setSteady(false);
   }, [isAtTop, hasFocus, setSteady]);
-  // The log from its top again is read from its top.
-  const { unseen } = rows;
-  const lastUnseen = useRef(unseen);
-  useEffect(() => {
-    if (unseen === 0 && lastUnseen.current > 0) region.current?.scrollTo({ top: 0 });
-    lastUnseen.current = unseen;
-  }, [unseen]);
+  useEffect(() => rows.onTop(() => region.current?.scrollTo({ top: 0 })), [rows]);
   const tracks = [...(selection === undefined ? [] : ["1.75rem"]), ...columns.map(({ width }) => width)].join(" ");
   return (
     <section

@@ -53,24 +53,26 @@ export function useLog<R extends LogRow, I extends DescMessage, O extends DescMe
     gathered.current = [];
     rows.tell(told, !isPaused && !steady.current);
   });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what was told for one log is not told to the next.
   useEffect(
     () => () => {
       cancel.current?.();
       cancel.current = undefined;
       gathered.current = [];
     },
-    [],
+    [rows],
   );
+  const follows = () => !isPaused && !steady.current;
   const live = useLive(method, {
     input,
     onMessage: (message) => {
       const { row, skipped } = read(message);
-      if (skipped > 0n && !isPaused && !steady.current) rows.reset();
+      if (skipped > 0n) rows.missed(follows());
       if (row === undefined) return;
       gathered.current.push(row);
       cancel.current ??= after(Math.max(0, shownAtMs.current + GATHER_MS - nowMs()), show);
     },
-    onReconnect: rows.reset,
+    onReconnect: () => rows.missed(follows()),
   });
   const setSteady = useMemo(
     () => (value: boolean) => {
