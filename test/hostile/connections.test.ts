@@ -279,3 +279,26 @@ test("who sends a body that is too large is refused, and keeps the connection", 
   expect(session.destroyed).toBe(false);
   session.destroy();
 });
+
+test("who goes away in the middle of a body ends nothing but the call", async () => {
+  const served = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<void>();
+  const port = await open({
+    // As the protocol library does: it listens for errors until the answer's end, which may come before the error.
+    serve: (request, response) => {
+      const listen = () => {};
+      request.on("error", listen);
+      response.once("close", () => {
+        process.nextTick(() => request.off("error", listen));
+        setImmediate(closed.resolve);
+      });
+      served.resolve();
+    },
+  });
+  const socket = await lineTo(port);
+  socket.write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n{");
+  await within(LIMIT_MS, "the call", served.promise);
+  socket.destroy();
+  // An error that nobody hears would end the process, and here the run.
+  await within(LIMIT_MS, "its end", closed.promise);
+});

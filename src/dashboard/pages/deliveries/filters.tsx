@@ -4,6 +4,7 @@ import type { Filters } from "../../parts/address.ts";
 import { SelectField, TextField } from "../../parts/field.tsx";
 import { useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { rangeOf, TimeRange } from "../../parts/time-range.tsx";
+import { useSession } from "../../session.tsx";
 import { STATUS } from "../../words.ts";
 import type { DeliveryRow } from "./row.ts";
 
@@ -46,13 +47,14 @@ interface FilterFieldsProps {
 
 export function FilterFields({ filters, onChange }: FilterFieldsProps) {
   const names = useSubscriptionNames();
+  const { isPortal } = useSession();
   return (
     <search className="filters">
       <SelectField
         label="Subscription"
         value={filters.subscription}
         onChange={(subscription) => onChange({ subscription })}
-        options={names.options("All", filters.subscription)}
+        options={names.options(isPortal ? undefined : "All", filters.subscription)}
       />
       <SelectField
         label="Status"

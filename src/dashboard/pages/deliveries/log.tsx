@@ -5,10 +5,10 @@ import { DeliveryService } from "../../../../gen/passbus/v1/delivery_service_pb.
 import { passAddress, useFilters } from "../../parts/address.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
-import { Empty } from "../../parts/empty.tsx";
+import { Empty, Loading } from "../../parts/empty.tsx";
 import { type LogColumn, LogView } from "../../parts/log-view.tsx";
 import { Page } from "../../parts/page.tsx";
-import { type Names, useSubscriptionNames } from "../../parts/subscriptions.ts";
+import { type Names, useSubscriptionAsked, useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { Ago, Due } from "../../parts/time.tsx";
 import { timesOf } from "../../parts/time-range.tsx";
 import { useDebounced } from "../../parts/use-debounced.ts";
@@ -18,15 +18,34 @@ import { useSession } from "../../session.tsx";
 import { STATUS } from "../../words.ts";
 import { NewReplay } from "../replays/create.tsx";
 import { ChosenBar } from "./chosen.tsx";
-import { accepts, FILTERS, FilterFields, statusOf } from "./filters.tsx";
+import { accepts, type DeliveryFilters, FILTERS, FilterFields, statusOf } from "./filters.tsx";
 import { type DeliveryRow, rowOf } from "./row.ts";
 
 const PAGE_ROWS = 100;
 
 export function DeliveryLog() {
-  const { isPortal } = useSession();
   const [filters, change] = useFilters(FILTERS);
-  const settled = useDebounced(filters);
+  const { isPortal } = useSession();
+  const subscription = useSubscriptionAsked(filters.subscription);
+  if (subscription === undefined) return <Loading what="the subscriptions" />;
+  if (isPortal && subscription === "") {
+    return (
+      <Page title="Deliveries">
+        <NoDeliveries isFiltered={false} onClear={() => {}} />
+      </Page>
+    );
+  }
+  return <FilteredLog filters={{ ...filters, subscription }} change={change} />;
+}
+
+interface FilteredLogProps {
+  readonly filters: DeliveryFilters;
+  readonly change: (change: Partial<DeliveryFilters>) => void;
+}
+
+function FilteredLog({ filters, change }: FilteredLogProps) {
+  const { isPortal } = useSession();
+  const settled = useSettled(filters);
   const [chosen, setChosen] = useState<ReadonlyMap<string, DeliveryRow>>(new Map());
   const [replaying, setReplaying] = useState(false);
   const names = useSubscriptionNames();
@@ -72,9 +91,15 @@ export function DeliveryLog() {
   );
 }
 
+/** The filters as they are once they have not changed for a while. */
+function useSettled(filters: DeliveryFilters): DeliveryFilters {
+  const text = useDebounced(JSON.stringify(filters));
+  return useMemo(() => JSON.parse(text) as DeliveryFilters, [text]);
+}
+
 const NO_FILTERS = Object.fromEntries(FILTERS.map((name) => [name, ""]));
 
-function useDeliveries(filters: ReturnType<typeof useFilters<(typeof FILTERS)[number]>>[0]) {
+function useDeliveries(filters: DeliveryFilters) {
   const client = useClient(DeliveryService);
   return useLog<DeliveryRow, typeof WATCH.input, typeof WATCH.output>({
     filter: JSON.stringify(filters),

@@ -18,12 +18,14 @@ import { useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { type Column, Table } from "../../parts/table.tsx";
 import { Due, Exact } from "../../parts/time.tsx";
 import { useLive } from "../../rpc.ts";
+import { useSession } from "../../session.tsx";
 import { eventName, STATUS } from "../../words.ts";
 import { type DeliveryRow, rowOf } from "../deliveries/row.ts";
 import { Explain } from "./explain.tsx";
 
 export function EventDetail() {
   const id = useIdInPath();
+  const { isPortal } = useSession();
   const { data, error, refetch } = useQuery(EventService.method.getEvent, { id });
   const stored = data?.event;
   const isUnknown = error !== null && ConnectError.from(error).code === Code.NotFound;
@@ -41,7 +43,7 @@ export function EventDetail() {
       {stored === undefined ? null : (
         <>
           <Facts stored={stored} />
-          <Deliveries eventId={id} />
+          {isPortal ? null : <Deliveries eventId={id} />}
         </>
       )}
       <Explain key={id} eventId={id} />

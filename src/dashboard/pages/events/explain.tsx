@@ -9,22 +9,30 @@ import { Empty, Loading } from "../../parts/empty.tsx";
 import { Failure } from "../../parts/failure.tsx";
 import { SelectField } from "../../parts/field.tsx";
 import { Section } from "../../parts/page.tsx";
-import { type Names, useSubscriptionNames } from "../../parts/subscriptions.ts";
+import { type Names, useSubscriptionAsked, useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { type Column, Table } from "../../parts/table.tsx";
+import { useSession } from "../../session.tsx";
 
 export function Explain({ eventId }: { readonly eventId: string }) {
-  const [subscriptionId, setSubscription] = useState("");
+  const [chosen, setChosen] = useState("");
+  const { isPortal } = useSession();
+  const subscriptionId = useSubscriptionAsked(chosen);
   const names = useSubscriptionNames();
-  const { data, error, refetch } = useQuery(EventService.method.explainEvent, { eventId, subscriptionId });
+  const isNone = isPortal && subscriptionId === "";
+  const { data, error, refetch } = useQuery(
+    EventService.method.explainEvent,
+    { eventId, subscriptionId: subscriptionId ?? "" },
+    { enabled: subscriptionId !== undefined && !isNone },
+  );
   const isUnknown = error !== null && ConnectError.from(error).code === Code.NotFound;
   return (
     <Section title="Why a webhook, or why none">
       <div className="filters">
         <SelectField
           label="For the subscription"
-          value={subscriptionId}
-          onChange={setSubscription}
-          options={names.options("Every one", subscriptionId)}
+          value={subscriptionId ?? ""}
+          onChange={setChosen}
+          options={names.options(isPortal ? undefined : "Every one", subscriptionId ?? "")}
         />
       </div>
       {isUnknown ? (
@@ -35,8 +43,8 @@ export function Explain({ eventId }: { readonly eventId: string }) {
       {error !== null && !isUnknown ? (
         <Failure error={error} doing="explain the event" onRetry={() => void refetch()} />
       ) : null}
-      {data === undefined && error === null ? <Loading what="the reasons" /> : null}
-      {data?.explanations.length === 0 ? (
+      {data === undefined && error === null && !isNone ? <Loading what="the reasons" /> : null}
+      {isNone || data?.explanations.length === 0 ? (
         <Empty title="There is no subscription">
           <p>So nobody gets it. One that is made now gets what comes from now on.</p>
           <Link href="/subscriptions/new" className="button primary">

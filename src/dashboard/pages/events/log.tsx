@@ -96,7 +96,13 @@ export function EventLog() {
         log={log}
         what="events"
         columns={COLUMNS}
-        empty={<NoEvents isFiltered={isFiltered} onClear={() => change(NO_FILTERS)} />}
+        empty={
+          <NoEvents
+            isPassNeeded={isPortal && filters.pass === ""}
+            isFiltered={isFiltered}
+            onClear={() => change(NO_FILTERS)}
+          />
+        }
       />
     </Page>
   );
@@ -120,11 +126,14 @@ function OpenEvent() {
 
 function useEvents(filters: EventFilters) {
   const client = useClient(EventService);
+  const { isPortal } = useSession();
   const { startMs, endMs } = rangeOf(filters);
   const asked = { passId: filters.pass.trim(), ...typesOf(filters.type) };
   return useLog<EventRow, typeof TAIL.input, typeof TAIL.output>({
     filter: JSON.stringify(filters),
     list: async (pageToken, signal) => {
+      // A portal session may list a pass's events alone; live, it hears of all of its entity's.
+      if (isPortal && asked.passId === "") return { rows: [], next: "" };
       const { events, nextPageToken } = await client.listEvents(
         { ...asked, ...timesOf(filters), pageSize: PAGE_ROWS, pageToken },
         { signal },
@@ -162,7 +171,20 @@ const COLUMNS: readonly LogColumn<EventRow>[] = [
 
 const EXAMPLE = `echo '{"type":"PASS_EVENT_TYPE_CREATED","pass":{"id":"pass-1"}}' | passbus publish`;
 
-function NoEvents({ isFiltered, onClear }: { readonly isFiltered: boolean; readonly onClear: () => void }) {
+interface NoEventsProps {
+  readonly isPassNeeded: boolean;
+  readonly isFiltered: boolean;
+  readonly onClear: () => void;
+}
+
+function NoEvents({ isPassNeeded, isFiltered, onClear }: NoEventsProps) {
+  if (isPassNeeded) {
+    return (
+      <Empty title="Which pass?">
+        <p>Type a pass’s id to see what happened to it. What happens to any from now on appears here by itself.</p>
+      </Empty>
+    );
+  }
   if (isFiltered) {
     return (
       <Empty title="No event fits these filters">

@@ -1,5 +1,6 @@
 /** A pass's whole story: what happened to it, what was sent of that, and what came back. */
 import { useInfiniteQuery } from "@connectrpc/connect-query";
+import { useState } from "react";
 import { Link } from "wouter";
 import { type Delivery, DeliveryStatus } from "../../../../gen/passbus/v1/delivery_pb.js";
 import { DeliveryService } from "../../../../gen/passbus/v1/delivery_service_pb.js";
@@ -13,11 +14,13 @@ import { Badge } from "../../parts/badge.tsx";
 import { CopyText } from "../../parts/copy.tsx";
 import { Empty, Loading } from "../../parts/empty.tsx";
 import { Failure } from "../../parts/failure.tsx";
+import { SelectField } from "../../parts/field.tsx";
 import { Page } from "../../parts/page.tsx";
-import { useSubscriptionNames } from "../../parts/subscriptions.ts";
+import { useSubscriptionAsked, useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { More } from "../../parts/table.tsx";
 import { Due } from "../../parts/time.tsx";
 import { useLive } from "../../rpc.ts";
+import { useSession } from "../../session.tsx";
 import { eventName, STATUS } from "../../words.ts";
 import { answerOf } from "../deliveries/row.ts";
 import { type Moment, storyOf } from "./story.ts";
@@ -30,12 +33,21 @@ const PAGING = {
 
 export function PassStory() {
   const passId = useIdInPath();
+  const [chosen, setChosen] = useState("");
+  const { isPortal } = useSession();
+  const subscriptionId = useSubscriptionAsked(chosen);
+  const names = useSubscriptionNames();
+  const hasDeliveries = subscriptionId !== undefined && !(isPortal && subscriptionId === "");
   const asked = { passId, pageSize: PAGE_ROWS, pageToken: "" };
   const events = useInfiniteQuery(EventService.method.listEvents, asked, PAGING);
-  const deliveries = useInfiniteQuery(DeliveryService.method.listDeliveries, asked, PAGING);
+  const deliveries = useInfiniteQuery(
+    DeliveryService.method.listDeliveries,
+    { ...asked, subscriptionId: subscriptionId ?? "" },
+    { ...PAGING, enabled: hasDeliveries },
+  );
   const refetch = () => {
     void events.refetch();
-    void deliveries.refetch();
+    if (hasDeliveries) void deliveries.refetch();
   };
   useLive(EventService.method.tailEvents, {
     input: { passId },
@@ -45,14 +57,15 @@ export function PassStory() {
     onReconnect: refetch,
   });
   useLive(DeliveryService.method.watchDeliveries, {
-    input: {},
+    input: { subscriptionId: subscriptionId ?? "" },
     onMessage: ({ delivery, skipped }) => {
       if (delivery?.passId === passId || skipped > 0n) void deliveries.refetch();
     },
     onReconnect: refetch,
+    on: hasDeliveries,
   });
   const error = events.error ?? deliveries.error;
-  const isLoaded = events.data !== undefined && deliveries.data !== undefined;
+  const isLoaded = events.data !== undefined && (deliveries.data !== undefined || !hasDeliveries);
   const story = storyOf({
     events: events.data?.pages.flatMap((page) => page.events) ?? [],
     deliveries: deliveries.data?.pages.flatMap((page) => page.deliveries) ?? [],
@@ -73,6 +86,14 @@ export function PassStory() {
         </Link>
       }
     >
+      <div className="filters">
+        <SelectField
+          label="Webhooks to"
+          value={subscriptionId ?? ""}
+          onChange={setChosen}
+          options={names.options(isPortal ? undefined : "Every subscription", subscriptionId ?? "")}
+        />
+      </div>
       {error === null ? null : <Failure error={error} doing={`read the pass ${passId}`} onRetry={refetch} />}
       {!isLoaded && error === null ? <Loading what="the pass’s story" /> : null}
       {isLoaded && story.length === 0 ? (
