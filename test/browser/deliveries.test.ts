@@ -190,6 +190,14 @@ describe.skipIf(!browser.present)(browser.title("the deliveries' pages"), () => 
       await page.getByRole("link", { name: id }).waitFor();
       expect(await page.getByRole("row").count()).toBe(2);
       expect(await page.getByRole("button", { name: "Replay …" }).count()).toBe(0);
+      await page.getByRole("link", { name: "pass-theirs" }).click();
+      await page.getByText("the “deleted” webhook").waitFor();
+      await page.getByRole("link", { name: "theirs", exact: true }).click();
+      await page.getByRole("link", { name: "a delivery" }).waitFor();
+      await page.getByRole("link", { name: "Events" }).click();
+      await page.getByText("Which pass?").waitFor();
+      await page.getByLabel("Pass id").fill("pass-theirs");
+      await page.getByRole("link", { name: "theirs", exact: true }).waitFor();
     },
     LIMIT_MS,
   );
