@@ -90,6 +90,8 @@ function demoConfig(directory: string, key: string): Config {
     PASSBUS_ALLOW_HTTP: "true",
     PASSBUS_ALLOWED_NETWORKS: "127.0.0.1",
     PASSBUS_LOG_LEVEL: "warn",
+    // Another passbus may have its port.
+    PASSBUS_METRICS_LISTEN: "off",
   });
 }
 

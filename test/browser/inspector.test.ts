@@ -1,4 +1,4 @@
-/** The inspector in a real browser: a bin made with a click, subscribed, filled, deleted. */
+/** The inspector in a real browser: a bin made with a click, subscribed, filled, deleted (seed 003). */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { browser, Stage } from "../support/browser.ts";

@@ -1,4 +1,4 @@
-/** What a subscriber's developer does with the dashboard, from the first subscription to the last, in Chromium. */
+/** What a subscriber's developer does with the dashboard, from the first subscription to the last, in Chromium (seeds 000, 001 and 003). */
 import type { IncomingHttpHeaders } from "node:http";
 import { Webhook } from "standardwebhooks";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";

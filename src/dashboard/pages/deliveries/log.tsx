@@ -51,7 +51,7 @@ function FilteredLog({ filters, change }: FilteredLogProps) {
   const names = useSubscriptionNames();
   const columns = useMemo(() => columnsFor(names), [names]);
   const log = useDeliveries(settled);
-  const isFiltered = FILTERS.some((name) => filters[name] !== "");
+  const isFiltered = FILTERS.some((name) => filters[name] !== "" && !(isPortal && name === "subscription"));
   const chosenIds = useMemo(() => new Set(chosen.keys()), [chosen]);
   const onToggle = useMemo(
     () => (id: string) =>
