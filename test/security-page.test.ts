@@ -5,10 +5,12 @@ import { describe, expect, test } from "vitest";
 const root = new URL("../", import.meta.url);
 const page = readFileSync(new URL("docs/security.md", root), "utf8");
 const [claims = "", gaps = ""] = page.split("## Not covered");
-const rows = [...claims.matchAll(/^\| (?!who wants|---)(.*?) \|(.*)\| (.*) \|$/gm)].map(([, who = "", , held = ""]) => ({
-  who,
-  files: held.match(/[\w./-]+\.test\.ts/g) ?? [],
-}));
+const rows = [...claims.matchAll(/^\| (?!who wants|---)(.*?) \|(.*)\| (.*) \|$/gm)].map(
+  ([, who = "", , held = ""]) => ({
+    who,
+    files: held.match(/[\w./-]+\.test\.ts/g) ?? [],
+  }),
+);
 
 describe("docs/security.md", () => {
   test("has its four parts, and says what it does not cover", () => {

@@ -59,7 +59,7 @@ function send(request: HttpRequest, response: HttpResponse, file: Forms, cacheCo
   const accepted = String(request.headers["accept-encoding"] ?? "");
   response.setHeader("content-type", file.type);
   response.setHeader("cache-control", cacheControl);
-  response.setHeader("vary", "accept-encoding");
+  response.appendHeader("vary", "accept-encoding");
   const encoding = (["br", "gzip"] as const).find(
     (name) => accepts(accepted, name) && bodyIn(file, name) !== undefined,
   );

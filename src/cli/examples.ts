@@ -105,10 +105,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "passbus listen --forward-to http://localhost:3000/hook --type scanned installed --entity shop-1 --format passkit",
     "passbus listen --forward-to http://localhost:3000/hook --json > forwarded.jsonl",
   ],
-  "bins create": [
-    "passbus bins create",
-    "passbus bins create --status 503 --lifetime 10m",
-  ],
+  "bins create": ["passbus bins create", "passbus bins create --status 503 --lifetime 10m"],
   "bins list": ["passbus bins list", "passbus bins list --limit 500 --json"],
   "bins get": ["passbus bins get bin_1", "passbus bins get bin_1 --json"],
   "bins delete": ["passbus bins delete bin_1 bin_2"],

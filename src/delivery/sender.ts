@@ -1,5 +1,5 @@
-import type { UnreachableReason } from "../domain/outcome.ts";
 import type { ConnectionTls } from "../domain/connection-tls.ts";
+import type { UnreachableReason } from "../domain/outcome.ts";
 
 /** One HTTP request, complete: nothing is added but what HTTP itself asks for. */
 export interface OutboundRequest {

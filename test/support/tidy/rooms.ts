@@ -2,7 +2,17 @@
 import { type ImportSite, importsOf, isTest, type Source, type Violation, violation } from "./source.ts";
 
 const words = ["kernel", "domain", "gen"];
-const rooms = ["intake", "matching", "subscriptions", "formats", "signing", "delivery", "access", "telemetry", "inspector"];
+const rooms = [
+  "intake",
+  "matching",
+  "subscriptions",
+  "formats",
+  "signing",
+  "delivery",
+  "access",
+  "telemetry",
+  "inspector",
+];
 
 /** What each room may import besides itself; "*" is everything. Packages are not the table's business. */
 const table: Readonly<Record<string, readonly string[]>> = {

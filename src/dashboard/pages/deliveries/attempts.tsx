@@ -1,5 +1,6 @@
 /** Each HTTP request of a delivery and what came of it. What a receiver sent is shown as text. */
 import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { useState } from "react";
 import { type Attempt, type Delivery, DeliveryStatus } from "../../../../gen/passbus/v1/delivery_pb.js";
 import { bytes, count, duration, durationToMs } from "../../numbers.ts";
 import { Badge } from "../../parts/badge.tsx";
@@ -66,8 +67,10 @@ interface OneAttemptProps {
 
 function OneAttempt({ attempt, number, waitedMs, isOpen }: OneAttemptProps) {
   const succeeded = attempt.errorCode === "";
+  // What somebody reads stays open when another attempt is made.
+  const [isOpenAtFirst] = useState(isOpen);
   return (
-    <details className="attempt" open={isOpen}>
+    <details className="attempt" open={isOpenAtFirst}>
       <summary>
         Attempt {number}: <Badge tone={succeeded ? "good" : "bad"}>{succeeded ? "delivered" : "failed"}</Badge>{" "}
         {answerOf(attempt)}
@@ -90,7 +93,8 @@ function OneAttempt({ attempt, number, waitedMs, isOpen }: OneAttemptProps) {
             <>
               <dt>What went wrong</dt>
               <dd>
-                {attempt.errorMessage} <code>{attempt.errorCode}</code>
+                {attempt.errorMessage || (attempt.statusCode === 0 ? "" : `The answer was ${attempt.statusCode}.`)}{" "}
+                <code>{attempt.errorCode}</code>
               </dd>
             </>
           )}

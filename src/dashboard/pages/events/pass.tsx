@@ -31,12 +31,9 @@ const PAGING = {
   getNextPageParam: ({ nextPageToken }: { readonly nextPageToken: string }) => nextPageToken || undefined,
 } as const;
 
-export function PassStory() {
-  const passId = useIdInPath();
-  const [chosen, setChosen] = useState("");
+/** Events and deliveries of the pass, read page by page and kept alive; undefined until the first pages are there. */
+function useStory(passId: string, subscriptionId: string | undefined) {
   const { isPortal } = useSession();
-  const subscriptionId = useSubscriptionAsked(chosen);
-  const names = useSubscriptionNames();
   const hasDeliveries = subscriptionId !== undefined && !(isPortal && subscriptionId === "");
   const asked = { passId, pageSize: PAGE_ROWS, pageToken: "" };
   const events = useInfiniteQuery(EventService.method.listEvents, asked, PAGING);
@@ -64,7 +61,6 @@ export function PassStory() {
     onReconnect: refetch,
     on: hasDeliveries,
   });
-  const error = events.error ?? deliveries.error;
   const isLoaded = events.data !== undefined && (deliveries.data !== undefined || !hasDeliveries);
   const story = storyOf({
     events: events.data?.pages.flatMap((page) => page.events) ?? [],
@@ -72,10 +68,26 @@ export function PassStory() {
     hasMoreEvents: events.hasNextPage,
     hasMoreDeliveries: deliveries.hasNextPage,
   });
-  const more = () => {
-    if (events.hasNextPage) void events.fetchNextPage();
-    if (deliveries.hasNextPage) void deliveries.fetchNextPage();
+  return {
+    story: isLoaded ? story : undefined,
+    error: events.error ?? deliveries.error,
+    refetch,
+    hasMore: events.hasNextPage || deliveries.hasNextPage,
+    isReading: events.isFetchingNextPage || deliveries.isFetchingNextPage,
+    more: () => {
+      if (events.hasNextPage) void events.fetchNextPage();
+      if (deliveries.hasNextPage) void deliveries.fetchNextPage();
+    },
   };
+}
+
+export function PassStory() {
+  const passId = useIdInPath();
+  const [chosen, setChosen] = useState("");
+  const { isPortal } = useSession();
+  const subscriptionId = useSubscriptionAsked(chosen);
+  const names = useSubscriptionNames();
+  const { story, error, refetch, hasMore, isReading, more } = useStory(passId, subscriptionId);
   return (
     <Page
       title="Pass"
@@ -95,20 +107,15 @@ export function PassStory() {
         />
       </div>
       {error === null ? null : <Failure error={error} doing={`read the pass ${passId}`} onRetry={refetch} />}
-      {!isLoaded && error === null ? <Loading what="the pass’s story" /> : null}
-      {isLoaded && story.length === 0 ? (
+      {story === undefined && error === null ? <Loading what="the pass’s story" /> : null}
+      {story?.length === 0 ? (
         <Empty title="Nothing is known of this pass">
           <p>No event of it is stored. Is the id right? What comes from now on appears by itself.</p>
           <Link href="/events">All events</Link>
         </Empty>
       ) : null}
-      {story.length === 0 ? null : <Timeline story={story} />}
-      <More
-        hasMore={events.hasNextPage || deliveries.hasNextPage}
-        busy={events.isFetchingNextPage || deliveries.isFetchingNextPage}
-        onMore={more}
-        what="of the past"
-      />
+      {story === undefined || story.length === 0 ? null : <Timeline story={story} />}
+      <More hasMore={hasMore} busy={isReading} onMore={more} what="of the past" />
     </Page>
   );
 }

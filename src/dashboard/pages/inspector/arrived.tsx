@@ -1,4 +1,5 @@
 /** One request at a bin: whether its signature holds, and the request as it came. */
+import { useState } from "react";
 import {
   type BinRequest,
   type SignatureCheck,
@@ -19,8 +20,10 @@ const VERDICT: Readonly<Record<SignatureVerdict, readonly [name: string, tone: T
 
 export function Arrived({ request, isOpen }: { readonly request: BinRequest; readonly isOpen: boolean }) {
   const [word, tone] = VERDICT[request.verdict];
+  // What somebody reads stays open when another arrives.
+  const [isOpenAtFirst] = useState(isOpen);
   return (
-    <details className="attempt" open={isOpen}>
+    <details className="attempt" open={isOpenAtFirst}>
       <summary>
         <code>
           {request.method} {request.path}
