@@ -30,6 +30,8 @@ export default defineConfig({
         test: {
           ...common,
           name: "together",
+          // Vitest's own choice on two cores is one; these wait for servers and disks as much as they work.
+          maxWorkers: 3,
           include: ["src/**/*.test.ts", "test/**/*.test.ts"],
           exclude: [...pairs, ...alone],
           sequence: { groupOrder: 0 },

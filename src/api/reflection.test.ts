@@ -40,6 +40,7 @@ describe("reflection", () => {
       "passbus.v1.AccessService",
       "passbus.v1.DeliveryService",
       "passbus.v1.EventService",
+      "passbus.v1.InspectorService",
       "passbus.v1.SubscriptionService",
     ]);
   });

@@ -13,8 +13,13 @@ const ROWS = Number(process.env.PASSBUS_TEST_ROWS ?? "1500");
 const IS_LONG = ROWS >= 100_000;
 const BATCH = 1_000;
 const LIMIT_MS = IS_LONG ? 1_200_000 : 180_000;
-/** By the processor's time, not by the clock: a machine that is shared stops any task for as long as it likes. */
+/**
+ * The long form's is by the clock, as a reader feels it. The short form's is by the processor's time: a machine that is
+ * shared stops any task for as long as it likes.
+ */
 const LONGEST_TASK_MS = IS_LONG ? 100 : 250;
+/** The trace that says it takes 18 KB a row; more than this is too much to read. */
+const TRACED_ROWS = 10_000;
 
 interface Scrolled {
   /** By the clock, ms; those over 50. */
@@ -83,19 +88,22 @@ it.skipIf(!browser.present)(
     await visit.page.getByText("Live", { exact: true }).waitFor();
     await visit.page.getByRole("table", { name: "deliveries" }).waitFor();
     const chromium = visit.page.context().browser();
-    await chromium?.startTracing(visit.page, { categories: ["disabled-by-default-devtools.timeline"] });
+    const isTraced = ROWS <= TRACED_ROWS;
+    if (isTraced) {
+      await chromium?.startTracing(visit.page, { categories: ["disabled-by-default-devtools.timeline"] });
+    }
     const { tasks, mostRows, steps } = (await visit.page.evaluate(SCROLL)) as Scrolled;
-    const onProcessor = tasksIn((await chromium?.stopTracing()) ?? Buffer.from("{}"));
-    const longestMs = onProcessor.reduce((longest, task) => Math.max(longest, task), 0);
+    const onProcessor = isTraced ? tasksIn((await chromium?.stopTracing()) ?? Buffer.from("{}")) : [];
+    const longestMs = (isTraced ? onProcessor : tasks).reduce((longest, task) => Math.max(longest, task), 0);
     printTable(`Scrolling ${ROWS} deliveries`, [
       ["screens", steps],
       ["tasks", onProcessor.length],
-      ["the longest, ms of the processor", longestMs],
+      ["the longest, ms of the processor", isTraced ? longestMs : "not traced"],
       ["tasks over 50 ms by the clock", tasks.length],
       ["the longest, ms by the clock", Math.max(0, ...tasks)],
       ["rows in the page at most", mostRows],
     ]);
-    expect(onProcessor.length).toBeGreaterThan(steps);
+    if (isTraced) expect(onProcessor.length).toBeGreaterThan(steps);
     expect(longestMs).toBeLessThan(LONGEST_TASK_MS);
     expect(mostRows).toBeLessThan(60);
     // Back at the top, the rows that were let go meanwhile are there again.

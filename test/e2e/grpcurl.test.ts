@@ -49,6 +49,7 @@ describe.skipIf(!grpcurl.present)(grpcurl.title("grpcurl"), () => {
       "passbus.v1.AccessService",
       "passbus.v1.DeliveryService",
       "passbus.v1.EventService",
+      "passbus.v1.InspectorService",
       "passbus.v1.SubscriptionService",
     ]);
     for (const service of services) expect((await run([], "describe", service)).code).toBe(0);

@@ -13,7 +13,7 @@ describe("a requirement", () => {
 
   it("names in the title what is missing, for the summary to find", () => {
     const title = `${requirement("browser", () => false).title("the page")} > loads`;
-    const found = { suite: "the page", missing: "browser: no Chromium was found" };
+    const found = { suite: "the page", missing: "browser: no chromium on PATH; .ci/run installs it" };
     expect(missingThing(title)).toEqual(found);
     expect(missingThing("the page > loads")).toBeUndefined();
   });

@@ -101,7 +101,7 @@ function OneAttempt({ attempt, number, waitedMs, isOpen }: OneAttemptProps) {
         </dl>
         <div className="columns">
           <Request attempt={attempt} />
-          <Response attempt={attempt} />
+          <Response attempt={attempt} number={number} />
         </div>
       </div>
     </details>
@@ -131,7 +131,7 @@ function Request({ attempt: { request } }: { readonly attempt: Attempt }) {
   );
 }
 
-function Response({ attempt }: { readonly attempt: Attempt }) {
+function Response({ attempt, number }: { readonly attempt: Attempt; readonly number: number }) {
   const { statusCode, responseHeaders, responseExcerpt } = attempt;
   return (
     <div className="stack">
@@ -144,7 +144,7 @@ function Response({ attempt }: { readonly attempt: Attempt }) {
             <code>{statusCode}</code>
           </p>
           <Headers headers={responseHeaders} caption="The response’s headers" />
-          <Body body={new TextEncoder().encode(responseExcerpt)} what="the response’s body" />
+          <Body body={new TextEncoder().encode(responseExcerpt)} what={`the body of response ${number}`} />
         </>
       )}
     </div>

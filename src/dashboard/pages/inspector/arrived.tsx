@@ -47,7 +47,7 @@ export function Arrived({ request, isOpen }: { readonly request: BinRequest; rea
         <h3>Headers</h3>
         <Headers headers={request.headers} caption="The request’s headers" />
         <h3>Body</h3>
-        <Body body={request.body} what="the request’s body" />
+        <Body body={request.body} what={`the body of ${request.id}`} />
       </div>
     </details>
   );
