@@ -2,12 +2,14 @@ import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config
 import { SummaryReporter } from "./test/support/reporter.ts";
 
 /** Suites that start real processes, after all the others: each waits more than it works, so two files at a time. */
-const pairs = ["test/e2e/**/*.test.ts", "test/browser/**/*.test.ts"];
-/** Suites that measure time, or break things: one file at a time, last. */
+const pairs = ["test/e2e/**/*.test.ts", "test/browser/**/*.test.ts", "test/faults/**/*.test.ts"];
+const faults = ["distributed", "distributed-rows", "kill", "overload", "process", "receivers"];
+const timed = ["bench", "demo", "distributed-pipeline", "fairness", "pipeline"];
+/** Suites that measure time, and those whose own servers take a whole core: one file at a time, last. */
 const alone = [
-  "test/faults/**/*.test.ts",
+  ...faults.map((name) => `test/faults/${name}.test.ts`),
+  ...timed.map((name) => `test/e2e/${name}.test.ts`),
   "test/hostile/process/**/*.test.ts",
-  ...["bench", "demo", "distributed-pipeline", "fairness", "pipeline"].map((name) => `test/e2e/${name}.test.ts`),
 ];
 
 const common: TestProjectInlineConfiguration["test"] = {
