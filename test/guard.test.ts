@@ -17,6 +17,8 @@ const PUBLIC = "93.184.215.14";
 const REFUSALS = ["guard.refused", "url.invalid"];
 
 let names: NameServer;
+/** What a test makes of names of its own, while it runs. */
+const zone = new Map<string, readonly string[]>();
 let resolve: ResolveHost;
 /** Whatever connects to it is counted; what passbus sends must go nowhere else. */
 let receiver: TestServer;
@@ -26,6 +28,8 @@ const closing: (() => unknown)[] = [];
 
 beforeAll(async () => {
   names = await nameServer((name) => {
+    const own = zone.get(name);
+    if (own !== undefined) return own;
     if (name === "mixed.example.com") return ["10.0.0.1", PUBLIC, "fd00::1"];
     return HOSTILE_ZONE[name] ?? (name.endsWith(".example.com") || name === "example.com" ? [PUBLIC] : undefined);
   });
@@ -109,15 +113,54 @@ describe("an ordinary endpoint", () => {
   });
 });
 
+describe("a metadata service inside a network that is let through", () => {
+  const allowed = networkSet(["100.64.0.0/10", "169.254.0.0/16", "192.0.0.0/24", "fd00::/8"]);
+  const addresses = ["100.100.100.200", "169.254.169.254", "169.254.170.2", "192.0.0.192", "fd00:ec2::254"];
+
+  test.each(addresses)("is refused as a literal and behind a name: %s", async (address) => {
+    const name = "inside.attacker.test";
+    zone.set(name, [address]);
+    const before = proxied.length;
+    const sender = httpSender(options({ allowedNetworks: allowed }));
+    closing.push(() => sender.close());
+    for (const host of [address.includes(":") ? `[${address}]` : address, name]) {
+      const url = `http://${host}/latest/meta-data/`;
+      const created = endpointCheck(options({ allowedNetworks: allowed }))(url);
+      await expect(created).rejects.toMatchObject({ code: "guard.refused" });
+      expect(await sender.send(request(url))).toMatchObject({ reason: "guard.refused" });
+    }
+    expect(proxied.length).toBe(before);
+  });
+
+  test("is sent to where its very address is let through", async () => {
+    const sender = httpSender(options({ allowedNetworks: networkSet(["169.254.169.254"]) }));
+    closing.push(() => sender.close());
+    expect(await sender.send(request("http://169.254.169.254/"))).toMatchObject({ status: 200 });
+  });
+});
+
 describe("what changes after the check", () => {
   test("a name that turns inside between creation and connection is refused at the connection", async () => {
-    const answers: readonly string[][] = [[PUBLIC], ["127.0.0.1"]];
-    let asked = 0;
-    const rebinding: ResolveHost = async () => answers[Math.min(asked++, 1)] ?? [];
-    await endpointCheck(options({ resolve: rebinding }))("http://rebind.attacker.test/");
-    const sender = httpSender(options({ resolve: rebinding }));
+    const name = "rebind.attacker.test";
+    const url = `http://${name}/`;
+    const sender = httpSender(options());
+    const direct = directSender(options());
     closing.push(() => sender.close());
-    expect(await sender.send(request("http://rebind.attacker.test/"))).toMatchObject({ reason: "guard.refused" });
+    closing.push(() => direct.close());
+    zone.set(name, [PUBLIC]);
+    await endpointCheck(options())(url);
+    expect(await sender.send(request(url))).toMatchObject({ status: 200 });
+    const before = { proxied: proxied.length, connections: receiver.connections() };
+    const fresh = httpSender(options());
+    closing.push(() => fresh.close());
+    for (const inside of [["127.0.0.1"], ["169.254.169.254"], ["::1", "10.0.0.1"]]) {
+      zone.set(name, inside);
+      const asked = names.asked.length;
+      expect(await fresh.send(request(url))).toMatchObject({ reason: "guard.refused" });
+      expect((await direct.send(request(url))).exchange).toMatchObject({ reason: "guard.refused" });
+      expect(names.asked.slice(asked)).toEqual([name, name, name, name]);
+    }
+    expect({ proxied: proxied.length, connections: receiver.connections() }).toEqual(before);
   });
 
   test("a connection that is kept alive stays with the address that was checked", async () => {

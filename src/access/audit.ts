@@ -9,7 +9,7 @@ import { type Clock, sleep } from "../kernel/clock.ts";
 import type { ErrorCode } from "../kernel/errors.ts";
 import { derivedId, type IdSource } from "../kernel/ids.ts";
 import type { Log } from "../kernel/log.ts";
-import { type Tenant, tenantKey } from "../kernel/tenant.ts";
+import { sameTenant, type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { AuditRecord, AuditStore } from "./access-store.ts";
 import { peerNetwork } from "./peer.ts";
 
@@ -18,7 +18,7 @@ export interface AuditDeps {
   readonly clock: Clock;
   readonly ids: IdSource;
   readonly log: Log;
-  /** Whose records those refusals are that belong to nobody else: whoever runs passbus. */
+  /** Whoever runs passbus: whose those refusals are that belong to nobody else. */
   readonly operator: Tenant;
 }
 
@@ -30,6 +30,8 @@ export interface Change {
   readonly target: string;
   readonly peer: string;
   readonly code?: ErrorCode;
+  /** Whoever runs passbus gets the record too: the tenant's own may be deleted by what it tells of. */
+  readonly forOperator?: boolean;
 }
 
 /** `tenant` undefined: nobody knows whose it was. */
@@ -70,12 +72,15 @@ export class AuditLog {
   }
 
   /** Resolves when the record is durable, or after five seconds. Never rejects. */
-  async changed({ code, ...change }: Change): Promise<void> {
-    const { store, clock, ids } = this.#deps;
-    const base = { id: ids.next("aud"), timeMs: clock.now(), refused: false, code: code ?? "", count: 1 };
-    const record: AuditRecord = { ...base, ...change };
+  async changed({ code, forOperator = false, ...change }: Change): Promise<void> {
+    const { store, clock, ids, operator } = this.#deps;
+    const base = { ...change, timeMs: clock.now(), refused: false, code: code ?? "", count: 1 };
+    const owners = forOperator && !sameTenant(change.tenant, operator) ? [change.tenant, operator] : [change.tenant];
+    const records: readonly AuditRecord[] = owners.map((tenant) => ({ ...base, tenant, id: ids.next("aud") }));
     const over = new AbortController();
-    const written = store.putAudit([record]).catch((err: unknown) => this.#keep(record, err));
+    const written = store.putAudit(records).catch((err: unknown) => {
+      for (const record of records) this.#keep(record, err);
+    });
     await Promise.race([written, sleep(clock, PATIENCE_MS, over.signal)]);
     over.abort();
   }

@@ -13,8 +13,10 @@ export type Access = "anyone" | readonly Role[];
 /**
  * What a row says besides. `portal`: portal sessions may call it, each for its own entity (src/api/access-portal.ts has
  * a rule for every such method). `audited`: it changes something, or shows a secret, and so leaves an audit record.
+ * `production`: it changes what all environments of an organisation have together, and so is for keys of the default
+ * environment alone: a key of another must not become one of it.
  */
-export type Column = "portal" | "audited";
+export type Column = "portal" | "audited" | "production";
 
 type MethodRow = readonly [method: string, roles: Access, ...columns: Column[]];
 
@@ -96,13 +98,13 @@ const ROWS: readonly MethodRow[] = [
   ["passbus.v1.AccessService/CreatePortalSession", OPERATE, "audited"],
   ["passbus.v1.AccessService/ListPortalSessions", OPERATE],
   ["passbus.v1.AccessService/RevokePortalSession", OPERATE, "audited"],
-  ["passbus.v1.AccessService/SetLimits", OPERATE, "audited"],
+  ["passbus.v1.AccessService/SetLimits", OPERATE, "audited", "production"],
   ["passbus.v1.AccessService/GetLimits", READ],
   // Of the service: an admin of its own organisation alone (src/api/switch-calls.ts).
-  ["passbus.v1.AccessService/SetDeliverySwitch", OPERATE, "audited"],
+  ["passbus.v1.AccessService/SetDeliverySwitch", OPERATE, "audited", "production"],
   ["passbus.v1.AccessService/GetDeliverySwitch", READ],
-  // Of one's own organisation an admin alone (src/api/erasure-calls.ts).
-  ["passbus.v1.AccessService/DeleteOrganisation", OPERATE, "audited"],
+  // Of one's own organisation, or as the service's own (src/api/erasure-calls.ts).
+  ["passbus.v1.AccessService/DeleteOrganisation", ADMIN, "audited", "production"],
   ["passbus.v1.AccessService/ListAuditRecords", ADMIN],
 ];
 
@@ -126,6 +128,11 @@ export function mayCall(grant: Grant, method: string): boolean {
   if (row === undefined) return false;
   if (row.roles === "anyone") return true;
   return grant === "portal" ? row.columns.has("portal") : row.roles.includes(grant);
+}
+
+/** Whether the method is for keys of the default environment alone, whatever their role. */
+export function isForProduction(method: string): boolean {
+  return METHOD_ACCESS.get(method)?.columns.has("production") ?? false;
 }
 
 /** Whether a call of the method leaves an audit record when it has done what it was asked. */

@@ -8,9 +8,9 @@ import type { AuditLog } from "../access/audit.ts";
 import type { Principal } from "../access/authenticate.ts";
 import { isAudited, isOpenToAnyone } from "../access/roles.ts";
 import { CodedError, type ErrorCode } from "../kernel/errors.ts";
-import { LIMITS } from "../kernel/limits.ts";
 import { peerOf } from "./access-peer.ts";
 import { type PortalDeps, type PortalRule, portalRules } from "./access-portal.ts";
+import { targetOf } from "./audit-target.ts";
 import { principalOf } from "./gate.ts";
 
 export interface AccessDeps extends PortalDeps {
@@ -70,23 +70,27 @@ async function* eachNarrowed(messages: AsyncIterable<Message>, rule: PortalRule,
   for await (const message of messages) if (rule.narrow(message, principal)) yield message;
 }
 
+/** It takes the audit log of the caller along, as far as the caller's own organisation goes. */
+const DELETE_ORGANISATION = "passbus.v1.AccessService/DeleteOrganisation";
+
 function auditCalls(audit: AccessDeps["audit"], next: Next): Next {
   return async (request) => {
     const { tenant, keyId: actor } = callerOf(request);
     const action = nameOf(request);
     const peer = peerOf({ values: request.contextValues });
     const base = { tenant, actor, action, peer };
+    const about = (response: unknown) => targetOf({ action, tenant, request: request.message, response });
+    const changed = (change: { readonly target: string; readonly code?: ErrorCode }) =>
+      audit.changed({ ...base, ...change, forOperator: action === DELETE_ORGANISATION });
     try {
       const response = await next(request);
-      if (isAudited(action) && hasDone(action, response)) {
-        await audit.changed({ ...base, target: targetOf(request.message, response.message) });
-      }
+      if (isAudited(action) && hasDone(action, response)) await changed({ target: about(response.message) });
       return response;
     } catch (error) {
       const code = codeOf(error);
-      const target = targetOf(request.message, undefined);
+      const target = about(undefined);
       if (isRefusal(code)) audit.refused({ ...base, target, code });
-      else if (isAudited(action) && mayHaveDone(code)) await audit.changed({ ...base, target, code });
+      else if (isAudited(action) && mayHaveDone(code)) await changed({ target, code });
       throw error;
     }
   };
@@ -110,34 +114,4 @@ const isRefusal = (code: ErrorCode): boolean => REFUSALS.includes(code);
 /** It failed midway: part of it may be done. Any other error says that nothing was. */
 function mayHaveDone(code: ErrorCode): boolean {
   return code === "internal" || code === "store.unavailable" || code === "log.unavailable";
-}
-
-/** What ids of ours look like. Whatever else stands in a field of that name is somebody's text, and not kept. */
-const ID = /^[A-Za-z]{2,8}_[A-Za-z0-9._-]{1,120}$/;
-
-/** In which field of a message what the call was about stands, if it isn't the message itself. */
-const HOLDERS = ["subscription", "delivery", "replay", "key", "session", "bin"] as const;
-const ID_FIELDS = ["id", "subscriptionId", "deliveryId"] as const;
-
-/** The id of what a call was about: the answer's, for what was made, or the request's. Empty where there is none. */
-function targetOf(request: unknown, response: unknown): string {
-  for (const message of [response, request]) {
-    const ids = [...HOLDERS.map((holder) => idIn(field(message, holder))), idIn(message)];
-    const found = ids.find((id) => id !== undefined);
-    if (found !== undefined) return found;
-  }
-  return "";
-}
-
-function idIn(message: unknown): string | undefined {
-  const several = field(message, "ids");
-  const first: unknown = Array.isArray(several) ? several[0] : undefined;
-  const candidates = [...ID_FIELDS.map((name) => field(message, name)), first];
-  return candidates.find(
-    (id): id is string => typeof id === "string" && id.length <= LIMITS.idCharacters && ID.test(id),
-  );
-}
-
-function field(message: unknown, name: string): unknown {
-  return typeof message === "object" && message !== null ? Reflect.get(message, name) : undefined;
 }

@@ -161,6 +161,8 @@ export function attemptMessage(attempt: Attempt): AttemptInit {
     id: attempt.id,
     startedAt: timestampFromMs(attempt.startedAtMs),
     duration: durationFromMs(attempt.durationMs),
+    ...(attempt.sentAfterMs === undefined ? {} : { sentAfter: durationFromMs(attempt.sentAfterMs) }),
+    ...(attempt.firstByteAfterMs === undefined ? {} : { firstByteAfter: durationFromMs(attempt.firstByteAfterMs) }),
     statusCode: attempt.statusCode ?? 0,
     errorCode: attempt.errorCode ?? "",
     errorMessage: attempt.errorMessage ?? "",

@@ -58,10 +58,9 @@ export function deleteOrganisationCall({
 /** @throws CodedError `role.insufficient`. */
 function refuseUnlessTheirs({ tenant, role }: Principal, organisation: string, operatedBy: string): void {
   if (organisation === "") throw invalidField("organisation_id", "is required");
-  if (tenant.organisation === operatedBy) return;
-  if (tenant.organisation === organisation && role === "admin") return;
+  if (role === "admin" && (tenant.organisation === organisation || tenant.organisation === operatedBy)) return;
   throw new CodedError(
     "role.insufficient",
-    "organisation_id: an organisation is deleted by its own administrators, or by who runs passbus",
+    "organisation_id: an organisation is deleted by its own administrators, or by those of who runs passbus",
   );
 }

@@ -6,10 +6,11 @@ import { ConnectError, type ContextValues, createContextKey, type HandlerContext
 import type { AuditLog } from "../access/audit.ts";
 import type { Authenticate, Principal } from "../access/authenticate.ts";
 import type { Rates } from "../access/rates.ts";
-import { isOpenToAnyone, METHOD_ACCESS, mayCall } from "../access/roles.ts";
+import { isForProduction, isOpenToAnyone, METHOD_ACCESS, mayCall } from "../access/roles.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
+import { DEFAULT_ENVIRONMENT } from "../kernel/tenant.ts";
 import { connectionKey, peerOf } from "./access-peer.ts";
 import { certificateOf } from "./client-certificate.ts";
 import { outgoingError, refineProtocolError } from "./errors.ts";
@@ -53,10 +54,10 @@ export function requestGate(deps: GateDeps): (context: HandlerContext) => Promis
       if (!METHOD_ACCESS.has(method)) {
         throw new CodedError("feature.unavailable", `this version of passbus does not serve ${method}`);
       }
-      if (!mayCall(principal.role, method)) {
-        const { tenant, keyId: actor, role } = principal;
+      const who = whoMayNot(principal, method);
+      if (who !== undefined) {
+        const { tenant, keyId: actor } = principal;
         deps.audit.refused({ tenant, actor, action: method, peer: peerOf(context), code: "role.insufficient" });
-        const who = role === "portal" ? "a portal session" : `a key of the role ${role}`;
         throw new CodedError("role.insufficient", `${who} may not call ${method}`);
       }
       context.values.set(principalKey, principal);
@@ -65,6 +66,13 @@ export function requestGate(deps: GateDeps): (context: HandlerContext) => Promis
       throw outgoingError(reason, (cause) => deps.log.error("api.authentication_failed", { method, err: cause }));
     }
   };
+}
+
+/** What about the caller forbids the call; undefined where nothing does. */
+function whoMayNot({ role, tenant: { environment } }: Principal, method: string): string | undefined {
+  if (!mayCall(role, method)) return role === "portal" ? "a portal session" : `a key of the role ${role}`;
+  if (!isForProduction(method) || environment === DEFAULT_ENVIRONMENT) return undefined;
+  return `a key of the environment ${environment} changes nothing that others of its organisation have too, and`;
 }
 
 /**

@@ -13,6 +13,7 @@ import type { Clock } from "../kernel/clock.ts";
 import { CodedError, invalidField } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { knownEnum } from "./fields.ts";
+import { sameTenant, wholeOf } from "../kernel/tenant.ts";
 import { principalOf } from "./gate.ts";
 
 export interface SwitchCallsDeps {
@@ -44,14 +45,15 @@ export function switchCalls(deps: SwitchCallsDeps): Pick<ServiceImpl<typeof Acce
     },
 
     async getDeliverySwitch(_request, context) {
-      const { organisation } = principalOf(context).tenant;
+      const { tenant } = principalOf(context);
+      const { organisation } = tenant;
       const stops = await switches.stops();
       const own = stops.find((stop) => stop.organisation === organisation);
       const service = stops.find((stop) => stop.organisation === undefined);
       return {
         switches: [
           switchMessage(Scope.ORGANISATION, own, true),
-          switchMessage(Scope.SERVICE, service, organisation === operatedBy),
+          switchMessage(Scope.SERVICE, service, sameTenant(tenant, wholeOf(operatedBy))),
         ],
       };
     },

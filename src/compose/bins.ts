@@ -19,7 +19,8 @@ export function binsOf(config: Config, keys: SigningKeys, stores: Stores, url: (
   });
 }
 
-/** Who listens at every address is reached at one. */
+/** Who listens at every address is reached at one. As URLs are written in normal form: a default port is left out. */
 function reachable(url: string): string {
-  return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
+  const one = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
+  return URL.parse(one)?.origin ?? one;
 }

@@ -2,12 +2,16 @@
 import { endpointCheck } from "../adapters/http/endpoint-check.ts";
 import type { Config } from "../config/config.ts";
 import type { Erasures } from "../delivery/erasures.ts";
+import { readUrl } from "../kernel/url.ts";
 import { SubscriptionService } from "../subscriptions/subscription-service.ts";
 import { outbound } from "./guard.ts";
 import { clock, ids, random, type Stores } from "./parts.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 
-/** `isBin` says which URLs are our own bins': they are delivered to in-process, and not through the guard. */
+/**
+ * `isBin` says which URLs are our own bins': they are delivered to in-process, and not through the guard. What their text
+ * may be and its normal form are as any endpoint's.
+ */
 export function subscriptionRules(
   config: Config,
   keys: SigningKeys,
@@ -22,7 +26,13 @@ export function subscriptionRules(
     health: stores.endpoints,
     keyring: keys.keyring,
     signsEd25519: keys.signsEd25519,
-    checkEndpoint: async (url) => (isBin(url) ? { urlKey: url } : check(url)),
+    checkEndpoint: async (text) => {
+      if (!isBin(text)) return check(text);
+      const read = readUrl(text);
+      if (!read.ok) throw read.error;
+      // `/bins/bin_…/../..` is one by its text alone.
+      return isBin(read.url.href) ? read.url : check(text);
+    },
     eraseDeleted: (tenant, subscriptionId) => erasures.eraseDeleted({ kind: "subscription", tenant, subscriptionId }),
     clock,
     ids,

@@ -104,7 +104,12 @@ function recordOf(
 ): Omit<Attempt, "id" | "startedAtMs"> {
   const errorCode = errorCodeOf(outcome);
   const failed = errorCode === undefined ? {} : { errorCode };
-  const sent = { durationMs: exchange.durationMs, request: requestRecord(request, rendered), ...failed };
+  const { durationMs, sentAfterMs, firstByteAfterMs } = exchange;
+  const moments = {
+    ...(sentAfterMs === undefined ? {} : { sentAfterMs }),
+    ...(firstByteAfterMs === undefined ? {} : { firstByteAfterMs }),
+  };
+  const sent = { durationMs, ...moments, request: requestRecord(request, rendered), ...failed };
   if (exchange.kind === "failure") return { ...sent, errorMessage: exchange.message };
   return {
     ...sent,

@@ -98,7 +98,7 @@ export class Erasures {
 
   async #ask(target: ErasureTarget, afterMs: number): Promise<ErasureRow> {
     const { store, clock, keyring } = this.#deps;
-    const id = idOf(target);
+    const id = erasureIdOf(target);
     const nowMs = clock.now();
     const sealed = keyring.seal(JSON.stringify(target), sealedFor(id));
     const row = { id, sealed, askedAtMs: nowMs, nextAtMs: nowMs + Math.max(afterMs, FIRST_AGAIN_MS) };
@@ -139,7 +139,7 @@ export class Erasures {
 }
 
 /** The same for the same target, which nobody can tell from it who doesn't know it. For the audit log. */
-function idOf(target: ErasureTarget): string {
+export function erasureIdOf(target: ErasureTarget): string {
   switch (target.kind) {
     case "pass":
       return derivedId("ers", [target.tenant.organisation, target.tenant.environment, "pass", target.passId]);

@@ -14,25 +14,35 @@ export interface OutboundRequest {
   readonly tls?: ConnectionTls;
 }
 
+/** Milliseconds since an exchange began; absent where it wasn't reached. */
+export interface ExchangeMoments {
+  /** The request went out. */
+  readonly sentAfterMs?: number;
+  /** The response's first byte came. */
+  readonly firstByteAfterMs?: number;
+}
+
 /** What came back. */
-export type Exchange =
-  | {
-      readonly kind: "response";
-      readonly status: number;
-      /** Names in lower case; the values are the receiver's and bounded. */
-      readonly headers: Readonly<Record<string, string>>;
-      /** The body's first bytes (`LIMITS.responseExcerptBytes`). */
-      readonly excerpt: Uint8Array;
-      /** The body had more. */
-      readonly isCut?: true;
-      readonly durationMs: number;
-    }
-  | {
-      readonly kind: "failure";
-      readonly reason: UnreachableReason | "attempt.cancelled";
-      readonly message: string;
-      readonly durationMs: number;
-    };
+export type Exchange = ExchangeMoments &
+  (
+    | {
+        readonly kind: "response";
+        readonly status: number;
+        /** Names in lower case; the values are the receiver's and bounded. */
+        readonly headers: Readonly<Record<string, string>>;
+        /** The body's first bytes (`LIMITS.responseExcerptBytes`). */
+        readonly excerpt: Uint8Array;
+        /** The body had more. */
+        readonly isCut?: true;
+        readonly durationMs: number;
+      }
+    | {
+        readonly kind: "failure";
+        readonly reason: UnreachableReason | "attempt.cancelled";
+        readonly message: string;
+        readonly durationMs: number;
+      }
+  );
 
 /** Sends webhooks. Behind it stands the guard: no request leaves for an address that isn't allowed. */
 export interface Sender {

@@ -45,6 +45,10 @@ export interface Attempt {
   readonly id: string;
   readonly startedAtMs: number;
   readonly durationMs: number;
+  /** From its start until the request went out: a connection was waited for, or made. Absent where none went out. */
+  readonly sentAfterMs?: number;
+  /** From its start until the response's first byte. Absent where none came. */
+  readonly firstByteAfterMs?: number;
   readonly statusCode?: number;
   /** Absent on success. */
   readonly errorCode?: ErrorCode;

@@ -93,7 +93,8 @@ export class Bins {
   /** The bin that a URL leads to; undefined where it is none of ours. */
   targetOf(url: string): { readonly id: string; readonly path: string } | undefined {
     const prefix = `${this.#deps.publicUrl()}/bins/`;
-    return url.startsWith(prefix) ? binPath(url.slice(prefix.length)) : undefined;
+    const target = url.startsWith(prefix) ? binPath(url.slice(prefix.length)) : undefined;
+    return target !== undefined && BIN_ID.test(target.id) ? target : undefined;
   }
 
   /** `request.invalid`, `limit.bins`. `statusCode` 0 is 200; `lifetimeMs` undefined is the longest. */

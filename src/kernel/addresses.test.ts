@@ -63,6 +63,35 @@ describe("the addresses that webhooks may go to", () => {
     expect(["10.0.255.255", "10.2.0.0", "fc12::1", "192.168.7.8", "::1"].some(may)).toBe(false);
   });
 
+  it("have metadata services only where their very address is let through", () => {
+    const within: Readonly<Record<string, string>> = {
+      "100.100.100.200": "100.64.0.0/10",
+      "168.63.129.16": "168.63.0.0/16",
+      "169.254.0.23": "0.0.0.0/0",
+      "169.254.42.42": "169.254.0.0/16",
+      "169.254.169.254": "169.254.169.254/31",
+      "169.254.170.2": "169.254.0.0/16",
+      "192.0.0.192": "192.0.0.0/24",
+      "64:ff9b::a9fe:a9fe": "64:ff9b::/96",
+      "64:ff9b::100.100.100.200": "64:ff9b::/96",
+      "fd00:42::42": "::/0",
+      "fd00:c1::a9fe:a9fe": "fc00::/7",
+      "fd00:ec2::23": "fd00::/8",
+      "fd00:ec2::254": "fd00::/8",
+      "fd20:ce::254": "fd20::/16",
+      "fe80::a9fe:a9fe": "fe80::/10",
+    };
+    for (const [address, network] of Object.entries(within)) {
+      expect(networkSet([network]).contains(address), address).toBe(true);
+      expect(isAllowedAddress(address, networkSet([network])), address).toBe(false);
+      expect(isAllowedAddress(address, networkSet([network, address])), address).toBe(true);
+    }
+    expect(isAllowedAddress("::ffff:169.254.169.254", networkSet(["0.0.0.0/0", "::/0"]))).toBe(false);
+    expect(isAllowedAddress("fd00:ec2::254", networkSet(["fd00:ec2::254/128"]))).toBe(true);
+    expect(isAllowedAddress("64:ff9b::8.8.8.8", networkSet(["64:ff9b::/96"]))).toBe(true);
+    expect(isAllowedAddress("169.254.1.1", networkSet(["169.254.0.0/16"]))).toBe(true);
+  });
+
   it("judge a mapped address by its IPv4 address where a network lets that through", () => {
     const networks = networkSet(["127.0.0.0/8"]);
     expect(isAllowedAddress("::ffff:127.0.0.1", networks)).toBe(true);

@@ -10,6 +10,8 @@ export interface NetworkSet {
   readonly isEmpty: boolean;
   /** `address` is an IPv4 or IPv6 literal; anything else is in no set. An IPv4-mapped IPv6 address is its IPv4 address. */
   contains(address: string): boolean;
+  /** It is in the set as a single address, and not as one of a network. */
+  names(address: string): boolean;
 }
 
 /** IANA IPv4 special-purpose registry (RFC 6890 and its updates), multicast and class E. */
@@ -48,6 +50,31 @@ const REFUSED_IPV6 = [
   "3fff::/20", // documentation
 ];
 
+/** Where clouds serve their machines' credentials: inside networks that operators let through. */
+const METADATA_IPV4 = [
+  { address: "100.100.100.200", bits: 32 }, // Alibaba
+  { address: "168.63.129.16", bits: 32 }, // Azure's host agent
+  { address: "169.254.0.23", bits: 32 }, // Tencent
+  { address: "169.254.42.42", bits: 32 }, // Scaleway
+  { address: "169.254.169.0", bits: 24 }, // nearly all: 169.254.169.254
+  { address: "169.254.170.0", bits: 24 }, // Amazon's containers: 169.254.170.2, 169.254.170.23
+  { address: "192.0.0.192", bits: 32 }, // Oracle
+];
+const METADATA_IPV6 = [
+  "fd00:42::42", // Scaleway
+  "fd00:c1::a9fe:a9fe", // Oracle
+  "fd00:ec2::23", // Amazon's containers
+  "fd00:ec2::254", // Amazon
+  "fd20:ce::254", // Google
+  "fe80::a9fe:a9fe", // OpenStack
+];
+
+const metadata = networkSet([
+  ...METADATA_IPV4.map(({ address, bits }) => `${address}/${bits}`),
+  // The same behind NAT64's well-known prefix (RFC 6052).
+  ...METADATA_IPV4.map(({ address, bits }) => `64:ff9b::${address}/${96 + bits}`),
+  ...METADATA_IPV6,
+]);
 const refused = networkSet([...REFUSED_IPV4, ...REFUSED_IPV6]);
 const globalIpv6 = networkSet(GLOBAL_IPV6);
 
@@ -57,6 +84,7 @@ const globalIpv6 = networkSet(GLOBAL_IPV6);
  */
 export function networkSet(cidrs: readonly string[]): NetworkSet {
   const list = new BlockList();
+  const single = new BlockList();
   for (const cidr of cidrs) {
     const [address = "", prefix, ...rest] = cidr.split("/");
     const family = familyOf(address);
@@ -66,20 +94,27 @@ export function networkSet(cidrs: readonly string[]): NetworkSet {
       throw new CodedError("config.invalid", `"${cidr}" is no network; right is 10.0.0.0/8, fd00::/8 or one address`);
     }
     list.addSubnet(address, bits, family);
+    if (bits === widest) single.addAddress(address, family);
   }
+  const isIn = (some: BlockList, address: string): boolean => {
+    const family = familyOf(address);
+    return family !== undefined && some.check(address, family);
+  };
   return {
     isEmpty: cidrs.length === 0,
-    contains(address) {
-      const family = familyOf(address);
-      return family !== undefined && list.check(address, family);
-    },
+    contains: (address) => isIn(list, address),
+    names: (address) => isIn(single, address),
   };
 }
 
-/** May a webhook go there? `allowed` are the operator's exceptions. What is not an address literal may not. */
+/**
+ * May a webhook go there? `allowed` are the operator's exceptions: metadata services are none as part of a network, and
+ * only where their address itself is named. What is not an address literal may not.
+ */
 export function isAllowedAddress(address: string, allowed: NetworkSet): boolean {
   const family = familyOf(address);
   if (family === undefined) return false;
+  if (metadata.contains(address)) return allowed.names(address);
   if (allowed.contains(address)) return true;
   if (family === "ipv6" && (!globalIpv6.contains(address) || isIsatap(address))) return false;
   return !refused.contains(address);

@@ -61,6 +61,10 @@ export const ERRORS = {
     kind: "exhausted",
     meaning: "The key or its organisation has as many streams open as it may, or passbus has.",
   },
+  "limit.bodies": {
+    kind: "exhausted",
+    meaning: "More bytes of half-read bodies are held than may be, of the organisation or in all; try again.",
+  },
   "limit.call_rate": {
     kind: "exhausted",
     meaning: "The key made more calls a second than it may; wait, and try again.",

@@ -85,6 +85,18 @@ export const LIMITS = {
   /** How much of one call's body may be under way: a batch of 100 events without waiting for the other side. */
   portStreamWindowBytes: 256 * KIB,
   portSessionWindowBytes: 1 * MIB,
+  /** One request of Health, which needs no key, unpacked. */
+  keylessBytes: 1 * KIB,
+  /** One request of reflection, which needs none either. */
+  reflectionBytes: 8 * KIB,
+  /** From the beginning of a unary request without a key to its answer. */
+  keylessTimeoutMs: 10_000,
+  /** Bodies that have not come whole yet, of all calls with a key and requests to bins, */
+  bodyBytes: 64 * MIB,
+  /** of them those of one organisation, */
+  bodyBytesPerOrganisation: 32 * MIB,
+  /** and those of requests to bins: whoever has a key comes first. */
+  binBodiesBytes: 16 * MIB,
   /** Health.Watch and reflection, which need no key: open in one process. */
   keylessStreams: 128,
   /** From one address. */
@@ -211,6 +223,9 @@ export const LIMITS = {
   /** Requests a second that one bin takes in one process, in the long run and at once. */
   binRequestsPerSecond: 50,
   binBurst: 200,
+  /** The same of all bins of one organisation. */
+  organisationBinRequestsPerSecond: 100,
+  organisationBinBurst: 400,
 
   /** Outcomes not yet durable before no new attempt starts. */
   unflushedRows: 4_096,

@@ -15,6 +15,11 @@ export function sameTenant(left: Tenant, right: Tenant): boolean {
   return left.organisation === right.organisation && left.environment === right.environment;
 }
 
+/** Which tenant speaks for an organisation as a whole: what all of its environments share is for this one to change. */
+export function wholeOf(organisation: string): Tenant {
+  return { organisation, environment: DEFAULT_ENVIRONMENT };
+}
+
 /** Organisation and environment names: 1 to 64 letters, digits, `.`, `_` and `-`, beginning with a letter or digit. */
 export function isTenantName(name: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name);

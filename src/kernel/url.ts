@@ -40,19 +40,14 @@ export type UrlCheck =
  * Names are not resolved here: see `endpointCheck` in adapters/http.
  */
 export function checkUrl(text: string, rules: UrlRules): UrlCheck {
-  const flaw = textFlaw(text);
-  if (flaw !== undefined) return refusal("url.invalid", flaw);
-  const parsed = URL.parse(text);
-  if (parsed === null) return refusal("url.invalid", "is not a URL; right is https://host/path");
-  if (parsed.protocol === "http:" && !rules.allowHttp) {
+  const read = readUrl(text);
+  if (!read.ok) return read;
+  const { host, protocol, href } = read.url;
+  if (protocol === "http:" && !rules.allowHttp) {
     return refusal("url.invalid", "must begin with https://; plain http is not allowed here");
   }
-  if (parsed.href.length > LIMITS.urlCharacters) {
-    return refusal("url.invalid", `must have at most ${LIMITS.urlCharacters} characters`);
-  }
-  const portRefusal = portFlaw(parsed, rules.allowedPorts ?? []);
+  const portRefusal = portFlaw(new URL(href), rules.allowedPorts ?? []);
   if (portRefusal !== undefined) return refusal("url.invalid", portRefusal);
-  const host = parsed.hostname.replace(/^\[|\]$/g, "");
   if (isIP(host) !== 0) {
     if (!isAllowedAddress(host, rules.allowedNetworks)) {
       return refusal("guard.refused", refusedAddress(host));
@@ -62,7 +57,19 @@ export function checkUrl(text: string, rules: UrlRules): UrlCheck {
   } else if (isInternalName(host, rules.allowedNetworks)) {
     return refusal("guard.refused", `must lead to a public address; ${host} is a name for inside a network`);
   }
-  return { ok: true, url: endpointUrl(parsed, host) };
+  return read;
+}
+
+/** The text alone is judged, and not where it leads. */
+export function readUrl(text: string): UrlCheck {
+  const flaw = textFlaw(text);
+  if (flaw !== undefined) return refusal("url.invalid", flaw);
+  const parsed = URL.parse(text);
+  if (parsed === null) return refusal("url.invalid", "is not a URL; right is https://host/path");
+  if (parsed.href.length > LIMITS.urlCharacters) {
+    return refusal("url.invalid", `must have at most ${LIMITS.urlCharacters} characters`);
+  }
+  return { ok: true, url: endpointUrl(parsed) };
 }
 
 /** One sentence for the owner of the endpoint. */
@@ -136,13 +143,13 @@ function isHostName(host: string): boolean {
   return host.length <= 253 && host.split(".").every((part) => label.test(part));
 }
 
-function endpointUrl(parsed: URL, host: string): EndpointUrl {
+function endpointUrl(parsed: URL): EndpointUrl {
   return {
     href: parsed.href,
     urlKey: urlKeyOf(parsed),
     origin: parsed.origin,
     protocol: parsed.protocol === "http:" ? "http:" : "https:",
-    host,
+    host: parsed.hostname.replace(/^\[|\]$/g, ""),
     path: parsed.pathname + parsed.search,
   };
 }

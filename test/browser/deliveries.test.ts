@@ -135,6 +135,7 @@ describe.skipIf(!browser.present)(browser.title("the deliveries' pages"), () => 
       await page.getByText("503 in").waitFor();
       await page.getByText(`POST ${receiver.url}`).waitFor();
       await page.getByText(RUDE_BODY).waitFor();
+      await page.getByText(/connection \d+.* · first byte \d+.* · rest of the answer \d+/).waitFor();
       expect(await page.evaluate("globalThis.wasRun")).toBeUndefined();
       await page.getByRole("rowheader", { name: "webhook-id" }).waitFor();
       await page.getByRole("rowheader", { name: "content-type" }).first().waitFor();

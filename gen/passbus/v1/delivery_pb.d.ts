@@ -175,6 +175,21 @@ export declare type Attempt = Message<"passbus.v1.Attempt"> & {
    * @generated from field: string error_message = 9;
    */
   errorMessage: string;
+
+  /**
+   * From started_at until the request went out: waiting for a connection, and the name, the connection and its TLS where
+   * one was made. Unset where none went out.
+   *
+   * @generated from field: google.protobuf.Duration sent_after = 10;
+   */
+  sentAfter?: Duration | undefined;
+
+  /**
+   * From started_at until the response's first byte. Unset where none came.
+   *
+   * @generated from field: google.protobuf.Duration first_byte_after = 11;
+   */
+  firstByteAfter?: Duration | undefined;
 };
 
 /**

@@ -1,5 +1,5 @@
 import type { Dispatcher } from "undici";
-import type { Exchange, OutboundRequest } from "../../delivery/sender.ts";
+import type { Exchange, ExchangeMoments, OutboundRequest } from "../../delivery/sender.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { LIMITS } from "../../kernel/limits.ts";
 import { endedReusedConnection } from "./connector.ts";
@@ -31,7 +31,8 @@ export class Flight implements Dispatcher.DispatchHandler {
   readonly #startedMs: number;
   readonly #cancelDeadline: () => void;
   #controller: Dispatcher.DispatchController | undefined;
-  #hasAnswer = false;
+  #sentAfterMs: number | undefined;
+  #firstByteAfterMs: number | undefined;
   #isResent = false;
   #hasLanded = false;
   #interims = 0;
@@ -54,7 +55,8 @@ export class Flight implements Dispatcher.DispatchHandler {
 
   /** Lands with a failure, and cuts the connection where one is in use. */
   fail(reason: FailureReason, message: string): void {
-    if (!this.#land({ kind: "failure", reason, message, durationMs: this.#elapsedMs() })) return;
+    const durationMs = this.#elapsedMs();
+    if (!this.#land({ kind: "failure", reason, message, durationMs, ...this.#moments() })) return;
     this.#controller?.abort(OVER);
   }
 
@@ -62,11 +64,12 @@ export class Flight implements Dispatcher.DispatchHandler {
     // Landed while it waited for a connection: undici then takes the request back, and the connection stays good.
     if (this.#hasLanded) throw OVER;
     this.#controller = controller;
+    this.#sentAfterMs = this.#elapsedMs();
   }
 
   /** The first byte of a response, or of an interim one. */
   onResponseStarted(): void {
-    this.#hasAnswer = true;
+    this.#firstByteAfterMs ??= this.#elapsedMs();
   }
 
   onResponseStart(
@@ -101,9 +104,10 @@ export class Flight implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#hasLanded) return;
-    if (!this.#hasAnswer && !this.#isResent && endedReusedConnection(error)) {
+    if (this.#firstByteAfterMs === undefined && !this.#isResent && endedReusedConnection(error)) {
       this.#isResent = true;
       this.#controller = undefined;
+      this.#sentAfterMs = undefined;
       this.#tower.resend(this);
       return;
     }
@@ -119,7 +123,14 @@ export class Flight implements Dispatcher.DispatchHandler {
       excerpt: this.#excerpt,
       ...(this.#readBytes > this.#excerpt.length && { isCut: true as const }),
       durationMs: this.#elapsedMs(),
+      ...this.#moments(),
     });
+  }
+
+  #moments(): ExchangeMoments {
+    const [sentAfterMs, firstByteAfterMs] = [this.#sentAfterMs, this.#firstByteAfterMs];
+    if (sentAfterMs === undefined) return {};
+    return firstByteAfterMs === undefined ? { sentAfterMs } : { sentAfterMs, firstByteAfterMs };
   }
 
   #land(exchange: Exchange): boolean {

@@ -113,6 +113,33 @@ describe("what is sent", () => {
   });
 });
 
+describe("where the time went", () => {
+  it("is told by when the request went out and when the first byte came, on an open connection too", async () => {
+    const slowly: RequestListener = (_request, response) => {
+      setTimeout(() => response.write("a"), 60);
+      setTimeout(() => response.end("b"), 120);
+    };
+    await using server = await httpServer(slowly);
+    const sender = makeSender();
+    for (const _ of ["a new connection", "the same"]) {
+      const { sentAfterMs = -1, firstByteAfterMs = -1, durationMs } = await sender.send(request(`http://127.0.0.1:${server.port}/hook`));
+      expect(sentAfterMs).toBeGreaterThanOrEqual(0);
+      expect(firstByteAfterMs - sentAfterMs).toBeGreaterThanOrEqual(50);
+      expect(durationMs - firstByteAfterMs).toBeGreaterThanOrEqual(50);
+    }
+    expect(server.connections()).toBe(1);
+  });
+
+  it("says no more than what was reached", async () => {
+    await using silent = await tcpServer(() => {});
+    const sent = await makeSender().send(request(`http://127.0.0.1:${silent.port}/hook`, { timeoutMs: 200 }));
+    expect(sent).toHaveProperty("sentAfterMs");
+    expect(sent).not.toHaveProperty("firstByteAfterMs");
+    const never = await makeSender().send(request("http://10.0.0.1/"));
+    expect(never).not.toHaveProperty("sentAfterMs");
+  });
+});
+
 describe("a response", () => {
   it("is kept with its status, its headers joined, and its first 4 KiB", async () => {
     await using server = await httpServer((_request, response) => {

@@ -88,7 +88,10 @@ function OneAttempt({ attempt, number, waitedMs, isOpen }: OneAttemptProps) {
             </>
           )}
           <dt>Took</dt>
-          <dd>{attempt.duration === undefined ? "–" : duration(durationToMs(attempt.duration))}</dd>
+          <dd>
+            {attempt.duration === undefined ? "–" : duration(durationToMs(attempt.duration))}
+            <Phases attempt={attempt} />
+          </dd>
           {succeeded ? null : (
             <>
               <dt>What went wrong</dt>
@@ -106,6 +109,19 @@ function OneAttempt({ attempt, number, waitedMs, isOpen }: OneAttemptProps) {
       </div>
     </details>
   );
+}
+
+/** Where its time went. A connection that was open already costs nothing. */
+function Phases({ attempt: { sentAfter, firstByteAfter, duration: took } }: { readonly attempt: Attempt }) {
+  if (sentAfter === undefined || took === undefined) return null;
+  const [sentMs, endMs] = [durationToMs(sentAfter), durationToMs(took)];
+  const byteMs = firstByteAfter === undefined ? undefined : durationToMs(firstByteAfter);
+  const phases = [
+    `connection ${duration(sentMs)}`,
+    byteMs === undefined ? `no answer for ${duration(endMs - sentMs)}` : `first byte ${duration(byteMs - sentMs)}`,
+    ...(byteMs === undefined ? [] : [`rest of the answer ${duration(endMs - byteMs)}`]),
+  ];
+  return <span className="hint"> ({phases.join(" · ")})</span>;
 }
 
 function Request({ attempt: { request } }: { readonly attempt: Attempt }) {
