@@ -122,7 +122,11 @@ describe("where the time went", () => {
     await using server = await httpServer(slowly);
     const sender = makeSender();
     for (const _ of ["a new connection", "the same"]) {
-      const { sentAfterMs = -1, firstByteAfterMs = -1, durationMs } = await sender.send(request(`http://127.0.0.1:${server.port}/hook`));
+      const {
+        sentAfterMs = -1,
+        firstByteAfterMs = -1,
+        durationMs,
+      } = await sender.send(request(`http://127.0.0.1:${server.port}/hook`));
       expect(sentAfterMs).toBeGreaterThanOrEqual(0);
       expect(firstByteAfterMs - sentAfterMs).toBeGreaterThanOrEqual(50);
       expect(durationMs - firstByteAfterMs).toBeGreaterThanOrEqual(50);
