@@ -16,10 +16,12 @@ import { describe, expect, test } from "vitest";
 import { AccessService, Role } from "../gen/passbus/v1/access_service_pb.js";
 import { DeliveryService } from "../gen/passbus/v1/delivery_service_pb.js";
 import { EventService } from "../gen/passbus/v1/event_service_pb.js";
+import { InspectorService } from "../gen/passbus/v1/inspector_service_pb.js";
 import { PassEventSchema } from "../gen/passbus/v1/pass_event_pb.js";
 import { Format } from "../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../gen/passbus/v1/subscription_service_pb.js";
 import { Canaries, canary, canaryEvent, MARK } from "./support/canary.ts";
+import { CanaryBin } from "./support/canary-bin.ts";
 import { CanaryReceiver } from "./support/canary-receiver.ts";
 import { Deployment } from "./support/distributed.ts";
 import { DEAD_URL } from "./support/endpoints.ts";
@@ -27,6 +29,7 @@ import { grpcWithKey } from "./support/grpc.ts";
 import { DataDirectory, RunningPassbus, ServeProcess } from "./support/passbus.ts";
 import { allOf } from "./support/requirements.ts";
 import { kafka, kafkaBrokers, mongodb, mongodbUri } from "./support/services/services.ts";
+import { logState } from "./support/store-files.ts";
 import { eventually, within } from "./support/within.ts";
 
 const SLOW = { timeout: 180_000 };
@@ -51,6 +54,7 @@ class Clients {
   readonly events: Client<typeof EventService>;
   readonly access: Client<typeof AccessService>;
   readonly deliveries: Client<typeof DeliveryService>;
+  readonly inspector: Client<typeof InspectorService>;
   readonly subscriptions: Client<typeof SubscriptionService>;
 
   constructor(url: string, key: string, session: Http2SessionManager) {
@@ -58,6 +62,7 @@ class Clients {
     this.events = createClient(EventService, transport);
     this.access = createClient(AccessService, transport);
     this.deliveries = createClient(DeliveryService, transport);
+    this.inspector = createClient(InspectorService, transport);
     this.subscriptions = createClient(SubscriptionService, transport);
   }
 
@@ -163,6 +168,8 @@ interface Bed {
   readonly isEncrypted: boolean;
   /** Sends records that are poison, where a producer of its own can. */
   poison(): Promise<number>;
+  /** Whether nothing is left in its log that was not recorded. */
+  isRecorded(): Promise<boolean>;
   /** By the name of the table or collection. */
   contents(): Promise<ReadonlyMap<string, string>>;
 }
@@ -181,6 +188,7 @@ async function everything(bed: Bed, receiver: CanaryReceiver): Promise<void> {
   const { token } = await access.createPortalSession({ entityId: "class-1" });
   canaries.add(operatorKey, token);
   const first = await subscribeAll(clients, receiver, canaries);
+  const bin = await CanaryBin.fill(clients, canaries);
   const event = canaryEvent("evt-1", "pass-1");
   await events.publishEvents({ events: [event] });
   await eventually(SOON_MS, "an attempt at each path", () =>
@@ -203,6 +211,7 @@ async function everything(bed: Bed, receiver: CanaryReceiver): Promise<void> {
   const [letter] = (await events.listDeadLetters({})).deadLetters;
   await events.redriveDeadLetters({ ids: [letter?.id ?? ""] });
   await misbehave(clients, url, session, "evt-2");
+  await bin.forgetPass(bed);
   await subscriptions.deleteSubscription({ id: first });
   await access.revokeKey({ id: (await access.listKeys({})).keys[0]?.id ?? "" });
 
@@ -288,7 +297,11 @@ describe("with a canary everywhere", SLOW, () => {
         database.close();
       }
     };
-    await everything({ passbus, isEncrypted: true, poison: async () => 0, contents }, receiver);
+    const isRecorded = async () => {
+      const { committed, end } = logState(data.path);
+      return committed === end;
+    };
+    await everything({ passbus, isEncrypted: true, poison: async () => 0, isRecorded, contents }, receiver);
     // Secrets are in no file either, but for those that docs/security.md names: none, where they come from the settings.
     for (const name of readdirSync(data.path)) {
       const bytes = readFileSync(join(data.path, name));
@@ -371,6 +384,10 @@ describe.skipIf(!needed.present)(needed.title("with a canary everywhere, distrib
       });
       return new Map(await Promise.all(all));
     };
-    await everything({ passbus, isEncrypted: false, poison, contents }, receiver);
+    const isRecorded = async () => {
+      const { committed, end } = await deployment.progress();
+      return committed === end;
+    };
+    await everything({ passbus, isEncrypted: false, poison, isRecorded, contents }, receiver);
   });
 });

@@ -62,7 +62,10 @@ describe("as the settings say", () => {
 
   test("a token has the rights of its role, in its organisation and environment", async () => {
     const operator = accessWith(await signed());
-    await operator.setLimits({ limits: { entitySubscriptions: 3 } });
+    await operator.createPortalSession({ entityId: "shop" });
+    const limits = { limits: { entitySubscriptions: 3 } };
+    expect((await failureOf(operator.setLimits(limits))).code).toBe(Code.PermissionDenied);
+    await accessWith(await signed({ tenant: { name: "acme", stage: "production" } })).setLimits(limits);
     expect((await failureOf(operator.listKeys({}))).code).toBe(Code.PermissionDenied);
     const admin = accessWith(await signed({ groups: ["bus-ops", "bus-admins"] }));
     const { key: made } = await admin.createKey({ key: { role: 5 } });

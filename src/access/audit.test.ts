@@ -47,6 +47,15 @@ describe("a change", () => {
     expect(clock.pending).toBe(0);
   });
 
+  test("that whoever runs passbus is to know is told them too, once, under an id of its own", async () => {
+    const { audit, records } = setUp();
+    await audit.changed({ ...change, forOperator: true });
+    expect(records()).toMatchObject([change, { ...change, tenant: operator }]);
+    await audit.changed({ ...change, tenant: operator, forOperator: true });
+    expect(records()).toHaveLength(3);
+    expect(records().some((record) => "forOperator" in record)).toBe(false);
+  });
+
   test("is answered though the store takes nothing, told, and written when it does", async () => {
     const { audit, records, stage, errors, pass } = setUp();
     stage.answer = () => Promise.reject(new Error("away"));

@@ -9,7 +9,7 @@ import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { InspectorService } from "../../gen/passbus/v1/inspector_service_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import type { Role } from "./access-store.ts";
-import { isAudited, isOpenToAnyone, isRole, METHOD_ACCESS, mayCall, ROLES } from "./roles.ts";
+import { isAudited, isForProduction, isOpenToAnyone, isRole, METHOD_ACCESS, mayCall, ROLES } from "./roles.ts";
 
 const ours: readonly DescService[] = [
   Integrations,
@@ -46,11 +46,12 @@ describe("the table of roles", () => {
     expect(isOpenToAnyone("passbus.v1.EventService/DropEverything")).toBe(false);
   });
 
-  test("an admin may call everything, an operator all but the keys", () => {
+  test("an admin may call everything, an operator all but the keys, the audit log and the end of an organisation", () => {
     expect(allowed("admin")).toHaveLength(methodsOf(ours).length);
     const missing = allowed("admin").filter((method) => !allowed("operator").includes(method));
     expect(missing).toEqual([
-      ...["BindKeyCertificate", "CreateKey", "ListAuditRecords", "ListKeys", "RevokeKey", "UnbindKeyCertificate"],
+      ...["BindKeyCertificate", "CreateKey", "DeleteOrganisation", "ListAuditRecords", "ListKeys", "RevokeKey"],
+      "UnbindKeyCertificate",
     ]);
   });
 
@@ -71,6 +72,12 @@ describe("the table of roles", () => {
       [],
     );
     expect(methods).toContain("passbus.v1.SubscriptionService/RotateSecret");
+  });
+
+  test("what changes all environments of an organisation is for production's keys, and nothing else", () => {
+    expect(methodsOf(ours).filter(isForProduction)).toEqual(
+      ["SetLimits", "SetDeliverySwitch", "DeleteOrganisation"].map((name) => `passbus.v1.AccessService/${name}`),
+    );
   });
 
   test("a publisher may publish and read an event", () => {

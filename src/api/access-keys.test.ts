@@ -4,7 +4,14 @@ import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { Integrations } from "../../gen/io/integrations_pb.js";
-import { AccessService, type AuditRecord, Role as WireRole } from "../../gen/passbus/v1/access_service_pb.js";
+import {
+  AccessService,
+  type AuditRecord,
+  DeliverySwitchScope,
+  Role as WireRole,
+} from "../../gen/passbus/v1/access_service_pb.js";
+import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
+import { InspectorService } from "../../gen/passbus/v1/inspector_service_pb.js";
 import { Format } from "../../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import { type TestApi, testApi } from "../../test/support/api.ts";
@@ -180,6 +187,48 @@ describe("the audit log", () => {
     expect((await clients("a1", "admin", "staging").access.listAuditRecords({})).records).toEqual([]);
   });
 
+  it("says which organisation, which switch and which way, which pass and which bin", async () => {
+    const key = api.stage.key("admin", { organisation: "a3", environment: "production" });
+    const { access } = clientsOf(key);
+    const inspector = createClient(InspectorService, grpcWithKey(api.url, key));
+    const events = createClient(EventService, grpcWithKey(api.url, key));
+    await access.setLimits({ limits: {} });
+    await access.setDeliverySwitch({ scope: DeliverySwitchScope.ORGANISATION, stopped: true });
+    await access.setDeliverySwitch({ scope: DeliverySwitchScope.ORGANISATION });
+    const { bin } = await inspector.createBin({});
+    await inspector.deleteBin({ binId: bin?.id ?? "" });
+    const { id } = await events.erasePass({ passId: "pass-1" });
+    const { records } = await access.listAuditRecords({});
+    expect(records.map((record) => brief(record).slice(1, 3))).toEqual([
+      ["ErasePass", id],
+      ["DeleteBin", bin?.id],
+      ["CreateBin", bin?.id],
+      ["SetDeliverySwitch", "org_a3/started"],
+      ["SetDeliverySwitch", "org_a3/stopped"],
+      ["SetLimits", "org_a3"],
+    ]);
+    const { access: operators } = clients("acme");
+    await operators.setLimits({ organisationId: "a3", limits: {} });
+    await operators.setDeliverySwitch({ scope: DeliverySwitchScope.SERVICE, stopped: true });
+    await operators.setDeliverySwitch({ scope: DeliverySwitchScope.SERVICE });
+    const told = (await operators.listAuditRecords({ pageSize: 3 })).records;
+    expect(told.map(({ target }) => target)).toEqual(["service/started", "service/stopped", "org_a3"]);
+  });
+
+  it("keeps who deleted an organisation where it isn't deleted along", async () => {
+    const { access } = clients("a4");
+    const { key, secret } = await access.createKey({ key: { role: WireRole.ADMIN } });
+    const own = clientsOf(secret).access;
+    const asked = { organisationId: "a4", confirmation: "a4" };
+    await own.deleteOrganisation(asked);
+    const { access: operators } = clients("acme");
+    const filter = { action: "passbus.v1.AccessService/DeleteOrganisation", target: "org_a4" };
+    const { records } = await operators.listAuditRecords(filter);
+    expect(records.map(brief)).toEqual([[key?.id, "DeleteOrganisation", "org_a4", false, ""]]);
+    await operators.deleteOrganisation(asked);
+    expect((await operators.listAuditRecords(filter)).records).toHaveLength(2);
+  });
+
   it("has each refusal, of those who came in and of those whose key does not count", async () => {
     const { access } = clients("a2");
     const { key, secret } = await access.createKey({ key: { role: WireRole.SUBSCRIBER } });
@@ -200,7 +249,7 @@ describe("the audit log", () => {
       expect.arrayContaining([
         [key?.id, "ListKeys", "", true, "role.insufficient", 2n],
         [key?.id, "SetLimits", "", true, "role.insufficient", 1n],
-        [expect.stringMatching(/^key_/), "SetLimits", "", true, "role.insufficient", 1n],
+        [expect.stringMatching(/^key_/), "SetLimits", "org_other", true, "role.insufficient", 1n],
         [session?.id, "ListSubscriptions", "", true, "portal.entity", 1n],
         [key?.id, "", "", true, "auth.invalid", 1n],
       ]),

@@ -83,6 +83,20 @@ describe("limits of an organisation", () => {
     expect(foreign.code).toBe(Code.PermissionDenied);
   });
 
+  it.each([
+    ["o7", "o7"],
+    ["acme", "o7"],
+  ])("are not set from another environment of %s", async (own, organisationId) => {
+    const { access } = clients(own, "admin", "staging");
+    const call = access.setLimits({ organisationId, limits: { organisationSubscriptions: 99 } });
+    expect((await failureOf(call)).rawMessage).toBe(
+      "a key of the environment staging may not call passbus.v1.AccessService/SetLimits, which is for all " +
+        "environments: take one of production",
+    );
+    expect((await clients("o7").access.getLimits({})).limits).toMatchObject(DEFAULTS);
+    expect((await clients("o7", "admin", "staging").access.getLimits({})).limits).toMatchObject(DEFAULTS);
+  });
+
   it.each<[Role, boolean, boolean]>([
     ["admin", true, true],
     ["operator", true, true],

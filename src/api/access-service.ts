@@ -30,6 +30,7 @@ export function accessService(deps: AccessServiceDeps): ServiceImpl<typeof Acces
 
     async setLimits(request, context) {
       const { tenant, role } = principalOf(context);
+      // The gate lets keys of production alone come here.
       const operates = role === "admin" && tenant.organisation === operatedBy;
       const organisation = request.organisationId === "" ? tenant.organisation : request.organisationId;
       if (organisation !== tenant.organisation && !operates) {

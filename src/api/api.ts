@@ -41,6 +41,7 @@ import { accessRules } from "./access-interceptor.ts";
 import type { KeyCallsDeps } from "./access-keys.ts";
 import { accessService } from "./access-service.ts";
 import { serveBins } from "./bin-requests.ts";
+import { BodyBudget, mostBytesOf } from "./bodies.ts";
 import { serveCalls } from "./calls.ts";
 import { crossOrigin } from "./cors.ts";
 import { dashboardFiles, type ServeDashboard } from "./dashboard-files.ts";
@@ -134,28 +135,33 @@ const COMPRESSED_FROM_BYTES = 16 * 1_024;
 
 export function startApi(deps: ApiDeps): Promise<Api> {
   const makeRouter: MakeRouter = (readiness, stopping) => apiRouter(deps, readiness, stopping);
-  const serveBin = serveBins(deps.bins, deps.clock);
+  const bodies = new BodyBudget();
+  const serveBin = serveBins(deps.bins, deps.clock, bodies);
   const serveFile = dashboardFiles();
   const pages: ServeDashboard = (request, response) => serveBin(request, response) || serveFile(request, response);
-  return startPort(deps, makeRouter, deps.publicKeys, pages);
+  return startPort(deps, { makeRouter, bodies, publicKeys: deps.publicKeys, dashboard: pages });
 }
 
 /** For a process without the role `api`: health and the probes, and no calls. */
 export function startProbes(deps: PortDeps): Promise<Api> {
   const { clock } = deps;
-  return startPort(deps, (readiness, stopping) =>
-    createConnectRouter().service(Health, healthService({ readiness, clock, services: [], stopping })),
-  );
+  const readMaxBytes = mostBytesOf(Health);
+  const makeRouter: MakeRouter = (readiness, stopping) =>
+    createConnectRouter({ readMaxBytes }).service(Health, healthService({ readiness, clock, services: [], stopping }));
+  return startPort(deps, { makeRouter, bodies: new BodyBudget(), dashboard: () => false });
 }
 
 type MakeRouter = (readiness: ReadReadiness, stopping: AbortSignal) => ConnectRouter;
 
-async function startPort(
-  deps: PortDeps,
-  makeRouter: MakeRouter,
-  publicKeys?: PublicKeys,
-  dashboard: ServeDashboard = () => false,
-): Promise<Api> {
+/** What is served. */
+interface Served {
+  readonly makeRouter: MakeRouter;
+  readonly bodies: BodyBudget;
+  readonly publicKeys?: PublicKeys;
+  readonly dashboard: ServeDashboard;
+}
+
+async function startPort(deps: PortDeps, { makeRouter, bodies, publicKeys, dashboard }: Served): Promise<Api> {
   const { clock, log } = deps;
   const stopping = new AbortController();
   const readiness: ReadReadiness = () =>
@@ -171,6 +177,7 @@ async function startPort(
     router,
     clock,
     log,
+    bodies,
     otherwise: async (request, response) => {
       setPageHeaders(response);
       if (!dashboard(request, response)) await probe(request, response);
@@ -219,10 +226,11 @@ function apiRouter(deps: ApiDeps, readiness: ReadReadiness, stopping: AbortSigna
     .service(AccessService, accessService(deps))
     .service(InspectorService, inspectorService(streamed))
     .service(Integrations, integrationsService(streamed))
-    .service(Health, healthService({ readiness, clock, services, stopping }))
+    .service(Health, healthService({ readiness, clock, services, stopping }), { readMaxBytes: mostBytesOf(Health) })
     .service(
       ServerReflection,
       reflectionService([...SERVED, Health, ServerReflection], [file_google_rpc_error_details]),
+      { readMaxBytes: mostBytesOf(ServerReflection) },
     );
 }
 

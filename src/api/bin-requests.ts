@@ -2,6 +2,7 @@
 import { type BinAnswer, type Bins, binPath } from "../inspector/bins.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import type { BodyBudget, HeldBody } from "./bodies.ts";
 import type { HttpRequest, HttpResponse } from "./port.ts";
 
 const PREFIX = "/bins/";
@@ -11,33 +12,43 @@ const BODY_MS = 15_000;
 /** Whether it was a bin's request, and is answered here. */
 export type ServeBin = (request: HttpRequest, response: HttpResponse) => boolean;
 
-export function serveBins(bins: Pick<Bins, "take">, clock: Clock): ServeBin {
+export function serveBins(bins: Pick<Bins, "receive">, clock: Clock, bodies: BodyBudget): ServeBin {
   return (request, response) => {
     const { url = "" } = request;
     if (!url.startsWith(PREFIX)) return false;
     const { id, path } = binPath(url.slice(PREFIX.length));
     const cancel = clock.after(BODY_MS, () => cut(request));
     response.once("close", cancel);
-    void answered(request, (body) => {
-      const arrived = { method: request.method ?? "", headers: headersOf(request), body, path, fromPassbus: false };
-      return bins.take(id, arrived);
-    })
+    const read = async () => {
+      const body = await readBody(request, bodies.open(undefined));
+      return { method: request.method ?? "", headers: headersOf(request), body, path, fromPassbus: false };
+    };
+    void bins
+      .receive(id, read)
       .catch((): BinAnswer => ({ status: 503, headers: {}, body: '{"error":"the bin can take nothing now"}' }))
       .then((answer) => send(request, response, answer));
     return true;
   };
 }
 
-async function answered(request: HttpRequest, take: (body: Uint8Array) => Promise<BinAnswer>): Promise<BinAnswer> {
+const TOO_LARGE = Buffer.alloc(LIMITS.binBodyBytes + 1);
+
+/** Not all of one that is too large: a byte too many says as much. */
+async function readBody(request: HttpRequest, held: HeldBody): Promise<Buffer> {
+  if (Number(request.headers["content-length"] ?? 0) > LIMITS.binBodyBytes) return TOO_LARGE;
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    // One byte too many says as much as all of them.
-    if (bytes > LIMITS.binBodyBytes) break;
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      held.hold(bytes);
+      if (bytes > LIMITS.binBodyBytes) break;
+    }
+    return Buffer.concat(chunks);
+  } finally {
+    held.hold(0);
   }
-  return take(Buffer.concat(chunks));
 }
 
 /** HTTP/2's own, which begin with a colon, are in the request line of HTTP/1.1. */

@@ -41,6 +41,7 @@ export class BodyBudget {
 
   #check(organisation: string | undefined, more: number): void {
     const own = (this.#heldBy.get(organisation) ?? 0) + more;
+    if (organisation !== undefined && own <= LIMITS.ownBodyBytes) return;
     const mostOwn = organisation === undefined ? LIMITS.binBodiesBytes : LIMITS.bodyBytesPerOrganisation;
     if (own <= mostOwn && this.#held + more <= LIMITS.bodyBytes) return;
     const most = own > mostOwn ? mostOwn : LIMITS.bodyBytes;
@@ -57,27 +58,30 @@ export class BodyBudget {
 }
 
 /** The head of an enveloped message: a byte of flags and four of length, in gRPC, gRPC-Web and Connect's streams. */
-export const ENVELOPE_HEAD_BYTES = 5;
+const HEAD_BYTES = 5;
 
 /** Reads enveloped messages in parts. */
 export class Envelopes {
-  readonly #head = Buffer.alloc(ENVELOPE_HEAD_BYTES);
+  readonly #head = Buffer.alloc(HEAD_BYTES);
   /** Of the message that is under way, its head too. */
   #read = 0;
 
   /** How many bytes of a message that has not come whole there are, with these. */
   read(chunk: Uint8Array): number {
     for (let at = 0; at < chunk.length; ) {
-      const inHead = Math.max(0, ENVELOPE_HEAD_BYTES - this.#read);
-      const wanted = inHead > 0 ? inHead : ENVELOPE_HEAD_BYTES + this.#head.readUInt32BE(1) - this.#read;
-      const taken = Math.min(wanted, chunk.length - at);
-      if (inHead > 0) this.#head.set(chunk.subarray(at, at + taken), this.#read);
+      const isHead = this.#read < HEAD_BYTES;
+      const end = isHead ? HEAD_BYTES : this.#end;
+      const taken = Math.min(end - this.#read, chunk.length - at);
+      if (isHead) this.#head.set(chunk.subarray(at, at + taken), this.#read);
       this.#read += taken;
       at += taken;
-      if (this.#read === ENVELOPE_HEAD_BYTES + this.#head.readUInt32BE(1) && this.#read >= ENVELOPE_HEAD_BYTES) {
-        this.#read = 0;
-      }
+      if (this.#read >= HEAD_BYTES && this.#read === this.#end) this.#read = 0;
     }
     return this.#read;
+  }
+
+  /** Once its head has been read. */
+  get #end(): number {
+    return HEAD_BYTES + this.#head.readUInt32BE(1);
   }
 }

@@ -1,26 +1,34 @@
 /** Calls over HTTP: hands each request to the RPC that its path names, and to `otherwise` where it names none. */
-import { Code, ConnectError, type ConnectRouter, createContextValues } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter, type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import { isOpenToAnyone } from "../access/roles.ts";
 import type { Clock } from "../kernel/clock.ts";
+import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import type { Log } from "../kernel/log.ts";
 import { connectionKey, rememberPeer } from "./access-peer.ts";
+import { type BodyBudget, Envelopes, mostBytesOf } from "./bodies.ts";
 import { rememberCertificate } from "./client-certificate.ts";
 import type { Connection } from "./connections.ts";
-import { readJson } from "./json-body.ts";
+import { connectError } from "./errors.ts";
+import { organisationOf } from "./gate.ts";
+import { isJsonOverGrpc, readJson } from "./json-body.ts";
 import type { HttpRequest, HttpResponse } from "./port.ts";
 
 /** After a call's deadline, what the answer itself may still take before the call is cut. */
 const ANSWER_MS = 5_000;
 
-/** For how long the rest of a body is read after its call was answered. */
+/** For how long the rest of a body is read after its call was answered; */
 const LINGER_MS = 2_000;
+/** where the call needs no key, and so nobody has a reason to send more. */
+const KEYLESS_LINGER_MS = 100;
 
 export interface CallDeps {
   readonly router: ConnectRouter;
   readonly clock: Clock;
   readonly log: Log;
+  readonly bodies: BodyBudget;
   readonly otherwise: (request: HttpRequest, response: HttpResponse) => Promise<void>;
 }
 
@@ -53,20 +61,22 @@ interface Exchange {
 
 async function call(handler: UniversalHandler, exchange: Exchange, deps: CallDeps) {
   const { request, response } = exchange;
-  const universal = universalRequest(exchange);
-  if (universal === undefined) {
-    response.statusCode = 400;
+  const sending = "stream" in response ? response.stream : response;
+  const needsKey = !isOpenToAnyone(nameOf(handler));
+  const lingerMs = needsKey ? LINGER_MS : LINGER_MS;
+  sending.once("finish", () => dropRest(exchange, deps.clock, lingerMs));
+  const universal = isJsonOverGrpc(request.headers["content-type"]) ? 415 : universalRequest(handler, exchange, deps);
+  if (typeof universal === "number") {
+    response.statusCode = universal;
     response.end();
     return;
   }
   // A body that trickles in has no deadline of the protocol's: it is cut here.
-  const unary = handler.method.methodKind === "unary";
-  if (unary) {
-    const cancel = deps.clock.after(LIMITS.requestDeadlineMs + ANSWER_MS, () => cut(request));
+  if (handler.method.methodKind === "unary") {
+    const timeoutMs = needsKey ? LIMITS.requestDeadlineMs + ANSWER_MS : LIMITS.keylessTimeoutMs;
+    const cancel = deps.clock.after(timeoutMs, () => cut(request));
     response.once("close", cancel);
   }
-  const sending = "stream" in response ? response.stream : response;
-  sending.once("finish", () => dropRest(exchange, deps.clock));
   const answer = await handler(universal);
   if (answer.trailer !== undefined) spellMessage(answer.trailer);
   await universalResponseToNodeResponse(answer, response);
@@ -83,8 +93,13 @@ function spellMessage(trailer: Headers): void {
   trailer.set("grpc-message", message.replace(/[^\x20-\x24\x26-\x7e]+/g, encodeURIComponent));
 }
 
-/** undefined where the authority is missing or is none: the request has no URL. */
-function universalRequest({ request, response, connection }: Exchange) {
+function nameOf({ service, method }: UniversalHandler): string {
+  return `${service.typeName}/${method.name}`;
+}
+
+/** 400 where the authority is missing or is none: the request has no URL. */
+function universalRequest(handler: UniversalHandler, exchange: Exchange, { bodies }: CallDeps) {
+  const { request, response, connection } = exchange;
   try {
     const values = createContextValues();
     rememberPeer(request, values);
@@ -92,10 +107,12 @@ function universalRequest({ request, response, connection }: Exchange) {
     rememberCertificate(request, values);
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     // A handler that stops reading early must not take the connection with it: the answer would be lost.
-    const body = counted(request.iterator({ destroyOnReturn: false }), connection);
-    return { ...universal, body: readJson(universal.header, body, values) };
+    const counted = creditedBody(request.iterator({ destroyOnReturn: false }), connection);
+    const body = isOpenToAnyone(nameOf(handler)) ? counted : heldBody(counted, { handler, response, values, bodies });
+    const { header } = universal;
+    return { ...universal, body: readJson(body, { header, values, mostBytes: mostBytesOf(handler.service) }) };
   } catch {
-    return undefined;
+    return 400;
   }
 }
 
@@ -105,7 +122,39 @@ function creditBody(request: HttpRequest, connection: Connection): void {
   if (request.complete && Number.isSafeInteger(length)) connection.took(length);
 }
 
-async function* counted(body: AsyncIterable<Buffer>, connection: Connection): AsyncIterable<Buffer> {
+interface Holding {
+  readonly handler: UniversalHandler;
+  readonly response: HttpResponse;
+  readonly values: ContextValues;
+  readonly bodies: BodyBudget;
+}
+
+/**
+ * Counts what is read and not whole: of a stream the message that is under way; of a call with one message all, which
+ * waits for the body's end however whole the message is. Read behind the gate, so it is known whose it is.
+ */
+async function* heldBody(body: AsyncIterable<Buffer>, holding: Holding): AsyncIterable<Buffer> {
+  const { handler, response, values, bodies } = holding;
+  const held = bodies.open(organisationOf(values));
+  const { methodKind } = handler.method;
+  const envelopes = methodKind === "unary" || methodKind === "server_streaming" ? undefined : new Envelopes();
+  let bytes = 0;
+  // Also where nobody reads on.
+  response.once("close", () => held.hold(0));
+  try {
+    for await (const chunk of body) {
+      bytes = envelopes === undefined ? bytes + chunk.length : envelopes.read(chunk);
+      held.hold(bytes);
+      yield chunk;
+    }
+  } catch (error) {
+    throw error instanceof CodedError ? connectError(error) : error;
+  } finally {
+    held.hold(0);
+  }
+}
+
+async function* creditedBody(body: AsyncIterable<Buffer>, connection: Connection): AsyncIterable<Buffer> {
   for await (const chunk of body) {
     connection.took(chunk.length);
     yield chunk;
@@ -116,11 +165,11 @@ async function* counted(body: AsyncIterable<Buffer>, connection: Connection): As
  * What the answer did not wait for of the body (it was too large, say) is read and dropped for a while: to close at once
  * could take the answer along, and to read on for ever would keep a caller's connection that stopped half-way.
  */
-function dropRest({ request, connection }: Exchange, clock: Clock): void {
+function dropRest({ request, connection }: Exchange, clock: Clock, lingerMs: number): void {
   if (request.complete) return;
   // It is we who take it: a caller whose body was too large once is not one who floods.
   request.on("data", (chunk: Buffer) => connection.took(chunk.length));
-  const cancel = clock.after(LINGER_MS, () => cut(request));
+  const cancel = clock.after(lingerMs, () => cut(request));
   request.once("close", cancel);
   request.resume();
 }

@@ -25,10 +25,11 @@ const as = (key: string) => ({
   access: createClient(AccessService, grpcWithKey(api.url, key)),
   events: createClient(EventService, grpcWithKey(api.url, key)),
 });
-const keyOf = (role: Role, organisation: string) => api.stage.key(role, { organisation, environment: "staging" });
+const keyOf = (role: Role, organisation: string, environment = "production") =>
+  api.stage.key(role, { organisation, environment });
 
 test("a pass is erased in the caller's own tenant, and the answer says how much went", async () => {
-  const { events } = as(keyOf("operator", "globex"));
+  const { events } = as(keyOf("operator", "globex", "staging"));
   const answer = await events.erasePass({ passId: "pass-1" });
   expect(answer).toMatchObject({ id: "ers_1", events: 2n, deliveries: 3n, deadLetters: 1n, done: false });
   expect(asked.splice(0)).toEqual([
@@ -47,7 +48,7 @@ test.each([
   ["admin", "globex", "hooli", Code.PermissionDenied],
   ["admin", "globex", TENANT.organisation, Code.PermissionDenied],
   ["admin", TENANT.organisation, "globex", undefined],
-  ["operator", TENANT.organisation, "globex", undefined],
+  ["operator", TENANT.organisation, "globex", Code.PermissionDenied],
   ["subscriber", TENANT.organisation, "globex", Code.PermissionDenied],
   ["admin", TENANT.organisation, TENANT.organisation, Code.InvalidArgument],
 ] as const)("%s of %s deletes %s: %s", async (role, own, organisation, refusal) => {
@@ -58,6 +59,13 @@ test.each([
   if (refusal === undefined) expect(await call).toMatchObject({ deleted: 10n, done: false });
   else expect((await failureOf(call)).code).toBe(refusal);
   expect(asked.splice(0)).toEqual(refusal === undefined ? [{ kind: "organisation", organisation }] : []);
+});
+
+test.each(["globex", TENANT.organisation])("an admin of %s in another environment deletes nothing", async (own) => {
+  const { access } = as(keyOf("admin", own, "staging"));
+  const call = access.deleteOrganisation({ organisationId: "globex", confirmation: "globex" });
+  expect((await failureOf(call)).code).toBe(Code.PermissionDenied);
+  expect(asked).toEqual([]);
 });
 
 test.each([

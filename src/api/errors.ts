@@ -73,14 +73,18 @@ export function outgoingError(reason: unknown, report: (cause: unknown) => void)
 /**
  * Gives the protocol library's own errors, about a body that is too large or does not parse, the code, the words and
  * the details of the design. They come up outside of every interceptor, so they are changed in place, just before the
- * library writes them (see gate.ts). Errors that carry details already are ours and stay as they are. `locate` finds
+ * library writes them (see gate.ts). Errors that carry details already are ours and stay as they are. `mostBytes` is what the request may weigh; `locate` finds
  * the field that a JSON body does not parse at; undefined where there is none to name.
  */
-export function refineProtocolError(error: ConnectError, locate: () => FieldViolation | undefined): void {
+export function refineProtocolError(
+  error: ConnectError,
+  mostBytes: number,
+  locate: () => FieldViolation | undefined,
+): void {
   if (error.details.length > 0) return;
   Object.assign(error, { rawMessage: sayable(withoutValues(error.rawMessage)) });
   if (error.code === Code.ResourceExhausted) {
-    const message = `the request is larger than the ${LIMITS.requestBytes} bytes that it may have`;
+    const message = `the request is larger than the ${mostBytes} bytes that it may have`;
     rewrite(error, "limit.request_bytes", message, []);
   } else if (isBinaryParseError(error)) {
     rewrite(error, "request.invalid", `the request's body does not parse: ${error.rawMessage}`, []);

@@ -12,6 +12,7 @@ import { CodedError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
 import { DEFAULT_ENVIRONMENT } from "../kernel/tenant.ts";
 import { connectionKey, peerOf } from "./access-peer.ts";
+import { mostBytesOf } from "./bodies.ts";
 import { certificateOf } from "./client-certificate.ts";
 import { outgoingError, refineProtocolError } from "./errors.ts";
 import { bodyText, unreadableField } from "./json-body.ts";
@@ -24,6 +25,11 @@ export function principalOf(context: { readonly values: ContextValues }): Princi
   const principal = context.values.get(principalKey);
   if (principal === undefined) throw new CodedError("internal", "a call without a principal came through the gate");
   return principal;
+}
+
+/** Whose call it is, once it has passed the gate; undefined where it needs no key. */
+export function organisationOf(values: ContextValues): string | undefined {
+  return values.get(principalKey)?.tenant.organisation;
 }
 
 export interface GateDeps {
@@ -54,11 +60,11 @@ export function requestGate(deps: GateDeps): (context: HandlerContext) => Promis
       if (!METHOD_ACCESS.has(method)) {
         throw new CodedError("feature.unavailable", `this version of passbus does not serve ${method}`);
       }
-      const who = whoMayNot(principal, method);
-      if (who !== undefined) {
+      const refusal = refusalOf(principal, method);
+      if (refusal !== undefined) {
         const { tenant, keyId: actor } = principal;
         deps.audit.refused({ tenant, actor, action: method, peer: peerOf(context), code: "role.insufficient" });
-        throw new CodedError("role.insufficient", `${who} may not call ${method}`);
+        throw new CodedError("role.insufficient", refusal);
       }
       context.values.set(principalKey, principal);
       context.values.get(connectionKey)?.trust();
@@ -68,11 +74,15 @@ export function requestGate(deps: GateDeps): (context: HandlerContext) => Promis
   };
 }
 
-/** What about the caller forbids the call; undefined where nothing does. */
-function whoMayNot({ role, tenant: { environment } }: Principal, method: string): string | undefined {
-  if (!mayCall(role, method)) return role === "portal" ? "a portal session" : `a key of the role ${role}`;
+/** Undefined where the caller may. */
+function refusalOf({ role, tenant: { environment } }: Principal, method: string): string | undefined {
+  if (!mayCall(role, method)) {
+    const who = role === "portal" ? "a portal session" : `a key of the role ${role}`;
+    return `${who} may not call ${method}`;
+  }
   if (!isForProduction(method) || environment === DEFAULT_ENVIRONMENT) return undefined;
-  return `a key of the environment ${environment} changes nothing that others of its organisation have too, and`;
+  const who = `a key of the environment ${environment}`;
+  return `${who} may not call ${method}, which is for all environments: take one of ${DEFAULT_ENVIRONMENT}`;
 }
 
 /**
@@ -82,7 +92,8 @@ function whoMayNot({ role, tenant: { environment } }: Principal, method: string)
 function refineOnAbort({ signal, method, values }: HandlerContext): void {
   const refine = () => {
     if (!(signal.reason instanceof ConnectError)) return;
-    refineProtocolError(signal.reason, () => unreadableField(method.input, bodyText(values)));
+    const locate = () => unreadableField(method.input, bodyText(values));
+    refineProtocolError(signal.reason, mostBytesOf(method.parent), locate);
   };
   signal.addEventListener("abort", refine, { once: true });
 }

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { get } from "node:https";
 import { connect, type Socket } from "node:net";
+import tls from "node:tls";
 import { afterEach, describe, expect, it } from "vitest";
 import { systemClock } from "../kernel/clock.ts";
 import { ManualClock } from "../kernel/manual-clock.ts";
@@ -85,6 +86,22 @@ describe("one address for HTTP/1.1 and HTTP/2", () => {
     const session = connectHttp2(url, { ca: TEST_TLS.cert });
     expect(await requestHttp2(session)).toBe("HTTP/2.0");
     session.close();
+  });
+
+  it("serves TLS 1.2 and later, whatever the process was started with", async () => {
+    const { DEFAULT_MIN_VERSION, DEFAULT_CIPHERS } = tls;
+    const ciphers = "DEFAULT@SECLEVEL=0";
+    Object.assign(tls, { DEFAULT_MIN_VERSION: "TLSv1", DEFAULT_CIPHERS: ciphers });
+    const port = await open({ tls: TEST_TLS }).finally(() =>
+      Object.assign(tls, { DEFAULT_MIN_VERSION, DEFAULT_CIPHERS }),
+    );
+    const handshake = async (maxVersion: tls.SecureVersion) => {
+      const options = { ca: TEST_TLS.cert, ciphers, minVersion: "TLSv1", maxVersion } as const;
+      const socket = tls.connect(port.address.port, "127.0.0.1", options);
+      await once(socket, "secureConnect").finally(() => socket.destroy());
+    };
+    await expect(handshake("TLSv1.1")).rejects.toThrow(/protocol version/);
+    await handshake("TLSv1.2");
   });
 
   it("waits for as many bytes as tell the two apart", async () => {

@@ -124,7 +124,8 @@ export async function openPort(options: PortOptions): Promise<Port> {
 
 /** A certificate that isn't the authorities' does not end the handshake: nobody looks at it (client-certificate.ts). */
 function tlsOptions({ cert, key, clientCa }: TlsFiles) {
-  const pair = { cert, key };
+  // Said outright, against --tls-min-v1.0.
+  const pair = { cert, key, minVersion: "TLSv1.2" } as const;
   return clientCa === undefined ? pair : { ...pair, ca: clientCa, requestCert: true, rejectUnauthorized: false };
 }
 

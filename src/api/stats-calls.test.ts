@@ -115,5 +115,6 @@ describe("GetOverview", () => {
     const globex = await deliveries({ ...TENANT, organisation: "globex" }).getOverview({});
     expect(globex.service).toBeUndefined();
     expect(globex.backlog).toMatchObject({ waiting: 0n });
+    expect((await deliveries({ ...TENANT, environment: "staging" }).getOverview({})).service).toBeUndefined();
   });
 });

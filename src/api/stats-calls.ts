@@ -15,7 +15,7 @@ import type { EndpointRecord } from "../domain/endpoint.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { invalidField } from "../kernel/errors.ts";
-import { type Tenant, tenantKey } from "../kernel/tenant.ts";
+import { sameTenant, type Tenant, tenantKey, wholeOf } from "../kernel/tenant.ts";
 import type { SubscriptionFeed } from "../matching/subscription-feed.ts";
 import { endpointKey, healthMessage } from "../subscriptions/health.ts";
 import { timeRange } from "./fields.ts";
@@ -26,7 +26,7 @@ export interface StatsCallsDeps {
   readonly endpoints: Pick<EndpointStore, "read">;
   readonly feed: Pick<SubscriptionFeed, "load">;
   readonly clock: Clock;
-  /** The organisation that sees how the service does as a whole. */
+  /** The organisation whose `production` sees how the service does as a whole. */
   readonly operatedBy: string;
 }
 
@@ -97,7 +97,7 @@ function eventsAlone({ tenant, subscriptionId, atMs, events }: CountRow): CountR
 async function overviewOf(deps: StatsCallsDeps, tenant: Tenant): Promise<OverviewMessage> {
   const { stats, endpoints, feed, clock } = deps;
   const nowMs = clock.now();
-  const isOperator = tenant.organisation === deps.operatedBy;
+  const isOperator = sameTenant(tenant, wholeOf(deps.operatedBy));
   const hour = { tenant, subscriptionId: "", span: "minute", fromMs: nowMs - SPAN_MS.hour, toMs: nowMs } as const;
   const [{ subscriptions }, backlog, rows, reports] = await Promise.all([
     feed.load(tenant),

@@ -12,8 +12,8 @@ beforeEach(async () => {
 });
 afterEach(() => api.stop(0));
 
-function clients(organisation: string = TENANT.organisation, role: Role = "admin") {
-  const transport = grpcWithKey(api.url, api.stage.key(role, { organisation, environment: "production" }));
+function clients(organisation: string = TENANT.organisation, role: Role = "admin", environment = "production") {
+  const transport = grpcWithKey(api.url, api.stage.key(role, { organisation, environment }));
   return {
     access: createClient(AccessService, transport),
     subscriptions: createClient(SubscriptionService, transport),
@@ -55,6 +55,16 @@ describe("the kill switch", () => {
     const { access } = clients(organisation, role);
     expect((await failureOf(access.setDeliverySwitch(stopAll))).code).toBe(Code.PermissionDenied);
     expect((await access.getDeliverySwitch({})).switches[1]).toMatchObject(STARTED);
+  });
+
+  it.each(["o1", TENANT.organisation])("is seen, and not turned, from another environment of %s", async (own) => {
+    const { access } = clients(own, "admin", "staging");
+    for (const turn of [stop, stopAll, { ...stop, stopped: false }]) {
+      expect((await failureOf(access.setDeliverySwitch(turn))).code).toBe(Code.PermissionDenied);
+    }
+    expect((await access.getDeliverySwitch({})).switches).toMatchObject([STARTED, STARTED]);
+    await clients().access.setDeliverySwitch(stopAll);
+    expect((await access.getDeliverySwitch({})).switches[1]).toMatchObject({ stopped: true, reason: "" });
   });
 
   it("of the service is seen by all, and why by its own organisation", async () => {

@@ -12,8 +12,8 @@ import { type Stop, type SwitchStore, stopText } from "../delivery/kill-switch.t
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError, invalidField } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import { knownEnum } from "./fields.ts";
 import { sameTenant, wholeOf } from "../kernel/tenant.ts";
+import { knownEnum } from "./fields.ts";
 import { principalOf } from "./gate.ts";
 
 export interface SwitchCallsDeps {

@@ -15,7 +15,7 @@ import { progressOn } from "./progress.ts";
 /** What is sealed, with the keys of the settings or of the data directory. */
 export interface SealedStore extends PayloadWalk {
   readonly subscriptions: SealedSubscriptions;
-  readonly erasures: Pick<ErasureStore, "dueErasures" | "putErasure">;
+  readonly erasures: Pick<ErasureStore, "dueErasures" | "resealErasure">;
   readonly keyring: Keyring;
   close(): Promise<void>;
 }

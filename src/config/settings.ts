@@ -88,7 +88,8 @@ export const SETTINGS = {
     variable: "PASSBUS_ALLOWED_NETWORKS",
     shape: networks,
     fallback: "",
-    about: "Networks that endpoints may lie in although they are private, loopback or otherwise special.",
+    about:
+      "Networks that endpoints may lie in although they are private, loopback or otherwise special. Clouds' metadata services only where listed as single addresses.",
   }),
   allowedPorts: setting({
     variable: "PASSBUS_ALLOWED_PORTS",

@@ -7,7 +7,10 @@
 import type { Tenant } from "../kernel/tenant.ts";
 
 export type ErasureTarget =
-  /** Its events, their deliveries with all attempts, dead letters that hold it, replays of it alone. */
+  /**
+   * Its events, their deliveries with all attempts, dead letters that hold it, replays of it alone; and all that its
+   * tenant's request bins hold, in which nothing can be looked for.
+   */
   | { readonly kind: "pass"; readonly tenant: Tenant; readonly passId: string }
   /** Its deliveries and what is known of its endpoint; nothing while it is stored. */
   | { readonly kind: "subscription"; readonly tenant: Tenant; readonly subscriptionId: string }
@@ -25,10 +28,18 @@ export interface ErasureRow {
   readonly nextAtMs: number;
 }
 
+/** The asking for an erasure that a worker has read. */
+export type ErasureRead = Pick<ErasureRow, "id" | "askedAtMs">;
+
 export interface ErasureRequest {
   readonly target: ErasureTarget;
   /** What was logged or created at this time or earlier goes. */
   readonly beforeMs: number;
+  /**
+   * When it was begun to be made, this time. Of a pass, what request bins received until then goes: what was in flight, or
+   * unread in the log, when it was asked for reached them after `beforeMs`.
+   */
+  readonly madeAtMs: number;
   /** Rows that are taken away, at most. */
   readonly limit: number;
 }
@@ -38,7 +49,7 @@ export interface ErasedCounts {
   readonly events: number;
   readonly deliveries: number;
   readonly deadLetters: number;
-  /** Subscriptions, keys, portal sessions, replays, audit records, limits and the like. */
+  /** Subscriptions, keys, portal sessions, replays, bins' requests, audit records, limits and the like. */
   readonly others: number;
 }
 
@@ -49,11 +60,16 @@ export interface ErasureStep extends ErasedCounts {
 
 /** Every call may be repeated, and any number of processes may call at once. */
 export interface ErasureStore {
-  /** Writes over the one of the same id. */
+  /** Writes over the one of the same id, but for `askedAtMs`, of which the later counts. */
   putErasure(row: ErasureRow): Promise<void>;
   /** Those whose `nextAtMs` has come, the earliest first; `limit` at most. */
   dueErasures(nowMs: number, limit: number): Promise<readonly ErasureRow[]>;
-  removeErasure(id: string): Promise<void>;
+  /** Unless it has been asked for again: then another `askedAtMs` is stored than the one that was read. */
+  postponeErasure(read: ErasureRead, nextAtMs: number): Promise<void>;
+  /** Writes what is erased as it is sealed under another key. Nothing where it is gone. */
+  resealErasure(id: string, sealed: string): Promise<void>;
+  /** Unless it has been asked for again. */
+  removeErasure(read: ErasureRead): Promise<void>;
   /** One short step. */
   erase(request: ErasureRequest): Promise<ErasureStep>;
   /** What was erased is in no file of this process's store any more, where that is up to passbus. */

@@ -38,6 +38,8 @@ test("an erasure is made at once and again, with growing pauses, for a day: what
   await put(stores(store), finished("dlv_1", "delivered", "att_1", mine));
   const askedAtMs = clock.now();
   expect(await erasures.erase(PASS, 1_000)).toMatchObject({ events: 1, deliveries: 1, isDone: true });
+  const bin = { tenant: ACME, id: "bin_1", createdAtMs: 0, expiresAtMs: 9e15, statusCode: 200, description: "" };
+  await store.bins.insertBin(bin, 1, clock.now());
   const seconds: number[] = [];
   while ((await rows()).length > 0) {
     const [row] = await rows();
@@ -48,8 +50,11 @@ test("an erasure is made at once and again, with growing pauses, for a day: what
     const late = event("evt_late", { passId: PASS.passId, loggedAtMs: askedAtMs });
     const next = delivery("dlv_late", { passId: PASS.passId, eventId: "evt_late", createdAtMs: clock.now() });
     await store.deliveries.flush({ events: [late], deliveries: [first(next)] });
+    const arrived = { id: `brq_${seconds.length}`, receivedAtMs: clock.now(), sealed: "its webhook" };
+    await store.bins.putRequest(bin, arrived, { requests: 9, characters: 999 });
     await erasures.makeDue();
     expect(await left()).toEqual([]);
+    expect((await store.bins.listRequests(ACME, bin.id, { size: 9 })).items).toEqual([]);
   }
   expect(seconds.slice(0, 5)).toEqual([30, 60, 120, 240, 480]);
   expect(seconds.at(-1)).toBeGreaterThanOrEqual(DAY_MS / 1_000);
@@ -66,6 +71,29 @@ test("the list of erasures does not say what is to be forgotten, and opens under
   clock.advance(MINUTE_MS);
   await make(newer).makeDue();
   expect((await rows())[0]?.nextAtMs).toBeGreaterThan(clock.now());
+});
+
+test("an erasure that is asked for again while it is made keeps being made for what was asked later", async () => {
+  const { store, clock, make, rows } = setup();
+  await make(older).erase(PASS, 1_000);
+  for (const afterMs of [MINUTE_MS, DAY_MS]) {
+    clock.advance(afterMs);
+    let asking: Promise<unknown> | undefined;
+    // Asked for by another process, when the worker has read the row and not yet written it.
+    const during = {
+      ...store.erasures,
+      async erase(request: Parameters<typeof store.erasures.erase>[0]) {
+        clock.advance(1_000);
+        asking ??= make(older).erase(PASS, 1_000);
+        await asking;
+        return store.erasures.erase(request);
+      },
+    };
+    const keyring = keyringFrom(older, systemRandom);
+    await new Erasures({ store: during, keyring, clock, log: silentLog }).makeDue();
+    const askedAtMs = clock.now();
+    expect(await rows()).toMatchObject([{ askedAtMs, nextAtMs: askedAtMs + 30_000 }]);
+  }
 });
 
 test("a deleted subscription's deliveries go a minute later", async () => {

@@ -90,8 +90,8 @@ export class Erasures {
       if (!isDone) break;
       const nowMs = clock.now();
       const ageMs = nowMs - row.askedAtMs;
-      if (ageMs >= MADE_FOR_MS) await store.removeErasure(row.id);
-      else await store.putErasure({ ...row, nextAtMs: nowMs + Math.min(MADE_FOR_MS, Math.max(FIRST_AGAIN_MS, ageMs)) });
+      if (ageMs >= MADE_FOR_MS) await store.removeErasure(row);
+      else await store.postponeErasure(row, nowMs + Math.min(MADE_FOR_MS, Math.max(FIRST_AGAIN_MS, ageMs)));
     }
     if (due.length > 0) await this.#settle();
   }
@@ -109,10 +109,11 @@ export class Erasures {
   async #make({ askedAtMs: beforeMs }: ErasureRow, target: ErasureTarget, patienceMs: number) {
     const { store, clock } = this.#deps;
     const endMs = clock.monotonic() + patienceMs;
+    const madeAtMs = clock.now();
     let counts = NOTHING;
     for (;;) {
       const beganMs = clock.monotonic();
-      const step = await store.erase({ target, beforeMs, limit: STEP_ROWS });
+      const step = await store.erase({ target, beforeMs, madeAtMs, limit: STEP_ROWS });
       counts = sum(counts, step);
       const nowMs = clock.monotonic();
       if (!step.more) return { ...counts, isDone: true };
@@ -169,7 +170,7 @@ function openTarget(keyring: Keyring, { id, sealed }: ErasureRow): ErasureTarget
  * stays as it is.
  */
 export async function reencryptErasures(
-  store: Pick<ErasureStore, "dueErasures" | "putErasure">,
+  store: Pick<ErasureStore, "dueErasures" | "resealErasure">,
   keyring: Keyring,
 ): Promise<ReadonlyMap<string, number>> {
   const [newest] = keyring.keyIds;
@@ -179,7 +180,7 @@ export async function reencryptErasures(
     const isOld = keyId !== newest && keyring.keyIds.includes(keyId);
     if (isOld) {
       const name = sealedFor(row.id);
-      await store.putErasure({ ...row, sealed: keyring.seal(keyring.open(row.sealed, name), name) });
+      await store.resealErasure(row.id, keyring.seal(keyring.open(row.sealed, name), name));
     }
     const now = isOld && newest !== undefined ? newest : keyId;
     uses.set(now, (uses.get(now) ?? 0) + 1);

@@ -131,11 +131,75 @@ describe("a bin", () => {
     expect((await large(LIMITS.binBodyBytes + 1)).status).toBe(413);
     expect((await large(LIMITS.binBodyBytes)).status).toBe(200);
     const answers = await Promise.all(Array.from({ length: LIMITS.binBurst }, () => bins.take(id, arrived())));
-    expect(answers.filter(({ status }) => status === 429)).toMatchObject([{ headers: { "retry-after": "1" } }]);
+    const flood = { headers: { "retry-after": "1" } };
+    expect(answers.filter(({ status }) => status === 429)).toMatchObject([flood, flood]);
     clock.advance(1_000);
     const more = await Promise.all(Array.from({ length: 60 }, () => bins.take(id, arrived())));
     expect(more.filter(({ status }) => status === 200)).toHaveLength(LIMITS.binRequestsPerSecond);
-    expect(await requests(id)).toHaveLength(LIMITS.binBurst + LIMITS.binRequestsPerSecond);
+    expect(await requests(id)).toHaveLength(LIMITS.binBurst - 1 + LIMITS.binRequestsPerSecond);
+  });
+});
+
+describe("floods", () => {
+  const statuses = async (requests: readonly Promise<{ readonly status: number }>[]) =>
+    (await Promise.all(requests)).map(({ status }) => status);
+
+  test("the bins of one organisation take so much together", async () => {
+    const { bins, create } = setUp();
+    const made = await Promise.all(Array.from({ length: 4 }, () => create()));
+    const theirs = await bins.create(GLOBEX, { statusCode: 0, lifetimeMs: undefined, description: "" });
+    const each = LIMITS.binBurst - 10;
+    const taken = await statuses(
+      made.flatMap(({ id }) => Array.from({ length: each }, () => bins.take(id, arrived({ body: Buffer.alloc(0) })))),
+    );
+    expect(taken.filter((status) => status === 200)).toHaveLength(LIMITS.organisationBinBurst);
+    expect(taken.filter((status) => status === 429)).toHaveLength(4 * each - LIMITS.organisationBinBurst);
+    expect((await bins.take(theirs.id, arrived())).status).toBe(200);
+  });
+
+  test("other bins' requests give nobody a new allowance", async () => {
+    const { bins, store, create, clock } = setUp();
+    const { id } = await create();
+    await statuses(Array.from({ length: LIMITS.binBurst }, () => bins.take(id, arrived())));
+    for (let at = 0; at < 1_100; at++) {
+      const tenant = { organisation: `org-${at}`, environment: "production" };
+      const other = { ...(await bins.get(ACME, id)), tenant, id: `bin_${at.toString(16).padStart(32, "0")}` };
+      await store.insertBin(other, LIMITS.bins, clock.now());
+      await bins.take(other.id, arrived());
+      if (at % 100 === 0) expect((await bins.take(id, arrived())).status).toBe(429);
+    }
+    expect((await bins.take(id, arrived())).status).toBe(429);
+  });
+
+  test("a body is read only where there is a bin that may take it", async () => {
+    const { bins, create, clock } = setUp();
+    const reads: string[] = [];
+    const receive = async (id: string) => {
+      const read = async () => {
+        reads.push(id);
+        return arrived();
+      };
+      return (await bins.receive(id, read)).status;
+    };
+    const [{ id }, gone] = [await create(), await create(0, 60_000)];
+    clock.advance(60_001);
+    expect(await receive(gone.id)).toBe(410);
+    expect(await receive("nonsense")).toBe(410);
+    expect(reads).toEqual([]);
+    for (let at = 0; at < LIMITS.binBurst; at++) expect(await receive(id)).toBe(200);
+    expect(await receive(id)).toBe(429);
+    expect(reads).toHaveLength(LIMITS.binBurst);
+  });
+
+  test("what comes while its bin is deleted is not kept", async () => {
+    const { bins, store, create } = setUp();
+    const { id } = await create();
+    const answer = await bins.receive(id, async () => {
+      await bins.delete(ACME, id);
+      return arrived();
+    });
+    expect(answer.status).toBe(410);
+    expect((await store.listRequests(ACME, id, { size: 9 })).items).toEqual([]);
   });
 });
 

@@ -72,14 +72,32 @@ const OVERLAP_MS = 5_000;
 const SIGN_OF_LIFE_MS = 20_000;
 /** Between two looks of a watch whether its bin is still there. */
 const CHECK_BIN_MS = 2_000;
-/** Bins whose rate is remembered, and tenants whose subscriptions are, before all are forgotten. */
+/** Bins and organisations whose rate is remembered, and tenants whose subscriptions are: the oldest are forgotten. */
 const REMEMBERED = 1_000;
 
 type TenantsSubscriptions = Awaited<ReturnType<BinsDeps["feed"]["load"]>>;
 
+/** What may still be taken at once, as of then. */
+interface Bucket {
+  readonly tokens: number;
+  readonly atMs: number;
+}
+
+interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+const BIN_RATE: Rate = { perSecond: LIMITS.binRequestsPerSecond, burst: LIMITS.binBurst };
+const ORGANISATION_RATE: Rate = {
+  perSecond: LIMITS.organisationBinRequestsPerSecond,
+  burst: LIMITS.organisationBinBurst,
+};
+
 export class Bins {
   readonly #deps: BinsDeps;
-  readonly #tokens = new Map<string, { tokens: number; atMs: number }>();
+  readonly #binBuckets = new Map<string, Bucket>();
+  readonly #organisationBuckets = new Map<string, Bucket>();
   readonly #subscriptions = new Map<string, TenantsSubscriptions>();
 
   constructor(deps: BinsDeps) {
@@ -176,22 +194,34 @@ export class Bins {
     }
   }
 
+  /** Takes a request that is there already; the rest as `receive`. */
+  take(id: string, arrived: Arrived): Promise<BinAnswer> {
+    return this.receive(id, async () => arrived);
+  }
+
   /**
-   * Takes a request, whoever sent it. 410 where there is no such bin, so that a subscription which points to one that is
-   * gone is disabled; 413 and 429 at the limits. Rejects where the store does.
+   * Takes a request, whoever sent it; it is read only where there is such a bin and it may take one more. 410 where there
+   * is none, so that a subscription which points to one that is gone is disabled; 413 and 429 at the limits. Rejects where
+   * the store or `read` does.
    */
-  async take(id: string, arrived: Arrived): Promise<BinAnswer> {
-    const { store, clock, ids } = this.#deps;
-    const nowMs = clock.now();
-    const bin = BIN_ID.test(id) ? await store.findBin(id) : undefined;
-    if (bin === undefined || bin.expiresAtMs <= nowMs) return answer(410, "there is no such bin, or it has expired");
+  async receive(id: string, read: () => Promise<Arrived>): Promise<BinAnswer> {
+    const found = await this.#alive(id);
+    if (found === undefined) return GONE;
+    const flood = this.#floodOf(found);
+    if (flood !== undefined) return { ...answer(429, flood), headers: { ...JSON_TYPE, "retry-after": "1" } };
+    const arrived = await read();
     if (arrived.body.length > LIMITS.binBodyBytes) {
       return answer(413, `a bin takes bodies of up to ${LIMITS.binBodyBytes} bytes`);
     }
-    if (!this.#takeToken(id)) {
-      const message = `a bin takes ${LIMITS.binRequestsPerSecond} requests a second`;
-      return { ...answer(429, message), headers: { ...JSON_TYPE, "retry-after": "1" } };
-    }
+    return this.#keep(id, arrived);
+  }
+
+  /** Looks for the bin again: one that was deleted while the body came keeps nothing. */
+  async #keep(id: string, arrived: Arrived): Promise<BinAnswer> {
+    const { store, clock, ids } = this.#deps;
+    const nowMs = clock.now();
+    const bin = await this.#alive(id);
+    if (bin === undefined) return GONE;
     const pointing = (await this.#subscriptionsOf(bin.tenant)).filter(({ url }) => this.targetOf(url)?.id === id);
     const { verdict, reason, checks } = judgeSignatures(this.#deps, arrived, pointing, nowMs);
     const request = {
@@ -203,6 +233,12 @@ export class Bins {
     };
     await store.putRequest(bin, this.#seal(bin, request), KEEP);
     return bin.statusCode < 300 ? answer(bin.statusCode) : answer(bin.statusCode, "the bin was asked to answer so");
+  }
+
+  async #alive(id: string): Promise<Bin | undefined> {
+    const { store, clock } = this.#deps;
+    const bin = BIN_ID.test(id) ? await store.findBin(id) : undefined;
+    return bin === undefined || bin.expiresAtMs <= clock.now() ? undefined : bin;
   }
 
   #readLifetime(asked: number | undefined): number {
@@ -219,20 +255,26 @@ export class Bins {
     const [version] = await feed.versions([tenant]);
     if (known !== undefined && known.version === version) return known.subscriptions;
     const loaded = await feed.load(tenant);
-    if (this.#subscriptions.size >= REMEMBERED) this.#subscriptions.clear();
     // Of thousands of subscriptions few point to a bin.
     const pointing = loaded.subscriptions.filter(({ url }) => this.targetOf(url) !== undefined);
-    this.#subscriptions.set(key, { version: loaded.version, subscriptions: pointing });
+    remember(this.#subscriptions, key, { version: loaded.version, subscriptions: pointing });
     return pointing;
   }
 
-  #takeToken(id: string): boolean {
+  /** What there is too much of; undefined where one more may come. */
+  #floodOf({ id, tenant: { organisation } }: Bin): string | undefined {
+    if (!this.#takeToken(this.#binBuckets, id, BIN_RATE)) {
+      return `a bin takes ${BIN_RATE.perSecond} requests a second`;
+    }
+    if (this.#takeToken(this.#organisationBuckets, organisation, ORGANISATION_RATE)) return undefined;
+    return `the bins of an organisation take ${ORGANISATION_RATE.perSecond} requests a second`;
+  }
+
+  #takeToken(buckets: Map<string, Bucket>, key: string, { perSecond, burst }: Rate): boolean {
     const nowMs = this.#deps.clock.monotonic();
-    if (this.#tokens.size >= REMEMBERED) this.#tokens.clear();
-    const bucket = this.#tokens.get(id) ?? { tokens: LIMITS.binBurst, atMs: nowMs };
-    const gained = ((nowMs - bucket.atMs) / 1_000) * LIMITS.binRequestsPerSecond;
-    const tokens = Math.min(LIMITS.binBurst, bucket.tokens + gained);
-    this.#tokens.set(id, { tokens: tokens < 1 ? tokens : tokens - 1, atMs: nowMs });
+    const bucket = buckets.get(key) ?? { tokens: burst, atMs: nowMs };
+    const tokens = Math.min(burst, bucket.tokens + ((nowMs - bucket.atMs) / 1_000) * perSecond);
+    remember(buckets, key, { tokens: tokens < 1 ? tokens : tokens - 1, atMs: nowMs });
     return tokens >= 1;
   }
 
@@ -247,6 +289,14 @@ export class Bins {
   }
 }
 
+/** As the newest; the oldest gives way. */
+function remember<T>(all: Map<string, T>, key: string, value: T): void {
+  all.delete(key);
+  const [oldest] = all.keys();
+  if (all.size >= REMEMBERED && oldest !== undefined) all.delete(oldest);
+  all.set(key, value);
+}
+
 /** What stands behind `/bins/`, as the bin's id and the rest. */
 export function binPath(text: string): { readonly id: string; readonly path: string } {
   const [, id = "", path = ""] = /^([^/?#]*)(.*)$/s.exec(text) ?? [];
@@ -259,6 +309,8 @@ function answer(status: number, error?: string): BinAnswer {
   const body = error === undefined ? { status: "ok" } : { error };
   return { status, headers: JSON_TYPE, body: JSON.stringify(body) };
 }
+
+const GONE = answer(410, "there is no such bin, or it has expired");
 
 function unknownBin(id: string): CodedError {
   return new CodedError("resource.not_found", `bin_id: there is no bin "${id.slice(0, LIMITS.idCharacters)}"`);

@@ -32,7 +32,7 @@ export const ERRORS = {
     meaning:
       "Too many calls came from this address, or for this key, with keys that don't count; one that counts is taken.",
   },
-  "role.insufficient": { kind: "forbidden", meaning: "The key's role may not do this." },
+  "role.insufficient": { kind: "forbidden", meaning: "The key's role, or its environment, may not do this." },
   "portal.entity": { kind: "forbidden", meaning: "A portal session is limited to its own entity." },
   "tenant.forbidden": {
     kind: "forbidden",

@@ -94,6 +94,10 @@ export const LIMIT_ROWS = {
     error: "limit.bodies",
   },
   bodyBytesPerOrganisation: { about: "Of them those of one organisation's calls.", error: "limit.bodies" },
+  ownBodyBytes: {
+    about: "The same of an organisation that holds no more.",
+    effect: "it goes on though others have used all up",
+  },
   binBodiesBytes: { about: "Of them those of requests to bins.", effect: "503" },
   keylessStreams: { about: "Health.Watch and reflection, open in one process.", error: "limit.streams" },
   keylessStreamsPerPeer: { about: "The same from one address.", error: "limit.streams" },

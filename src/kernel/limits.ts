@@ -97,6 +97,8 @@ export const LIMITS = {
   bodyBytesPerOrganisation: 32 * MIB,
   /** and those of requests to bins: whoever has a key comes first. */
   binBodiesBytes: 16 * MIB,
+  /** An organisation with fewer goes on though others have used all up. */
+  ownBodyBytes: 256 * KIB,
   /** Health.Watch and reflection, which need no key: open in one process. */
   keylessStreams: 128,
   /** From one address. */

@@ -31,11 +31,11 @@ export function erasureContract(name: string, make: MakeStore): void {
   /** All steps; what went, and in how many steps. */
   async function eraseAll(
     target: ErasureTarget,
-    { beforeMs = T0, limit = 500 } = {},
+    { beforeMs = T0, madeAtMs = T0, limit = 500 } = {},
   ): Promise<ErasedCounts & { steps: number }> {
     const all = { events: 0, deliveries: 0, deadLetters: 0, others: 0, steps: 0 };
     for (;;) {
-      const { more, ...counts } = await store.erasures.erase({ target, beforeMs, limit });
+      const { more, ...counts } = await store.erasures.erase({ target, beforeMs, madeAtMs, limit });
       for (const kind of ["events", "deliveries", "deadLetters", "others"] as const) {
         all[kind] += counts[kind];
         expect(counts[kind]).toBeLessThanOrEqual(limit);
@@ -129,6 +129,33 @@ export function erasureContract(name: string, make: MakeStore): void {
       expect(await eraseAll({ kind: "pass", tenant: ACME, passId: PASS })).toMatchObject({ deadLetters: 3 });
       expect(await letterOffsets()).toEqual([4, 5]);
       expect(await letterOffsets(GLOBEX)).toEqual([6]);
+    });
+
+    test("takes all that its tenant's request bins received until it was made with it, and leaves the bins", async () => {
+      const given = { createdAtMs: T0, expiresAtMs: LATER + 1, statusCode: 200, description: "" };
+      const bins = [
+        { tenant: ACME, id: "bin_1", ...given },
+        { tenant: ACME, id: "bin_2", ...given },
+        { tenant: ACME_TEST, id: "bin_3", ...given },
+        { tenant: GLOBEX, id: "bin_4", ...given },
+      ];
+      const keep = { requests: 100, characters: 1_000_000 };
+      for (const bin of bins) {
+        await store.bins.insertBin(bin, 10, T0);
+        for (const at of [0, 10, 11]) {
+          const kept = { id: `brq_${bin.id}_${at}`, receivedAtMs: T0 + at, sealed: "sealed" };
+          await store.bins.putRequest(bin, kept, keep);
+        }
+      }
+      const target = { kind: "pass", tenant: ACME, passId: PASS } as const;
+      const gone = await eraseAll(target, { beforeMs: T0, madeAtMs: T0 + 10, limit: 3 });
+      expect(gone).toMatchObject({ events: 0, deliveries: 0, others: 4 });
+      const left: number[] = [];
+      for (const { tenant, id } of bins) {
+        expect(await store.bins.findBin(id)).toBeDefined();
+        left.push((await store.bins.listRequests(tenant, id, { size: 9 })).items.length);
+      }
+      expect(left).toEqual([1, 1, 3, 3]);
     });
 
     test("whose id is short is looked for in keys alone", async () => {
@@ -243,13 +270,35 @@ export function erasureContract(name: string, make: MakeStore): void {
       expect(await store.erasures.dueErasures(T0 + 2, 10)).toEqual([row("ers_a", T0 + 1), row("ers_b", T0 + 2)]);
       expect(await store.erasures.dueErasures(T0 + 9, 1)).toEqual([row("ers_a", T0 + 1)]);
       await store.erasures.putErasure({ ...row("ers_a", T0 + 20), askedAtMs: T0 + 5 });
-      await store.erasures.removeErasure("ers_b");
+      await store.erasures.removeErasure(row("ers_b", T0 + 2));
       const again = await store.reopen();
       expect(await again.erasures.dueErasures(T0 + 99, 10)).toEqual([
         row("ers_c", T0 + 9),
         { ...row("ers_a", T0 + 20), askedAtMs: T0 + 5 },
       ]);
       await again.erasures.settleErased();
+    });
+
+    test("keeps what has been asked for again since a worker read it", async () => {
+      const { erasures } = store;
+      const read = row("ers_a", T0 + 1);
+      const again = { ...read, askedAtMs: T0 + 5, nextAtMs: T0 + 6 };
+      await erasures.putErasure(read);
+      await erasures.putErasure(again);
+      await erasures.postponeErasure(read, T0 + 50);
+      await erasures.removeErasure(read);
+      expect(await erasures.dueErasures(T0 + 99, 10)).toEqual([again]);
+      // Of two who ask at once, the earlier may write last.
+      await erasures.putErasure(read);
+      expect(await erasures.dueErasures(T0 + 99, 10)).toEqual([{ ...read, askedAtMs: T0 + 5 }]);
+      await erasures.postponeErasure(again, T0 + 50);
+      expect(await erasures.dueErasures(T0 + 99, 10)).toEqual([{ ...again, nextAtMs: T0 + 50 }]);
+      await erasures.resealErasure("ers_a", "k2.ers_a");
+      expect(await erasures.dueErasures(T0 + 99, 10)).toEqual([{ ...again, sealed: "k2.ers_a", nextAtMs: T0 + 50 }]);
+      await erasures.removeErasure(again);
+      await erasures.postponeErasure(again, T0 + 1);
+      await erasures.resealErasure("ers_a", "k2.ers_a");
+      expect(await erasures.dueErasures(T0 + 99, 10)).toEqual([]);
     });
   });
 }

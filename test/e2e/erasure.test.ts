@@ -14,6 +14,7 @@ import { describe, expect, test } from "vitest";
 import { AccessService } from "../../gen/passbus/v1/access_service_pb.js";
 import { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
+import { InspectorService } from "../../gen/passbus/v1/inspector_service_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { State, WhileDisabled } from "../../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
@@ -86,6 +87,7 @@ const clientsOf = (url: string, key: string, session: Http2SessionManager) => {
     events: createClient(EventService, transport),
     access: createClient(AccessService, transport),
     deliveries: createClient(DeliveryService, transport),
+    inspector: createClient(InspectorService, transport),
     subscriptions: createClient(SubscriptionService, transport),
   };
 };
@@ -101,6 +103,12 @@ async function erasesAPass(bed: Bed, sink: Sink): Promise<void> {
   await subscribeElsewhere(api, DEAD_URL);
   const held = { state: State.DISABLED, policy: { whileDisabled: WhileDisabled.HOLD } };
   await subscribe(api, sink, "/held", held);
+  await using stack = new AsyncDisposableStack();
+  const session = stack.adopt(new Http2SessionManager(bed.passbus.url), (one) => one.abort());
+  const { inspector } = clientsOf(bed.passbus.url, BOOTSTRAP_KEY, session);
+  const { bin } = await inspector.createBin({});
+  await subscribeElsewhere(api, bin?.url ?? "");
+  const inBin = async () => (await inspector.listBinRequests({ binId: bin?.id ?? "", pageSize: 500 })).requests;
   const names = ["ada", "mallory", "grace"];
   for (let number = 0; number < 20; number++) {
     await api.events.publishEvents({ events: names.map((name) => eventOf(name, number)) });
@@ -114,18 +122,24 @@ async function erasesAPass(bed: Bed, sink: Sink): Promise<void> {
   );
   const ofMallory = () => api.deliveries.listDeliveries({ passId: "pass-mallory", pageSize: 500 });
   await eventually(SOON_MS, "every delivery's row", async () =>
-    (await ofMallory()).deliveries.length === 100 ? true : undefined,
+    (await ofMallory()).deliveries.length === 120 ? true : undefined,
   );
+  const binned = await eventually(SOON_MS, "every webhook in the bin", async () => {
+    const requests = await inBin();
+    return requests.length >= 60 ? requests : undefined;
+  });
+  expect(binned.filter(({ body }) => Buffer.from(body).includes("surname-mallory")).length).toBeGreaterThanOrEqual(20);
   expect(new Set((await found(bed, PERSONAL("mallory"))).map((where) => where.split(" in ")[0])).size).toBe(8);
 
   await eventually(SOON_MS, "a log without a backlog", async () => ((await bed.isRecorded()) ? true : undefined));
   const erased = await api.events.erasePass({ passId: "pass-mallory" });
-  expect(erased).toMatchObject({ events: 20n, deliveries: 100n, deadLetters: 1n, done: true });
+  expect(erased).toMatchObject({ events: 20n, deliveries: 120n, deadLetters: 1n, done: true });
   expect(await found(bed, PERSONAL("mallory"))).toEqual([]);
   expect((await ofMallory()).deliveries).toEqual([]);
+  expect(await inBin()).toEqual([]);
   for (const name of ["ada", "grace"]) {
     const { deliveries } = await api.deliveries.listDeliveries({ passId: `pass-${name}`, pageSize: 500 });
-    expect(deliveries).toHaveLength(100);
+    expect(deliveries).toHaveLength(120);
     expect(new Set((await found(bed, PERSONAL(name))).map((where) => where.split(" in ")[0])).size).toBe(8);
   }
   // What was in flight ends, and writes nothing of it.
@@ -179,6 +193,7 @@ async function deletesAnOrganisation(bed: Bed, sink: Sink): Promise<void> {
     (await failureOf(theirs.access.deleteOrganisation({ organisationId: "default", confirmation: "default" })))
       .rawMessage,
   ).toContain("its own administrators");
+  expect((await failureOf(others.access.deleteOrganisation(asked))).code).toBe(Code.PermissionDenied);
   expect(await theirs.access.deleteOrganisation(asked)).toMatchObject({ id: "org_globex", done: true });
   // Attempts in flight may have been recorded after the last step: the next call takes them along.
   const operator = clientsOf(bed.passbus.url, BOOTSTRAP_KEY, session).access;
@@ -193,7 +208,8 @@ async function deletesAnOrganisation(bed: Bed, sink: Sink): Promise<void> {
   );
   expect(refusal.code).toBe(Code.Unauthenticated);
   const { records } = await operator.listAuditRecords({ action: "passbus.v1.AccessService/DeleteOrganisation" });
-  expect(records.map(({ target }) => target)).toEqual(["org_globex"]);
+  expect(records.map(({ target }) => target)).toEqual(["org_globex", "org_globex"]);
+  expect(records.map(({ actor }) => actor)).toEqual(["bootstrap", expect.stringMatching(/^key_/)]);
   expect(
     (await failureOf(operator.deleteOrganisation({ organisationId: "default", confirmation: "default" }))).rawMessage,
   ).toContain("can't be deleted");

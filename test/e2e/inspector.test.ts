@@ -1,16 +1,17 @@
 /** A request bin and `passbus listen` beside a running passbus, with nothing faked; and what is counted of it. */
 import { createServer, type IncomingMessage } from "node:http";
-import { createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { Http2SessionManager } from "@connectrpc/connect-node";
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { InspectorService, SignatureVerdict } from "../../gen/passbus/v1/inspector_service_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { Format } from "../../gen/passbus/v1/subscription_pb.js";
 import { runCli } from "../../src/cli/cli.ts";
 import { listenCommand } from "../../src/cli/listen.ts";
 import { type Embedded, startEmbedded } from "../support/embedded.ts";
-import { grpcWithKey } from "../support/grpc.ts";
+import { failureOf, grpcWithKey } from "../support/grpc.ts";
 import { BOOTSTRAP_KEY, type Clients, type RunningPassbus } from "../support/passbus.ts";
 import { bodyOf } from "../support/receiver.ts";
 import { testTerminal } from "../support/terminal.ts";
@@ -81,6 +82,42 @@ describe("the inspector of a running passbus", () => {
     });
     await api.subscriptions.deleteSubscription({ id: subscriptionId });
   }, 120_000);
+
+  test("what only begins as a bin's URL is judged as any endpoint's", async () => {
+    const { bin } = await inspector().createBin({});
+    const url = bin?.url ?? "";
+    const others = [
+      [`${passbus.url}/bins/`, "must lead to a public address"],
+      [`${passbus.url}/bins/\r\n#${"a".repeat(2_000_000)}`, "must have at most 2048 characters"],
+      [`${passbus.url}/bins/bin_1`, "must lead to a public address"],
+      [`${url}f`, "must lead to a public address"],
+      [`${url}/../../readyz`, "must lead to a public address"],
+      [`${url}/%2e%2e/%2E%2e/readyz`, "must lead to a public address"],
+      [`${url}/\r\nx: y`, "must not have blanks, line breaks or control characters"],
+      [`${url}/a\\b`, "must not have a backslash"],
+      [`${url}#a`, "must not have a fragment"],
+      [`${url}/${"a".repeat(2_000_000)}`, "must have at most 2048 characters"],
+      [url.replace("//", "//user@"), "must not have a user name or password"],
+    ] as const;
+    for (const [other, message] of others) {
+      const failure = await failureOf(api.subscriptions.createSubscription({ subscription: { url: other } }));
+      expect(failure.code, other.slice(0, 100)).toBe(Code.InvalidArgument);
+      const [{ fieldViolations: [violation] = [] } = {}] = failure.findDetails(BadRequestSchema);
+      expect(violation?.description, other.slice(0, 100)).toContain(message);
+    }
+    const made = await api.subscriptions.createSubscription({ subscription: { url: `${url}/a%7eb?` } });
+    expect(
+      await failureOf(api.subscriptions.createSubscription({ subscription: { url: `${url}/a~b` } })),
+    ).toMatchObject({
+      code: Code.AlreadyExists,
+    });
+    const changed = { id: made.subscription?.id ?? "", url: `${url}/\r\n` };
+    expect((await failureOf(api.subscriptions.updateSubscription({ subscription: changed }))).code).toBe(
+      Code.InvalidArgument,
+    );
+    await api.subscriptions.deleteSubscription({ id: changed.id });
+    await inspector().deleteBin({ binId: bin?.id ?? "" });
+  }, 60_000);
 
   test("listen sends webhooks on to a local server as they came, and leaves nothing behind", async () => {
     const got: { readonly request: IncomingMessage; readonly body: Buffer }[] = [];

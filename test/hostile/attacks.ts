@@ -301,4 +301,54 @@ const bombs: readonly Attack[] = [
   bomb("body beyond the limit, without a key", { ...JSON_TYPE, authorization: "none" }, Buffer.alloc(8 * MIB)),
 ];
 
-export const ATTACKS: readonly Attack[] = [...slow, ...floods, ...bombs];
+const CHECK = "/grpc.health.v1.Health/Check";
+const WATCH_DELIVERIES = "/passbus.v1.DeliveryService/WatchDeliveries";
+const NEST = Buffer.from(`{"service":${"[".repeat(4 * MIB - 64)}`);
+
+/** A message of a stream or of gRPC. */
+const enveloped = (flags: number, message: Buffer) =>
+  Buffer.concat([Buffer.of(flags), uint32(message.length), message]);
+
+/** One body after the other. */
+function bodies(name: string, path: string, headers: Readonly<Record<string, string>>, body: Buffer): Attack {
+  return {
+    name,
+    connections: 2,
+    act: async (line, target) => {
+      const key = path === CHECK ? {} : bearer(target);
+      await line.send(http1(path, { ...headers, ...key, "content-length": body.length }));
+      await line.send(body);
+      await delay(500, undefined, { signal: line.signal }).catch(() => {});
+    },
+  };
+}
+
+/** Many bodies that stop before their last KiB, of who needs no key. */
+function halves(name: string, path: string, bytes: number, chunked: boolean): Attack {
+  const length = chunked ? { "transfer-encoding": "chunked" } : { "content-length": bytes };
+  const head = Buffer.from(http1(path, { ...JSON_TYPE, ...length }) + (chunked ? `${bytes.toString(16)}\r\n` : ""));
+  const half = Buffer.concat([head, Buffer.alloc(bytes - 1_024, " ")]);
+  return {
+    name,
+    connections: 100,
+    act: async (line) => {
+      await line.send(half);
+      await line.hold();
+    },
+  };
+}
+
+const byAnybody: readonly Attack[] = [
+  bodies("JSON bombs over gRPC, without a key", CHECK, { "content-type": "application/grpc+json" }, enveloped(0, NEST)),
+  bodies(
+    "packed JSON bombs of streams",
+    WATCH_DELIVERIES,
+    { "content-type": "application/connect+json", "connect-content-encoding": "gzip" },
+    enveloped(1, gzipSync(NEST)),
+  ),
+  halves("half bodies without a key", CHECK, 4 * MIB, false),
+  halves("half bodies without a key, in parts", CHECK, 4 * MIB, true),
+  halves("half bodies to no bin", `/bins/bin_${"0".repeat(32)}`, 256 * 1_024, false),
+];
+
+export const ATTACKS: readonly Attack[] = [...slow, ...floods, ...bombs, ...byAnybody];

@@ -1,10 +1,11 @@
 /** JSON that costs more than it weighs, or says one thing to one reader and another to the next. */
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { fromBinary } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PassEventSchema } from "../../gen/passbus/v1/pass_event_pb.js";
 import { LIMITS } from "../../src/kernel/limits.ts";
 import { ADMIN_KEY, type TestApi, testApi } from "../support/api.ts";
+import { METHODS, nameOf } from "../support/everyone.ts";
 
 let api: TestApi;
 beforeAll(async () => {
@@ -92,4 +93,52 @@ test("__proto__ is a key like any other in maps and content, and changes nothing
   ]);
   expect(JSON.stringify(stored.details?.content)).toBe('{"__proto__":{"polluted":true}}');
   expect(Reflect.get({}, "polluted")).toBeUndefined();
+});
+
+describe("whatever carries the JSON", () => {
+  const envelope = (flags: number, message: Buffer) => {
+    const head = Buffer.alloc(5);
+    head.writeUInt8(flags);
+    head.writeUInt32BE(message.length, 1);
+    return Buffer.concat([head, message]);
+  };
+  const post = (path: string, headers: Readonly<Record<string, string>>, body: Buffer) =>
+    fetch(`${api.url}${path}`, { method: "POST", headers: { authorization: `Bearer ${ADMIN_KEY}`, ...headers }, body });
+  const deep = Buffer.from(`{"filter":${"[".repeat(LIMITS.jsonDepth)}`);
+  const many = Buffer.from(`{${keys(LIMITS.jsonValues + 1)}}`);
+  const DEEP = "must not be nested deeper";
+
+  test.each([
+    ["a message of a stream that is too deep", envelope(0, deep), {}, DEEP],
+    ["one of too many values", envelope(0, many), {}, `more than the ${LIMITS.jsonValues} JSON values`],
+    ["one that is too deep, packed", envelope(1, gzipSync(deep)), { "connect-content-encoding": "gzip" }, DEEP],
+    ["the same in brotli", envelope(1, brotliCompressSync(deep)), { "connect-content-encoding": "br" }, DEEP],
+    [
+      "a bomb",
+      envelope(1, gzipSync(Buffer.alloc(64 * 1024 * 1024))),
+      { "connect-content-encoding": "gzip" },
+      `larger than the ${LIMITS.requestBytes} bytes`,
+    ],
+    ["what is no gzip", envelope(1, deep), { "connect-content-encoding": "gzip" }, "can't be unpacked"],
+    ["what is packed in nothing", envelope(1, deep), {}, "compressed"],
+    ["bytes that are no UTF-8", envelope(0, Buffer.of(0x22, 0xff, 0x22)), {}, "is not UTF-8"],
+  ])("%s is refused", async (_, body, headers, message) => {
+    const type = { "content-type": "application/connect+json" };
+    const answer = await post("/passbus.v1.DeliveryService/WatchDeliveries", { ...type, ...headers }, body);
+    expect(await answer.text()).toContain(message);
+    expect(api.stage.errors).toEqual([]);
+  });
+
+  test.each(["application/grpc+json", "application/grpc-web+json", "application/GRPC-web-text+JSON"])(
+    "%s is no type of ours",
+    async (type) => {
+      for (const path of ["/grpc.health.v1.Health/Check", "/passbus.v1.EventService/PublishEvents"]) {
+        expect((await post(path, { "content-type": type }, envelope(0, Buffer.from("{}")))).status).toBe(415);
+      }
+    },
+  );
+
+  test("none comes in a URL", () => {
+    expect(METHODS.filter(({ idempotency }) => idempotency !== 0).map(nameOf)).toEqual([]);
+  });
 });

@@ -36,7 +36,7 @@ export type Heard = "member" | "rebalancing" | "unknown";
 export class SimulatedLog {
   readonly partitions: readonly Partition[];
   readonly #world: World;
-  readonly #members = new Map<Membership, { heardAtMs: number; generation: number }>();
+  readonly #members = new Map<Membership, { heardAtMs: number; generation: number; partitions: readonly number[] }>();
   readonly #appended = new Set<() => void>();
   readonly #owners = new Map<number, string>();
   #generation = 0;
@@ -77,7 +77,7 @@ export class SimulatedLog {
   // ---- the group ----
 
   join(member: Membership): void {
-    this.#members.set(member, { heardAtMs: this.#world.clock.now(), generation: -1 });
+    this.#members.set(member, { heardAtMs: this.#world.clock.now(), generation: -1, partitions: [] });
     this.rebalance("a member joined");
     this.#comeBack(member);
   }
@@ -93,12 +93,24 @@ export class SimulatedLog {
     return this.#rebalance === undefined || this.#rebalance.back.has(member) ? "member" : "rebalancing";
   }
 
-  /** It has given back what it had. */
+  /**
+   * It has given back what it had. Where the rebalance that it was told of is over by now, it is given the same again, as
+   * Kafka's coordinator answers a member that joins a stable group as it was.
+   */
   rejoin(member: Membership): void {
     const state = this.#members.get(member);
     if (state === undefined) return;
-    state.heardAtMs = this.#world.clock.now();
-    this.#comeBack(member);
+    const nowMs = this.#world.clock.now();
+    state.heardAtMs = nowMs;
+    if (this.#rebalance !== undefined || state.generation !== this.#generation) {
+      this.#comeBack(member);
+      return;
+    }
+    const own = this.partitions.filter(({ number }) => state.partitions.includes(number));
+    member.assign(
+      own.map(({ number, committed }) => ({ partition: number, offset: committed })),
+      nowMs,
+    );
   }
 
   /** Partitions go round anew; a rebalance that is under way goes on. */
@@ -148,7 +160,11 @@ export class SimulatedLog {
     for (const [member, partitions] of given) {
       const state = this.#members.get(member);
       if (state !== undefined)
-        Object.assign(state, { generation: this.#generation, heardAtMs: this.#world.clock.now() });
+        Object.assign(state, {
+          generation: this.#generation,
+          heardAtMs: this.#world.clock.now(),
+          partitions: partitions.map(({ partition }) => partition),
+        });
       member.assign(partitions, this.#world.clock.now());
     }
   }

@@ -584,7 +584,8 @@ export declare type DeliverySwitch = Message<"passbus.v1.DeliverySwitch"> & {
   stopped: boolean;
 
   /**
-   * Why, for people. Empty where nothing is stopped; of the service, it is shown to its own organisation alone.
+   * Why, for people. Empty where nothing is stopped; of the service, it is shown to the bootstrap organisation's
+   * production alone.
    *
    * @generated from field: string reason = 3;
    */
@@ -722,7 +723,9 @@ export declare type AuditRecord = Message<"passbus.v1.AuditRecord"> & {
   action: string;
 
   /**
-   * The id of what the call was about. Empty where it was about no one thing, or was refused before it was read.
+   * The id of what the call was about: "sub_…"; of SetLimits and DeleteOrganisation "org_" and the organisation's name; of
+   * SetDeliverySwitch "org_<name>/stopped", "org_<name>/started", "service/stopped" or "service/started"; of a pass its
+   * erasure's, "ers_…". Of several, the first. Empty where it was refused before it was read.
    *
    * @generated from field: string target = 5;
    */
@@ -1058,7 +1061,8 @@ export declare const AccessService: GenService<{
     output: typeof RevokePortalSessionResponseSchema;
   },
   /**
-   * For all environments of the key's organisation. What is there already stays, also beyond a new limit.
+   * For all environments of the key's organisation, and so for keys of the environment production alone. What is there
+   * already stays, also beyond a new limit.
    *
    * @generated from rpc passbus.v1.AccessService.SetLimits
    */
@@ -1078,8 +1082,8 @@ export declare const AccessService: GenService<{
   /**
    * The kill switch. While deliveries are stopped, events are taken and recorded as always, and every webhook waits;
    * attempts in flight end. All workers know within a second. Stopping what is stopped gives it the new reason.
-   * SERVICE is for administrators of the bootstrap organisation alone. Test sends, and challenges of endpoints, are
-   * refused with FAILED_PRECONDITION.
+   * It is for keys of the environment production alone, SERVICE for administrators of the bootstrap organisation. Test
+   * sends, and challenges of endpoints, are refused with FAILED_PRECONDITION.
    *
    * @generated from rpc passbus.v1.AccessService.SetDeliverySwitch
    */
@@ -1108,9 +1112,10 @@ export declare const AccessService: GenService<{
   },
   /**
    * Deletes an organisation with everything that is stored under its name, in every environment: keys, subscriptions,
-   * events, deliveries, dead letters, limits, its audit log. For administrators of the organisation, and for
-   * administrators and operators of the bootstrap organisation, which can't be deleted itself. The caller's own key may
-   * be among what goes. It is certain once it is answered; calling it again deletes again what was there by then.
+   * events, deliveries, dead letters, limits, its audit log. For administrators of the organisation, and for those of the
+   * bootstrap organisation, which can't be deleted itself, with keys of the environment production alone. The caller's own
+   * key may be among what goes. Who deleted it stays in the audit log of the bootstrap organisation. It is certain once it
+   * is answered; calling it again deletes again what was there by then.
    *
    * @generated from rpc passbus.v1.AccessService.DeleteOrganisation
    */

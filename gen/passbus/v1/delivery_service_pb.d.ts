@@ -873,7 +873,8 @@ export declare type GetOverviewResponse = Message<"passbus.v1.GetOverviewRespons
   subscriptionsDisabled: number;
 
   /**
-   * Of the whole service: set for callers of the organisation that operates it alone (PASSBUS_BOOTSTRAP_ORGANISATION).
+   * Of the whole service: set for the production of the organisation that operates it (PASSBUS_BOOTSTRAP_ORGANISATION)
+   * alone.
    *
    * @generated from field: passbus.v1.ServiceOverview service = 12;
    */

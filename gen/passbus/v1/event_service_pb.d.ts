@@ -836,8 +836,8 @@ export declare const EventService: GenService<{
   },
   /**
    * Forgets a pass: its events, their deliveries with all attempts, and dead letters that hold it are deleted, whatever
-   * their age and state. What is accepted after this call stays. It is certain once it is answered; calling it again
-   * erases again. docs/erasure.md says what is left to do outside of passbus.
+   * their age and state, and so is all that the tenant's request bins hold. What is accepted after this call stays. It is
+   * certain once it is answered; calling it again erases again. docs/erasure.md says what is left to do outside of passbus.
    *
    * @generated from rpc passbus.v1.EventService.ErasePass
    */

@@ -1,5 +1,8 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { readFileSync } from "node:fs";
+import tls from "node:tls";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { issuerKey, TestIssuer } from "../../../test/support/issuer.ts";
+import { httpsServer } from "../../../test/support/receiver.ts";
 import { type Issuer, issuerAt } from "./issuer.ts";
 
 let server: TestIssuer;
@@ -71,5 +74,38 @@ describe("the issuer's keys", () => {
     };
     await expect(issuer.read()).rejects.toThrow(`answered ${status}`);
     expect(server.asked).not.toContain("/elsewhere");
+  });
+});
+
+describe("over TLS, whatever the process was started with", () => {
+  const pem = (name: string) => readFileSync(new URL(`../../../test/support/tls/${name}`, import.meta.url), "utf8");
+  const pair = { cert: pem("cert.pem"), key: pem("key.pem") };
+  const { DEFAULT_MIN_VERSION, DEFAULT_CIPHERS, getCACertificates, setDefaultCACertificates } = tls;
+  const trusted = getCACertificates("default");
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    Object.assign(tls, { DEFAULT_MIN_VERSION, DEFAULT_CIPHERS });
+    setDefaultCACertificates(trusted);
+  });
+
+  async function read(options: tls.TlsOptions): Promise<{ readonly keys: readonly unknown[] }> {
+    await using keys = await httpsServer({ ...pair, ...options }, (_, response) => response.end('{"keys":[]}'));
+    const url = `https://127.0.0.1:${keys.port}`;
+    const over = issuerAt({ issuer: url, jwksUrl: `${url}/keys` });
+    return await over.read().finally(() => over.close());
+  }
+
+  test("the certificate counts", async () => {
+    vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0");
+    await expect(read({})).rejects.toThrow("self-signed certificate");
+    setDefaultCACertificates([pair.cert]);
+    expect(await read({})).toEqual({ keys: [] });
+  });
+
+  test("TLS is 1.2 at least", async () => {
+    setDefaultCACertificates([pair.cert]);
+    Object.assign(tls, { DEFAULT_MIN_VERSION: "TLSv1", DEFAULT_CIPHERS: "DEFAULT@SECLEVEL=0" });
+    await expect(read({ minVersion: "TLSv1", maxVersion: "TLSv1.1" })).rejects.toThrow(/version/);
+    expect(await read({ maxVersion: "TLSv1.2" })).toEqual({ keys: [] });
   });
 });

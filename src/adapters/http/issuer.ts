@@ -24,7 +24,10 @@ const TIMEOUT_MS = 5_000;
 
 export function issuerAt({ issuer, jwksUrl }: IssuerOptions): Issuer {
   // Its own, and so never a proxy of the environment's. It is asked once in minutes: no connection is kept.
-  const dispatcher = new Agent({ pipelining: 0, connect: { timeout: TIMEOUT_MS } });
+  // Said outright, so that neither NODE_TLS_REJECT_UNAUTHORIZED nor --tls-min-v1.0 has a say: who answers in the
+  // issuer's place could sign as anybody.
+  const connect = { timeout: TIMEOUT_MS, rejectUnauthorized: true, minVersion: "TLSv1.2" } as const;
+  const dispatcher = new Agent({ pipelining: 0, connect });
   return {
     async read() {
       const keys = await readDocument(jwksUrl ?? (await discover(issuer, dispatcher)), dispatcher);

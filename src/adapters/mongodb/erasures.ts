@@ -42,7 +42,11 @@ export function erasureStore(
       translated(async () => {
         await wire
           .collection<ErasureDocument>(COLLECTIONS.erasures)
-          .updateOne({ _id: id }, { $set: { sealed, askedAt, nextAt } }, { upsert: true, writeConcern: WRITE_CONCERN });
+          .updateOne(
+            { _id: id },
+            { $set: { sealed, nextAt }, $max: { askedAt } },
+            { upsert: true, writeConcern: WRITE_CONCERN },
+          );
       }),
     async dueErasures(nowMs, limit) {
       const filter = { nextAt: { $lte: nowMs } };
@@ -52,13 +56,26 @@ export function erasureStore(
         ({ _id: id, sealed, askedAt, nextAt }): ErasureRow => ({ id, sealed, askedAtMs: askedAt, nextAtMs: nextAt }),
       );
     },
-    async removeErasure(id) {
-      await wire.remove(COLLECTIONS.erasures, { _id: id });
+    postponeErasure: ({ id: _id, askedAtMs: askedAt }, nextAt) => change(wire, { _id, askedAt }, { nextAt }),
+    resealErasure: (_id, sealed) => change(wire, { _id }, { sealed }),
+    async removeErasure({ id, askedAtMs }) {
+      await wire.remove(COLLECTIONS.erasures, { _id: id, askedAt: askedAtMs });
     },
     erase: (request) => new Step(wire, request, removeSubscription).take(),
     // What MongoDB keeps of documents that were deleted is up to whoever runs it (docs/erasure.md).
     settleErased: async () => {},
   };
+}
+
+function change(
+  wire: Wire,
+  which: Partial<ErasureDocument>,
+  what: Partial<Pick<ErasureDocument, "sealed" | "nextAt">>,
+): Promise<void> {
+  return translated(async () => {
+    const erasures = wire.collection<ErasureDocument>(COLLECTIONS.erasures);
+    await erasures.updateOne(which, { $set: what }, { writeConcern: WRITE_CONCERN });
+  });
 }
 
 class Step {
@@ -111,6 +128,7 @@ class Step {
     await this.#removeOrphans({ tenant, pass: passId });
     await this.#removeLetters(tenant, passId);
     await this.#removeReplays(tenant, ({ filter }) => filter?.passId === passId);
+    await this.#remove(COLLECTIONS.binRequests, { tenant, receivedAt: { $lte: this.#request.madeAtMs } });
   }
 
   async #eraseSubscription({ tenant: owner, subscriptionId }: ErasureTarget & { kind: "subscription" }): Promise<void> {

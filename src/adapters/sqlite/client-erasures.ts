@@ -9,8 +9,14 @@ export function erasureStore(calls: CallClient<StoreCalls>): ErasureStore {
       await calls.call("putErasure", row);
     },
     dueErasures: (nowMs, limit) => calls.call("dueErasures", { nowMs, limit }),
-    async removeErasure(id) {
-      await calls.call("removeErasure", id);
+    async postponeErasure({ id, askedAtMs }, nextAtMs) {
+      await calls.call("postponeErasure", { read: { id, askedAtMs }, nextAtMs });
+    },
+    async resealErasure(id, sealed) {
+      await calls.call("resealErasure", { id, sealed });
+    },
+    async removeErasure({ id, askedAtMs }) {
+      await calls.call("removeErasure", { id, askedAtMs });
     },
     erase: (request) => calls.call("erase", request),
     async settleErased() {

@@ -1,6 +1,7 @@
 /** Erasures, and the steps that they are made in. What is deleted is overwritten too (`secure_delete` in schema.ts). */
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type { ErasedCounts, ErasureRow, ErasureTarget } from "../../delivery/erasure.ts";
+import type { Tenant } from "../../kernel/tenant.ts";
 import type { ErasureCalls } from "./erasure-calls.ts";
 import { BUSY_TIMEOUT_MS } from "./schema.ts";
 import { Statements } from "./statements.ts";
@@ -95,7 +96,8 @@ export class ErasureTable {
     this.#statements
       .get(
         `INSERT INTO erasures (id, sealed, asked_at, next_at) VALUES (?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET sealed = excluded.sealed, asked_at = excluded.asked_at, next_at = excluded.next_at`,
+         ON CONFLICT DO UPDATE
+         SET sealed = excluded.sealed, asked_at = max(asked_at, excluded.asked_at), next_at = excluded.next_at`,
       )
       .run(id, sealed, askedAtMs, nextAtMs);
     return null;
@@ -114,16 +116,27 @@ export class ErasureTable {
         }),
       );
 
-  readonly removeErasure: ErasureCalls["removeErasure"] = (id) => {
-    this.#statements.get("DELETE FROM erasures WHERE id = ?").run(id);
+  readonly postponeErasure: ErasureCalls["postponeErasure"] = ({ read: { id, askedAtMs }, nextAtMs }) => {
+    this.#statements.get("UPDATE erasures SET next_at = ? WHERE id = ? AND asked_at = ?").run(nextAtMs, id, askedAtMs);
     return null;
   };
 
-  readonly erase: ErasureCalls["erase"] = ({ target, beforeMs, limit }) => {
+  readonly resealErasure: ErasureCalls["resealErasure"] = ({ id, sealed }) => {
+    this.#statements.get("UPDATE erasures SET sealed = ? WHERE id = ?").run(sealed, id);
+    return null;
+  };
+
+  readonly removeErasure: ErasureCalls["removeErasure"] = ({ id, askedAtMs }) => {
+    this.#statements.get("DELETE FROM erasures WHERE id = ? AND asked_at = ?").run(id, askedAtMs);
+    return null;
+  };
+
+  readonly erase: ErasureCalls["erase"] = ({ target, beforeMs, madeAtMs, limit }) => {
     const step = new Step(this.#statements, limit);
     switch (target.kind) {
       case "pass":
         this.#erasePass(target, beforeMs, step);
+        this.#emptyBins(target.tenant, madeAtMs, step);
         break;
       case "subscription":
         this.#eraseSubscription(target, step);
@@ -199,6 +212,12 @@ export class ErasureTable {
       number,
       passId,
     );
+  }
+
+  #emptyBins(tenant: Tenant, untilMs: number, step: Step): void {
+    const number = this.#tenants.find([tenant.organisation, tenant.environment]);
+    if (number === undefined) return;
+    step.remove("bin_requests", "bin_requests_time", "tenant = ? AND received_at <= ?", number, untilMs);
   }
 
   #eraseSubscription({ tenant, subscriptionId: id }: ErasureTarget & { kind: "subscription" }, step: Step): void {

@@ -147,7 +147,9 @@ function upkeepHandlers(
 function erasureHandlers(queue: WriteQueue, erasures: ErasureTable): CallHandlers<ErasureCalls> {
   return {
     putErasure: (row) => queue.add(1, () => erasures.putErasure(row)),
-    removeErasure: (id) => queue.add(1, () => erasures.removeErasure(id)),
+    postponeErasure: (asked) => queue.add(1, () => erasures.postponeErasure(asked)),
+    resealErasure: (asked) => queue.add(1, () => erasures.resealErasure(asked)),
+    removeErasure: (read) => queue.add(1, () => erasures.removeErasure(read)),
     erase: (request) => queue.add(request.limit, () => erasures.erase(request)),
     dueErasures: reading(erasures.dueErasures),
     // Between transactions, which don't wait for anything within.

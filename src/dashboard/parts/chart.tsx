@@ -118,6 +118,8 @@ function optionsOf(element: HTMLElement, width: number, series: readonly Series[
   const options: Options = {
     width,
     height: HEIGHT_PX,
+    // As the lines are: two of one colour are told apart by it.
+    legend: { markers: { dash: (_, at) => (series[at - 1]?.dashed === true ? "dotted" : "solid") } },
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: [
       { ...axis, values: timeAxis },

@@ -1,13 +1,13 @@
 // biome-ignore-all lint/a11y/useSemanticElements: rows of a <table> cannot be laid out one by one.
 // biome-ignore-all lint/a11y/useFocusableInteractive: rows and headings of a plain table are no controls.
 /** A log of any length: the rows in view are rendered, no others. Where the page is narrow, a row takes several lines. */
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, memo, type ReactNode, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { count } from "../numbers.ts";
 import { Button } from "./button.tsx";
 import { Loading } from "./empty.tsx";
 import { Failure } from "./failure.tsx";
 import type { LogRow } from "./log-rows.ts";
+import { useRowWindow } from "./row-window.ts";
 import type { Log } from "./use-log.ts";
 
 export interface LogColumn<R> {
@@ -37,19 +37,20 @@ const ROW_PX = 41;
 const NARROW_ROW_PX = 112;
 const NARROW = "(max-width: 48rem)";
 
+const narrow = globalThis.matchMedia(NARROW);
+
+function onNarrow(listener: () => void): () => void {
+  narrow.addEventListener("change", listener);
+  return () => narrow.removeEventListener("change", listener);
+}
+
 function useIsNarrow(): boolean {
-  return useSyncExternalStore(
-    (listener) => {
-      const query = globalThis.matchMedia(NARROW);
-      query.addEventListener("change", listener);
-      return () => query.removeEventListener("change", listener);
-    },
-    () => globalThis.matchMedia(NARROW).matches,
-  );
+  return useSyncExternalStore(onNarrow, () => narrow.matches);
 }
 
 export function LogView<R extends LogRow>({ log, what, columns, selection, empty }: LogViewProps<R>) {
   const { rows } = log;
+  useSyncExternalStore(rows.subscribe, rows.version);
   const failure =
     rows.error === undefined ? null : <Failure error={rows.error} doing={`list the ${what}`} onRetry={rows.retry} />;
   if (rows.isFirst) return failure ?? <Loading what={`the ${what}`} />;
@@ -115,25 +116,13 @@ function Rows<R extends LogRow>({ log, what, columns, selection }: Omit<LogViewP
   const region = useRef<HTMLDivElement>(null);
   const [hasFocus, setFocus] = useState(false);
   const rowPx = useIsNarrow() ? NARROW_ROW_PX : ROW_PX;
-  const virtualizer = useVirtualizer({
-    count: rows.length,
-    getScrollElement: () => region.current,
-    estimateSize: () => rowPx,
-    overscan: 6,
-    useFlushSync: false,
-  });
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the rows' places follow from their height.
-  useEffect(() => virtualizer.measure(), [virtualizer, rowPx]);
-  const items = virtualizer.getVirtualItems();
-  const first = items[0]?.index ?? 0;
-  const last = items.at(-1)?.index ?? 0;
-  const isAtTop = (virtualizer.scrollOffset ?? 0) < rowPx;
+  const { base, first, last, heightPx, isAtTop, toTop } = useRowWindow(region, rows.length, rowPx);
   useEffect(() => rows.want(first, last), [rows, first, last]);
   useEffect(() => {
     setSteady(!isAtTop || hasFocus);
     return () => setSteady(false);
   }, [isAtTop, hasFocus, setSteady]);
-  useEffect(() => rows.onTop(() => region.current?.scrollTo({ top: 0 })), [rows]);
+  useEffect(() => rows.onTop(toTop), [rows, toTop]);
   const tracks = [...(selection === undefined ? [] : ["1.75rem"]), ...columns.map(({ width }) => width)].join(" ");
   return (
     <section
@@ -149,12 +138,14 @@ function Rows<R extends LogRow>({ log, what, columns, selection }: Omit<LogViewP
         <div
           role="rowgroup"
           className="log-rows"
-          style={{ height: virtualizer.getTotalSize() }}
+          style={{ height: heightPx }}
           onKeyDown={walk}
           onFocus={() => setFocus(true)}
           onBlur={({ currentTarget, relatedTarget }) => setFocus(currentTarget.contains(relatedTarget))}
         >
-          {items.map(({ index, start }) => {
+          {Array.from({ length: last - first + 1 }, (_, place) => {
+            const index = first + place;
+            const start = (index - base) * rowPx;
             const row = rows.rowAt(index);
             if (row === undefined) return <Gap key={index} index={index} start={start} height={rowPx} />;
             return (
@@ -204,7 +195,7 @@ function Head<R>({
 interface RowProps {
   readonly row: LogRow;
   readonly index: number;
-  /** From the top, px. */
+  /** From the top of what is laid out, px. */
   readonly start: number;
   readonly height: number;
   readonly columns: readonly LogColumn<LogRow>[];

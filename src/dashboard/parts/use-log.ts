@@ -1,6 +1,6 @@
 /** A log on a page: its rows, kept alive by a stream whose messages are shown together a few times a second. */
 import type { DescMessage, DescMethodServerStreaming, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import { useEffect, useEffectEvent, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { useEffect, useEffectEvent, useMemo, useRef, useState } from "react";
 import { after, nowMs } from "../clock.ts";
 import { type LiveState, useLive } from "../rpc.ts";
 import { type LogPage, type LogRow, LogRows } from "./log-rows.ts";
@@ -20,6 +20,7 @@ interface LogOptions<R extends LogRow, I extends DescMessage, O extends DescMess
 }
 
 export interface Log<R extends LogRow> {
+  /** What shows them subscribes to them: the page around does not render with each page of rows. */
   readonly rows: LogRows<R>;
   readonly live: LiveState;
   /** The reader asked for quiet: what is new is counted only. */
@@ -40,7 +41,6 @@ export function useLog<R extends LogRow, I extends DescMessage, O extends DescMe
   // biome-ignore lint/correctness/useExhaustiveDependencies: the filter's text stands for what list and accepts close over.
   const rows = useMemo(() => new LogRows<R>({ list, accepts }), [filter]);
   useEffect(() => rows.start(), [rows]);
-  useSyncExternalStore(rows.subscribe, rows.version);
   const [isPaused, setPaused] = useState(false);
   const steady = useRef(false);
   const gathered = useRef<R[]>([]);

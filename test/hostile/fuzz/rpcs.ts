@@ -51,7 +51,13 @@ function callOf(seed: number, number: number, { key, otherKey, names }: Caller):
     : DRASTIC.has(method.name)
       ? otherKey
       : key;
-  return { method, protocol: chance.of(PROTOCOLS), messages: bytes, encoding, key: shown };
+  return {
+    method,
+    protocol: encoding === "json" ? "Connect" : chance.of(PROTOCOLS),
+    messages: bytes,
+    encoding,
+    key: shown,
+  };
 }
 
 /** @throws where the case shows a mistake, saying which. */

@@ -219,7 +219,7 @@ function Workers({ service }: { readonly service: ServiceOverview }) {
       <p>
         {lagRecords < 0n
           ? "How far they are behind the log isn’t known."
-          : `${count(lagRecords)} records of the log are not read yet.`}
+          : `Records of the log that are not read yet: ${count(lagRecords)}.`}
       </p>
       {workers.length === 0 ? (
         <p className="failure">No worker has said anything within 30 seconds: nothing is being delivered.</p>

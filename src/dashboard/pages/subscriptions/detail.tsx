@@ -12,7 +12,7 @@ import { CopyText } from "../../parts/copy.tsx";
 import { Confirm } from "../../parts/dialog.tsx";
 import { Loading } from "../../parts/empty.tsx";
 import { CodeBlock } from "../../parts/exchange.tsx";
-import { Failure } from "../../parts/failure.tsx";
+import { Failure, refusalOf } from "../../parts/failure.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { Ago, Exact } from "../../parts/time.tsx";
 import { useClient } from "../../rpc.ts";
@@ -84,7 +84,7 @@ function Actions({ subscription }: { readonly subscription: Subscription }) {
       await queries.invalidateQueries();
       announce(next === State.ENABLED ? "Resumed: it gets its events again." : "Paused: it gets no events.");
     } catch (reason) {
-      announce(`It could not be changed: ${String(reason)}`);
+      announce(`It could not be changed: ${refusalOf(reason).message}`);
     } finally {
       setBusy(false);
     }
