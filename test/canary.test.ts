@@ -226,8 +226,7 @@ async function everything(bed: Bed, receiver: CanaryReceiver): Promise<void> {
   said.set("messages of dead letters", deadLetters.map(({ message }) => message).join("\n"));
   const { explanations } = await events.explainEvent({ eventId: "evt-1" });
   said.set("explanations", explanations.map(({ reason, message }) => `${reason} ${message}`).join("\n"));
-  const metrics = bed.passbus.logged("metrics.served")[0]?.url;
-  said.set("metrics", await (await fetch(String(metrics))).text());
+  said.set("metrics", await (await fetch(String(bed.passbus.logged("metrics.served")[0]?.url))).text());
   for (const path of ["healthz", "readyz"]) said.set(path, await (await fetch(`${url}/${path}`)).text());
   const records = await eventually(SOON_MS, "refusals in the audit log", async () => {
     const { records: found } = await access.listAuditRecords({ pageSize: 500 });

@@ -63,7 +63,7 @@ async function call(handler: UniversalHandler, exchange: Exchange, deps: CallDep
   const { request, response } = exchange;
   const sending = "stream" in response ? response.stream : response;
   const needsKey = !isOpenToAnyone(nameOf(handler));
-  const lingerMs = needsKey ? LINGER_MS : LINGER_MS;
+  const lingerMs = needsKey ? LINGER_MS : KEYLESS_LINGER_MS;
   sending.once("finish", () => dropRest(exchange, deps.clock, lingerMs));
   const universal = isJsonOverGrpc(request.headers["content-type"]) ? 415 : universalRequest(handler, exchange, deps);
   if (typeof universal === "number") {

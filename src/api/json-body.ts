@@ -23,7 +23,7 @@ interface Kept {
 const bodyKey = createContextKey<Kept>({ parts: [], bytes: 0 }, { description: "JSON body" });
 
 /** What a body is read for: the call's headers and values, and how much it may weigh, unpacked. */
-export interface JsonReading {
+interface JsonReading {
   readonly header: Headers;
   readonly values: ContextValues;
   readonly mostBytes: number;

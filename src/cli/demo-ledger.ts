@@ -2,6 +2,7 @@
  * What the demo knows of each webhook that must arrive, from three sides that have to agree: what it published, what
  * its receiver saw, and what passbus's delivery log says. The `webhook-id` header and the log's delivery id join them.
  */
+import { type Interventions, NOBODY_MEDDLED } from "./demo-people.ts";
 import type { Receipt } from "./demo-receiver.ts";
 
 export type LoggedStatus = "waiting" | "attempting" | "held" | "delivered" | "failed" | "cancelled" | "unknown";
@@ -13,6 +14,8 @@ export interface LoggedDelivery {
   readonly status: LoggedStatus;
   /** What each attempt came to: a status code, or the code of an error. */
   readonly answers: readonly string[];
+  /** 1 until a person has it sent again. */
+  readonly run: number;
 }
 
 /** One webhook that must arrive: an event at an endpoint that wants it. */
@@ -36,6 +39,8 @@ export function flawOf(row: Row): string | undefined {
   const bad = receipts.find((receipt) => !receipt.verdict.ok);
   if (bad !== undefined && !bad.verdict.ok) return `did not verify: ${bad.verdict.reason}`;
   if (delivery === undefined) return "is not in the delivery log";
+  // Sent again by a person: what its attempts came to since then is no promise of the demo's.
+  if (delivery.run > 1 && latencyOf(row) !== undefined) return undefined;
   const answers = delivery.answers.length === 0 ? "no attempt" : delivery.answers.join(", ");
   if (delivery.status !== "delivered") return `is ${delivery.status} in the delivery log (${answers})`;
   const seen = receipts.map((receipt) => String(receipt.answered));
@@ -50,6 +55,18 @@ export function flawOf(row: Row): string | undefined {
 export function isHopeless(row: Row): boolean {
   const status = row.delivery?.status;
   return row.receipts.some((receipt) => !receipt.verdict.ok) || status === "failed" || status === "cancelled";
+}
+
+/** Whether a person's doing may be what a row's flaw comes from. A signature is excused by a change of its endpoint alone. */
+export function isExcused(row: Row, people: Interventions): boolean {
+  if (people.endpoints.has(row.endpoint)) return true;
+  if (row.receipts.some((receipt) => !receipt.verdict.ok)) return false;
+  return people.everything || (row.delivery !== undefined && people.deliveries.has(row.delivery.id));
+}
+
+/** When it was published, or when its last request came, by the monotonic clock. */
+export function lastNewsMs(row: Row): number {
+  return row.receipts.at(-1)?.atMs ?? row.publishedAtMs;
 }
 
 /** From publishing to the request that was taken; undefined until one was. */
@@ -80,6 +97,11 @@ export interface Evidence {
   readonly unclaimed: readonly Receipt[];
   /** Rows that were right and have been forgotten since. */
   readonly forgotten: number;
+  /** Rows that were excused and have been forgotten since. */
+  readonly forgottenExcused: number;
+  /** Requests that people brought about: replays, test sends, other subscriptions. They are in no row. */
+  readonly others: number;
+  readonly people: Interventions;
 }
 
 /** Keeps every open row, and the settled ones as long as there is room. */
@@ -89,6 +111,9 @@ export class Ledger {
   #events = 0;
   #requests = 0;
   #forgotten = 0;
+  #forgottenExcused = 0;
+  #others = 0;
+  #people = NOBODY_MEDDLED;
   /** Requests by their webhook-id, until the log says which row they belong to. */
   readonly #unclaimed = new Map<string, Receipt[]>();
   readonly #onChange: (row: Row) => void;
@@ -106,6 +131,9 @@ export class Ledger {
       rows: this.#rows,
       unclaimed: [...this.#unclaimed.values()].flat(),
       forgotten: this.#forgotten,
+      forgottenExcused: this.#forgottenExcused,
+      others: this.#others,
+      people: this.#people,
     };
   }
 
@@ -122,7 +150,13 @@ export class Ledger {
 
   received(receipt: Receipt): void {
     this.#requests++;
-    const id = receipt.webhook.headers["webhook-id"] ?? "";
+    const { headers } = receipt.webhook;
+    // A test send that does not verify may be another subscription's to the same URL: it has no delivery that would tell.
+    if (headers["webhook-test"] !== undefined || (headers["webhook-replay"] !== undefined && receipt.verdict.ok)) {
+      this.#others++;
+      return;
+    }
+    const id = headers["webhook-id"] ?? "";
     const at = this.#rows.findIndex((row) => row.delivery?.id === id && row.endpoint === receipt.endpoint);
     const row = this.#rows[at];
     if (row !== undefined) this.#replace(at, { ...row, receipts: [...row.receipts, receipt] });
@@ -149,6 +183,22 @@ export class Ledger {
     }
   }
 
+  /** What people have done up to now. */
+  intervened(people: Interventions): void {
+    this.#people = people;
+  }
+
+  /** Ids of requests that belong to no row, of those that came at `latestMs` at the latest, by the monotonic clock. */
+  strangers(latestMs: number): readonly string[] {
+    return [...this.#unclaimed].filter(([, [first]]) => (first?.atMs ?? 0) <= latestMs).map(([id]) => id);
+  }
+
+  /** The requests with this id, which belong to no row, are of somebody else's making. */
+  disown(id: string): void {
+    this.#others += this.#unclaimed.get(id)?.length ?? 0;
+    this.#unclaimed.delete(id);
+  }
+
   #replace(at: number, row: Row): void {
     this.#rows[at] = row;
     this.#onChange(row);
@@ -157,12 +207,18 @@ export class Ledger {
   #forgetOldest(): void {
     let extra = this.#rows.length - this.#keep;
     if (extra <= 0) return;
-    const before = this.#rows.length;
-    this.#rows = this.#rows.filter((row) => extra <= 0 || flawOf(row) !== undefined || extra-- <= 0);
-    this.#forgotten += before - this.#rows.length;
+    this.#rows = this.#rows.filter((row) => {
+      if (extra <= 0) return true;
+      const isRight = flawOf(row) === undefined;
+      if (!isRight && !isExcused(row, this.#people)) return true;
+      extra--;
+      if (isRight) this.#forgotten++;
+      else this.#forgottenExcused++;
+      return false;
+    });
   }
 }
 
 function saysSame(known: LoggedDelivery | undefined, now: LoggedDelivery): boolean {
-  return known !== undefined && known.status === now.status && known.answers.join() === now.answers.join();
+  return known !== undefined && known.status === now.status && known.run === now.run && known.answers.join() === now.answers.join();
 }

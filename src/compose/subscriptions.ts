@@ -26,12 +26,12 @@ export function subscriptionRules(
     health: stores.endpoints,
     keyring: keys.keyring,
     signsEd25519: keys.signsEd25519,
-    checkEndpoint: async (text) => {
-      if (!isBin(text)) return check(text);
+    checkEndpoint: async (text, isDraft) => {
+      if (!isBin(text)) return check(text, isDraft);
       const read = readUrl(text);
       if (!read.ok) throw read.error;
       // `/bins/bin_…/../..` is one by its text alone.
-      return isBin(read.url.href) ? read.url : check(text);
+      return isBin(read.url.href) ? read.url : check(text, isDraft);
     },
     eraseDeleted: (tenant, subscriptionId) => erasures.eraseDeleted({ kind: "subscription", tenant, subscriptionId }),
     clock,

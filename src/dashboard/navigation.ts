@@ -7,6 +7,13 @@ interface Entry {
   readonly also?: readonly string[];
 }
 
+/** Whether a portal session has no use for the page, however it got there. */
+export function isBarredFromPortal(path: string): boolean {
+  return NAVIGATION.some(
+    ({ href, portal }) => !portal && href !== "/" && (path === href || path.startsWith(`${href}/`)),
+  );
+}
+
 export const NAVIGATION: readonly Entry[] = [
   { href: "/", label: "Overview", portal: false },
   { href: "/deliveries", label: "Deliveries", portal: true, also: ["/replays"] },

@@ -22,6 +22,11 @@ export function percent(part: number, whole: number): string {
   return `${shown} %`;
 }
 
+/** 0.25/s, 1,234/s: no more digits than mean something. */
+export function rate(perSecond: number): string {
+  return `${perSecond >= 10 ? count(Math.round(perSecond)) : Number(perSecond.toFixed(2))}/s`;
+}
+
 const BYTE_UNITS = ["B", "KiB", "MiB", "GiB"] as const;
 
 /** 812 B, 1.5 KiB */
@@ -59,6 +64,11 @@ export function duration(ms: number): string {
     if (whole > 0) parts.push(`${whole} ${unit}`);
   }
   return parts.slice(0, 2).join(" ");
+}
+
+/** Of what is not known exactly: whole seconds, 1 s at least. */
+export function roughDuration(ms: number): string {
+  return duration(Math.max(1, Math.round(ms / 1_000)) * 1_000);
 }
 
 /** "just now", "5 s ago", "3 min ago", "in 2 h", "4 d ago" */

@@ -42,9 +42,9 @@ import { Violations } from "./violations.ts";
 
 /**
  * Judges an endpoint's URL, and resolves its host. Rejects with a `url.invalid` or `guard.refused` that says what would
- * be right. `urlKey` is the URL in normal form.
+ * be right. `urlKey` is the URL in normal form. `isDraft`: nothing is resolved.
  */
-export type CheckEndpoint = (url: string) => Promise<{ readonly urlKey: string }>;
+export type CheckEndpoint = (url: string, isDraft?: boolean) => Promise<{ readonly urlKey: string }>;
 
 export interface SubscriptionServiceDeps {
   readonly store: SubscriptionStore;
@@ -120,9 +120,9 @@ export class SubscriptionService {
   }
 
   /**
-   * A subscription to render webhooks for, that nobody stores: with an id, the stored one changed as `update` without a
-   * mask would change it; without, what `create` would make, and its secret, but for the endpoint, which may be missing
-   * and isn't looked at. `request.invalid`, `resource.not_found`.
+   * A subscription to render webhooks for, that nobody stores: with an id, the stored one as `update` without a mask would
+   * make it; without, what `create` would, and its secret; its URL may be missing. `request.invalid`, `url.invalid`,
+   * `resource.not_found`.
    */
   async draft(
     tenant: Tenant,
@@ -132,11 +132,13 @@ export class SubscriptionService {
     if (message.id === "") {
       const isNamed = message.url !== "";
       const asked = this.#readDraft(tenant, isNamed ? message : { ...message, url: NOWHERE });
+      if (isNamed) await this.#normalUrl(message.url, true);
       const { subscription, secret } = this.#make(tenant, asked);
       return { subscription: isNamed ? subscription : { ...subscription, url: "" }, secret };
     }
     const current = await this.get(tenant, message.id);
     const asked = this.#readChange(current, message, undefined, this.#deps.clock.now());
+    if (asked.settings.url !== current.url) await this.#normalUrl(asked.settings.url, true);
     return { subscription: this.#changed(current, asked) };
   }
 
@@ -359,9 +361,9 @@ export class SubscriptionService {
     throw new CodedError("version.changed", `subscription ${id} is being changed by others; read it and try again`);
   }
 
-  async #normalUrl(url: string): Promise<string> {
+  async #normalUrl(url: string, isDraft = false): Promise<string> {
     try {
-      return (await this.#deps.checkEndpoint(url)).urlKey;
+      return (await this.#deps.checkEndpoint(url, isDraft)).urlKey;
     } catch (error) {
       throw isRefusal(error) ? refusedUrl(error) : error;
     }

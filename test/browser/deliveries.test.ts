@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DeliveryStatus } from "../../gen/passbus/v1/delivery_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
+import { BreakerState } from "../../gen/passbus/v1/subscription_pb.js";
 import { deliveryId } from "../../src/domain/delivery.ts";
 import { browser, PAGE_LIMIT_MS, Stage } from "../support/browser.ts";
 import { percentile, printTable } from "../support/figures.ts";
@@ -229,6 +230,32 @@ describe.skipIf(!browser.present)(browser.title("the deliveries' pages"), () => 
         const times = ids.map((id) => requests.filter(({ webhookId }) => webhookId === id).length);
         return times.every((count) => count === 2) ? true : undefined;
       });
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    "says of a delivery that a breaker holds back when its endpoint is tried next",
+    async () => {
+      await sink.answer("/down", { status: 503 });
+      const down = { type: PassEventType.UNINSTALLED, subscriptionId: "" };
+      down.subscriptionId = await subscribe(sink.url("/down"), down.type);
+      const breaker = async () => {
+        const asked = { id: down.subscriptionId };
+        const { subscription } = await stage.passbus.api.subscriptions.getSubscription(asked);
+        return subscription?.health?.breaker === BreakerState.OPEN ? true : undefined;
+      };
+      // As many failures in a row as open it, and so many behind them that the last waits for several probes.
+      for (let number = 0; number < 10; number += 1) await publish(`down-${number}`, down);
+      await eventually(PAGE_LIMIT_MS, "an open breaker", breaker);
+      const behind: string[] = [];
+      for (let number = 0; number < 6; number += 1) behind.push(await publish(`behind-${number}`, down));
+      await using visit = await stage.signedIn(`/deliveries/${behind.at(-1)}`);
+      const { page } = visit;
+      await page.getByText("once the endpoint’s breaker lets it through").waitFor();
+      await page.getByText(/due since .* ago\)\. The endpoint’s breaker is open/).waitFor();
+      await page.getByText(/One of its deliveries is tried next at .* \(in \d+ s\); the others follow/).waitFor();
+      expect(await visit.offencesInAllLooks()).toEqual({});
     },
     LIMIT_MS,
   );

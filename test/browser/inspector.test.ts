@@ -43,10 +43,31 @@ describe.skipIf(!browser.present)(browser.title("the inspector's pages"), () => 
       await fetch(`${url}/more?a=b`, { method: "PUT", body: "<b>forged</b>" });
       await requests.getByText("PUT /more?a=b").waitFor();
       expect(await requests.count()).toBe(2);
+      // What came first stays open, what comes later doesn't open itself.
+      expect(await requests.first().getByText("<b>forged</b>").isVisible()).toBe(false);
+      await requests.first().locator("summary").click();
       await requests.first().getByText("signature not checked").first().waitFor();
       await requests.first().getByText("<b>forged</b>").waitFor();
       await page.getByText("2 requests").waitFor();
+      await requests.last().locator("summary", { hasText: "pass.updated" }).waitFor();
+      await requests.last().locator("summary", { hasText: "dlv_" }).waitFor();
+      await requests
+        .last()
+        .locator("dd")
+        .getByRole("link", { name: /\/bins\// })
+        .waitFor();
       expect(await visit.offencesInAllLooks()).toEqual({});
+
+      await page.getByRole("button", { name: "Pause" }).click();
+      await fetch(`${url}/paused`, { method: "PUT" });
+      await page.getByRole("button", { name: "Show 1 new" }).waitFor();
+      expect(await requests.count()).toBe(2);
+      await page.getByRole("button", { name: "Show 1 new" }).click();
+      await requests.getByText("PUT /paused").waitFor();
+      await page.getByText("Paused", { exact: true }).waitFor();
+      await page.getByRole("button", { name: "Go live" }).click();
+      await fetch(`${url}/live`, { method: "PUT", headers: { "webhook-test": "true" } });
+      await requests.locator("summary", { hasText: "PUT /live" }).getByText("test", { exact: true }).waitFor();
     },
     LIMIT_MS,
   );
@@ -86,6 +107,8 @@ describe.skipIf(!browser.present)(browser.title("the inspector's pages"), () => 
       const bin = visit.path;
       visit.expectFailedCalls();
       await page.getByRole("button", { name: "Delete" }).click();
+      expect(await page.getByRole("button", { name: "Delete the bin" }).isDisabled()).toBe(true);
+      await page.getByLabel(/^Type/).fill(bin.split("/").at(-1) ?? "");
       await page.getByRole("button", { name: "Delete the bin" }).click();
       await page.getByRole("heading", { level: 1, name: "Inspector" }).waitFor();
       await visit.open(bin);

@@ -41,7 +41,15 @@ describe.skipIf(!browser.present)(browser.title("every page of the dashboard"), 
       await using visit = await stage.visit("/");
       const found: Record<string, unknown> = { "sign-in": await visit.offencesInAllLooks() };
       await visit.signIn(stage.key);
-      for (const [path, heading] of PAGES) {
+      const { subscription } = await stage.passbus.api.subscriptions.createSubscription({
+        subscription: { url: "http://127.0.0.1:9/changed", description: "The changed one", filter: "event.pass.id != ''" },
+      });
+      const one = `/subscriptions/${subscription?.id}`;
+      const ofOne = [
+        [one, "The changed one"],
+        [`${one}/edit`, "Change the subscription"],
+      ] as const;
+      for (const [path, heading] of [...PAGES, ...ofOne]) {
         await visit.open(path);
         await visit.page.getByRole("heading", { level: 1, name: heading }).waitFor();
         await visit.settled();

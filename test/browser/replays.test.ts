@@ -44,11 +44,17 @@ describe.skipIf(!browser.present)(browser.title("the replays' pages"), () => {
       await using visit = await stage.signedIn(`/deliveries?subscription=${subscriptionId}`);
       const { page } = visit;
       await page.getByRole("button", { name: "Replay …" }).click();
+      expect(await page.getByRole("button", { name: "Start the replay" }).isDisabled()).toBe(true);
       await page.getByLabel("updated").check();
       await page.getByRole("button", { name: "Count without sending" }).click();
       await page.getByText("10 fit: about 200 ms at 50/s. Nothing was sent yet.").waitFor();
       expect(await visit.offencesInAllLooks()).toEqual({});
       expect(await sink.receiptsAt("/again")).toHaveLength(EVENTS);
+      // What was counted is what starts: another filter is counted anew.
+      await page.getByLabel("created").check();
+      expect(await page.getByRole("button", { name: "Start the replay" }).isDisabled()).toBe(true);
+      await page.getByLabel("created").uncheck();
+      await page.getByRole("button", { name: "Count without sending" }).click();
       await page.getByRole("button", { name: "Replay 10" }).click();
       await page.getByRole("heading", { level: 1, name: "Replay" }).waitFor();
       await page.getByText("finished", { exact: true }).waitFor();
@@ -68,7 +74,8 @@ describe.skipIf(!browser.present)(browser.title("the replays' pages"), () => {
       await page.getByRole("button", { name: "New replay …" }).click();
       // So slow that it is never over while the test runs.
       await page.getByLabel("Rate, a second").fill("0.01");
-      await page.getByRole("button", { name: "Start the replay" }).click();
+      await page.getByRole("button", { name: "Count without sending" }).click();
+      await page.getByRole("button", { name: /^Replay \d+$/ }).click();
       await page.getByText("running", { exact: true }).waitFor();
       const id = visit.path.split("/").at(-1) ?? "";
       await page.getByRole("button", { name: "Pause" }).click();
@@ -84,6 +91,39 @@ describe.skipIf(!browser.present)(browser.title("the replays' pages"), () => {
       await visit.open("/replays");
       await page.getByRole("table", { name: "Replays" }).getByRole("link", { name: id }).waitFor();
       expect(await visit.offencesInAllLooks()).toEqual({});
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    "takes in no more than the log shows without being told to",
+    async () => {
+      await using visit = await stage.signedIn(`/deliveries?event=event-3&status=waiting`);
+      const { page } = visit;
+      await page.getByRole("button", { name: "Replay …" }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByText("the event id event-3").waitFor();
+      await dialog.getByText("the status waiting: a replay sends only what has ended").waitFor();
+      expect(await dialog.getByRole("button", { name: /Start|Replay|Count/ }).count()).toBe(0);
+      expect(await visit.offencesInAllLooks()).toEqual({});
+      await dialog.getByRole("button", { name: "Go on without" }).click();
+      await dialog.getByText("Left out of the log’s filters: the event id event-3; the status waiting").waitFor();
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    "says that it could not start, where it could count",
+    async () => {
+      await using visit = await stage.signedIn("/replays");
+      visit.expectFailedCalls();
+      const { page } = visit;
+      await page.getByRole("button", { name: "New replay …" }).click();
+      await page.getByRole("button", { name: "Count without sending" }).click();
+      await page.getByRole("button", { name: /^Replay \d+$/ }).waitFor();
+      await page.route("**/CreateReplay", (route) => route.abort());
+      await page.getByRole("button", { name: /^Replay \d+$/ }).click();
+      await page.getByRole("alert").getByText("Could not start.").waitFor();
     },
     LIMIT_MS,
   );

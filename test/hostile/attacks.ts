@@ -330,7 +330,7 @@ function halves(name: string, path: string, bytes: number, chunked: boolean): At
   const half = Buffer.concat([head, Buffer.alloc(bytes - 1_024, " ")]);
   return {
     name,
-    connections: 100,
+    connections: 20,
     act: async (line) => {
       await line.send(half);
       await line.hold();

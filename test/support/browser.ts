@@ -156,7 +156,10 @@ export class Visit implements AsyncDisposable {
     ) as Promise<number>;
   }
 
-  /** All of it at 1280 px, the colours of the dark theme, the room at 820 px, and all of it again at 390 px. Empty where nothing is wrong. */
+  /**
+   * All of it at 1280 px in the light theme and at 390 px in the dark one, the colours of the two other looks, and the
+   * room at 820 px. Empty where nothing is wrong.
+   */
   async offencesInAllLooks(): Promise<Readonly<Record<string, readonly string[]>>> {
     const { page } = this;
     const looks: Record<string, readonly string[]> = {};
@@ -169,7 +172,10 @@ export class Visit implements AsyncDisposable {
     const over = await this.overflow();
     looks.between = over > 0 ? [`the page is ${over} px wider than its window`] : [];
     await page.setViewportSize(NARROW);
-    looks.narrow = await this.offences();
+    looks.narrow = await this.offences("contrast");
+    await page.emulateMedia({ colorScheme: "dark" });
+    looks.narrowDark = await this.offences();
+    await page.emulateMedia({ colorScheme: "light" });
     await page.setViewportSize(WIDE);
     return Object.fromEntries(Object.entries(looks).filter(([, offences]) => offences.length > 0));
   }

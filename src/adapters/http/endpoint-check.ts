@@ -16,19 +16,21 @@ export interface EndpointCheckOptions extends UrlRules {
 /**
  * The guard at creation: judges an endpoint's URL and resolves its host, so that its owner hears at once what each
  * attempt would say later. A name that does not resolve, or not in time, is accepted: DNS may follow the subscription,
- * and every connection checks again.
+ * and every connection checks again. A draft's is judged without resolving it: it is asked about at every keystroke.
  *
  * @returns the URL; `urlKey` is what tells it from others.
  * @throws CodedError `url.invalid`, or `guard.refused` where no address of the host is allowed. The message is a
  * predicate of the URL ("must …"), for a field violation.
  */
-export function endpointCheck(options: EndpointCheckOptions): (text: string) => Promise<EndpointUrl> {
+export function endpointCheck(
+  options: EndpointCheckOptions,
+): (text: string, isDraft?: boolean) => Promise<EndpointUrl> {
   const { clock, allowedNetworks, resolve = systemResolver(), timeoutMs = 5_000 } = options;
-  return async (text) => {
+  return async (text, isDraft = false) => {
     const check = checkUrl(text, options);
     if (!check.ok) throw check.error;
     const { host } = check.url;
-    if (isIP(host) !== 0) return check.url;
+    if (isDraft || isIP(host) !== 0) return check.url;
     const addresses = await addressesOf(host, resolve, clock, timeoutMs);
     const isRefused = !addresses.some((address) => isAllowedAddress(address, allowedNetworks));
     if (addresses.length > 0 && isRefused) {

@@ -5,7 +5,7 @@ export function NotFound() {
   return (
     <Page title="No such page">
       <p>
-        There is no page at this address. <Link href="/">The overview</Link> has links to all there are.
+        There is no page at this address. <Link href="/">The first page</Link> and the navigation lead to all there are.
       </p>
     </Page>
   );

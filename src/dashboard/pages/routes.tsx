@@ -1,6 +1,7 @@
 /** Which address opens which page. Each page is a script of its own, loaded when it is first opened. */
 import { lazy, Suspense } from "react";
-import { Redirect, Route, Switch } from "wouter";
+import { Redirect, Route, Switch, useLocation } from "wouter";
+import { isBarredFromPortal } from "../navigation.ts";
 import { useSession } from "../session.tsx";
 import { NotFound } from "./not-found.tsx";
 
@@ -29,6 +30,9 @@ function Home() {
 }
 
 export function Pages() {
+  const { isPortal } = useSession();
+  const [path] = useLocation();
+  if (isPortal && isBarredFromPortal(path)) return <NotFound />;
   return (
     <Suspense fallback={<p className="loading">Loading the page …</p>}>
       <Switch>

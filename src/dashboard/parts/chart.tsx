@@ -1,5 +1,6 @@
 /** Lines over time: a drawing for the eye, and the same numbers as a table for everyone else. */
 import { useEffect, useRef, useState } from "react";
+import type UPlot from "uplot";
 import type { AlignedData, Options } from "uplot";
 import { exactTime } from "../numbers.ts";
 import { useTheme } from "../theme.ts";
@@ -36,23 +37,31 @@ export function Chart({ title, timesMs, series }: ChartProps) {
   const theme = useTheme();
   const width = useWidth(place);
   const schemeChanges = useSchemeChanges();
+  const newest = useRef({ timesMs, series });
+  const plot = useRef<UPlot>(undefined);
+  // New numbers go into the plot that is there: one made anew would forget where the pointer is.
+  useEffect(() => {
+    newest.current = { timesMs, series };
+    plot.current?.setData(dataOf(timesMs, series));
+  }, [timesMs, series]);
+  const lines = series.map(({ name }) => name).join("\n");
+  const isEmpty = timesMs.length === 0;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the colours are read anew when theme or scheme change.
   useEffect(() => {
     const element = place.current;
-    if (element === null || width === 0 || timesMs.length === 0) return;
+    if (element === null || width === 0 || isEmpty) return;
     let isGone = false;
-    let destroy = () => {};
-    void import("uplot").then(({ default: UPlot }) => {
+    void import("uplot").then(({ default: Plot }) => {
       if (isGone) return;
-      const data: AlignedData = [timesMs.map((ms) => ms / 1_000), ...series.map(({ values }) => [...values])];
-      const plot = new UPlot(optionsOf(element, width, series), data, element);
-      destroy = () => plot.destroy();
+      const now = newest.current;
+      plot.current = new Plot(optionsOf(element, width, now.series), dataOf(now.timesMs, now.series), element);
     });
     return () => {
       isGone = true;
-      destroy();
+      plot.current?.destroy();
+      plot.current = undefined;
     };
-  }, [timesMs, series, width, theme, schemeChanges]);
+  }, [lines, isEmpty, width, theme, schemeChanges]);
   return (
     <figure className="chart-figure">
       <figcaption>{title}</figcaption>
@@ -63,6 +72,10 @@ export function Chart({ title, timesMs, series }: ChartProps) {
       </details>
     </figure>
   );
+}
+
+function dataOf(timesMs: readonly number[], series: readonly Series[]): AlignedData {
+  return [timesMs.map((ms) => ms / 1_000), ...series.map(({ values }) => [...values])];
 }
 
 function ChartTable({ title, timesMs, series }: ChartProps) {
@@ -127,13 +140,13 @@ function optionsOf(element: HTMLElement, width: number, series: readonly Series[
     ],
     series: [
       { value: (_: unknown, seconds: number | null) => (seconds === null ? "–" : exactTime(seconds * 1_000)) },
-      ...series.map(({ name, color: of, show: text, dashed, values }) => ({
+      ...series.map(({ name, color: of, show: text, dashed }) => ({
         label: name,
         stroke: color(of),
         width: 2,
         ...(dashed === true && { dash: [6, 4] }),
         // A value between two that are missing is a point and no line.
-        points: { show: false, size: 5, fill: color(of), filter: () => alone(values) },
+        points: { show: false, size: 5, fill: color(of), filter: (plot, at) => alone([...(plot.data[at] ?? [])]) },
         value: (_: unknown, value: number | null) => shown(value, text),
       })),
     ],
@@ -142,7 +155,7 @@ function optionsOf(element: HTMLElement, width: number, series: readonly Series[
   return options;
 }
 
-function alone(values: Series["values"]): number[] {
+function alone(values: readonly (number | null | undefined)[]): number[] {
   const missing = (at: number) => (values[at] ?? null) === null;
   return values.flatMap((_, at) => (!missing(at) && missing(at - 1) && missing(at + 1) ? [at] : []));
 }

@@ -28,7 +28,7 @@ export function refusalOf(reason: unknown): Refusal {
 function adviceFor(code: Code): string | undefined {
   switch (code) {
     case Code.PermissionDenied:
-      return "Sign in with a key whose role may do this (docs/access.md has the table).";
+      return "Sign in with a key whose role may do this (Access, Keys says what each may).";
     case Code.Unavailable:
     case Code.Unknown:
       return "passbus does not answer, or its store doesn’t. It is worth trying again.";

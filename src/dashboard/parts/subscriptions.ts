@@ -1,6 +1,7 @@
 /** Subscriptions by what people call them. */
 import { useQuery } from "@connectrpc/connect-query";
 import { useMemo } from "react";
+import type { Subscription } from "../../../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../../../gen/passbus/v1/subscription_service_pb.js";
 import { useSession } from "../session.tsx";
 
@@ -8,7 +9,7 @@ import { useSession } from "../session.tsx";
 const NAMED = 500;
 
 export interface Names {
-  /** Where it points to, without the scheme; its id where it isn't among those that were read. */
+  /** Its description; where it has none, where it points to; its id where it isn't among those that were read. */
   readonly nameOf: (id: string) => string;
   /** The newest; empty where there is none, undefined while they are read. */
   readonly first: string | undefined;
@@ -23,10 +24,25 @@ export function useSubscriptionAsked(asked: string): string | undefined {
   return isPortal && asked === "" ? first : asked;
 }
 
+/** By their ids. Where two have one description, each has its address behind it. */
+export function namesOf(
+  subscriptions: readonly Pick<Subscription, "id" | "url" | "description">[],
+): ReadonlyMap<string, string> {
+  const times = new Map<string, number>();
+  for (const { description } of subscriptions) times.set(description, (times.get(description) ?? 0) + 1);
+  return new Map(
+    subscriptions.map(({ id, url, description }) => {
+      const address = url.replace(/^https?:\/\//, "");
+      if (description === "") return [id, address];
+      return [id, times.get(description) === 1 ? description : `${description} (${address})`];
+    }),
+  );
+}
+
 export function useSubscriptionNames(): Names {
   const { data } = useQuery(SubscriptionService.method.listSubscriptions, { pageSize: NAMED }, { staleTime: 30_000 });
   return useMemo(() => {
-    const names = new Map((data?.subscriptions ?? []).map(({ id, url }) => [id, url.replace(/^https?:\/\//, "")]));
+    const names = namesOf(data?.subscriptions ?? []);
     const nameOf = (id: string) => names.get(id) ?? id;
     return {
       nameOf,

@@ -8,12 +8,14 @@ import { CopyText } from "../../parts/copy.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { Body, Headers } from "../../parts/exchange.tsx";
 import { Exact } from "../../parts/time.tsx";
+import { useOpenBreaker } from "./held-back.tsx";
 import { answerOf } from "./row.ts";
 
 export function Attempts({ delivery }: { readonly delivery: Delivery }) {
   const { attempts, attemptCount, status } = delivery;
+  const breaker = useOpenBreaker(delivery);
   if (attempts.length === 0) {
-    return <Empty title="No attempt yet">{whyNone(status)}</Empty>;
+    return <Empty title="No attempt yet">{whyNone(status, breaker !== undefined)}</Empty>;
   }
   const left = attemptCount - attempts.length;
   return (
@@ -38,7 +40,8 @@ export function Attempts({ delivery }: { readonly delivery: Delivery }) {
   );
 }
 
-function whyNone(status: DeliveryStatus) {
+function whyNone(status: DeliveryStatus, isBreakerOpen: boolean) {
+  if (isBreakerOpen) return <p>The first is to come once the endpoint’s breaker lets it through.</p>;
   if (status === DeliveryStatus.HELD) {
     return <p>It is held: until its subscription is enabled again, or those of its pass before it have ended.</p>;
   }

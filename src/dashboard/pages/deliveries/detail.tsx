@@ -20,6 +20,7 @@ import { Exact } from "../../parts/time.tsx";
 import { useClient, useLive } from "../../rpc.ts";
 import { eventName, STATUS } from "../../words.ts";
 import { Attempts } from "./attempts.tsx";
+import { BreakerNote, useOpenBreaker } from "./held-back.tsx";
 import { SentBody } from "./sent-body.tsx";
 
 export function DeliveryDetail({ id }: { readonly id: string }) {
@@ -107,12 +108,19 @@ function Actions({ delivery }: { readonly delivery: Delivery }) {
 }
 
 /** One that is due and doesn't come is held back by something. */
-function NextAttempt({ at }: { readonly at: Delivery["nextAttemptAt"] }) {
-  const isDue = useNowMs() > (at === undefined ? Number.POSITIVE_INFINITY : timestampMs(at)) + HELD_BACK_MS;
+function NextAttempt({ delivery }: { readonly delivery: Delivery }) {
+  const { nextAttemptAt: at, status } = delivery;
+  const breaker = useOpenBreaker(delivery);
+  const dueForMs = useNowMs() - (at === undefined ? Number.POSITIVE_INFINITY : timestampMs(at));
+  if (status !== DeliveryStatus.WAITING || dueForMs < 0) return <Exact at={at} none="none is to come" />;
   return (
     <>
-      <Exact at={at} none="none is to come" />
-      {isDue ? ". It is due: the endpoint’s breaker or limits hold it back, or deliveries are stopped." : null}
+      due since <Exact at={at} />.{" "}
+      {breaker !== undefined ? (
+        <BreakerNote health={breaker} />
+      ) : dueForMs > HELD_BACK_MS ? (
+        "The endpoint’s breaker or limits hold it back, or deliveries are stopped."
+      ) : null}
     </>
   );
 }
@@ -154,7 +162,7 @@ function Facts({ delivery }: { readonly delivery: Delivery }) {
       </dd>
       <dt>Next attempt</dt>
       <dd>
-        <NextAttempt at={delivery.nextAttemptAt} />
+        <NextAttempt delivery={delivery} />
       </dd>
       <dt>Ended</dt>
       <dd>

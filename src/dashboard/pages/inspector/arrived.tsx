@@ -1,5 +1,6 @@
 /** One request at a bin: whether its signature holds, and the request as it came. */
-import { useState } from "react";
+import { useMemo, useState } from "react";
+import { Link } from "wouter";
 import {
   type BinRequest,
   type SignatureCheck,
@@ -8,8 +9,10 @@ import {
 import { bytes } from "../../numbers.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Body, Headers } from "../../parts/exchange.tsx";
+import { useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { Ago, Exact } from "../../parts/time.tsx";
 import type { Tone } from "../../words.ts";
+import { wordsOf } from "./arrived-words.ts";
 
 const VERDICT: Readonly<Record<SignatureVerdict, readonly [name: string, tone: Tone]>> = {
   [SignatureVerdict.UNSPECIFIED]: ["not checked", "calm"],
@@ -20,6 +23,7 @@ const VERDICT: Readonly<Record<SignatureVerdict, readonly [name: string, tone: T
 
 export function Arrived({ request, isOpen }: { readonly request: BinRequest; readonly isOpen: boolean }) {
   const [word, tone] = VERDICT[request.verdict];
+  const { type, webhookId, isTest, isReplay } = useMemo(() => wordsOf(request), [request]);
   // What somebody reads stays open when another arrives.
   const [isOpenAtFirst] = useState(isOpen);
   return (
@@ -28,7 +32,9 @@ export function Arrived({ request, isOpen }: { readonly request: BinRequest; rea
         <code>
           {request.method} {request.path}
         </code>{" "}
-        <Badge tone={tone}>{word}</Badge> {bytes(request.body.length)}, <Ago at={request.receivedAt} />
+        {isTest ? <Badge tone="busy">test</Badge> : null} {isReplay ? <Badge tone="busy">replay</Badge> : null}{" "}
+        {type === "" ? null : <strong>{type}</strong>} <Badge tone={tone}>{word}</Badge> {bytes(request.body.length)},{" "}
+        <Ago at={request.receivedAt} /> {webhookId === "" ? null : <code>{webhookId}</code>}
       </summary>
       <div className="stack attempt-body">
         <dl className="facts">
@@ -38,6 +44,7 @@ export function Arrived({ request, isOpen }: { readonly request: BinRequest; rea
           </dd>
           <dt>From</dt>
           <dd>{request.fromPassbus ? "this passbus" : "the network: anyone could have sent it"}</dd>
+          <Subscriptions checks={request.checks} />
           <dt>Answered</dt>
           <dd>{request.statusCode}</dd>
           <dt>Signature</dt>
@@ -50,6 +57,25 @@ export function Arrived({ request, isOpen }: { readonly request: BinRequest; rea
         <Body body={request.body} what={`the body of ${request.id}`} />
       </div>
     </details>
+  );
+}
+
+/** Whose secrets it was held against. */
+function Subscriptions({ checks }: { readonly checks: readonly SignatureCheck[] }) {
+  const { nameOf } = useSubscriptionNames();
+  const ids = [...new Set(checks.map(({ subscriptionId }) => subscriptionId))].filter((id) => id !== "");
+  if (ids.length === 0) return null;
+  return (
+    <>
+      <dt>Subscription</dt>
+      <dd>
+        {ids.map((id) => (
+          <div key={id}>
+            <Link href={`/subscriptions/${id}`}>{nameOf(id)}</Link>
+          </div>
+        ))}
+      </dd>
+    </>
   );
 }
 

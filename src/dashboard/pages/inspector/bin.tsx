@@ -14,7 +14,7 @@ import { Empty, Loading } from "../../parts/empty.tsx";
 import { Failure } from "../../parts/failure.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { Exact } from "../../parts/time.tsx";
-import { useClient, useLive } from "../../rpc.ts";
+import { type LiveState, useClient, useLive } from "../../rpc.ts";
 import { Arrived } from "./arrived.tsx";
 
 /** Requests on the page; older ones are let go. */
@@ -100,6 +100,7 @@ function Actions({ bin }: { readonly bin: Bin }) {
           action="Delete the bin"
           doing="delete the bin"
           done={`Deleted ${bin.id}.`}
+          typed={bin.description.replaceAll(/\s+/g, " ").trim() || bin.id}
           danger
           onConfirm={run}
           onClose={() => setDeleting(false)}
@@ -116,20 +117,16 @@ function Actions({ bin }: { readonly bin: Bin }) {
 
 function Requests({ bin }: { readonly bin: Bin }) {
   const { requests, live, error, refetch } = useRequests(bin.id);
+  const [held, setHeld] = useState<readonly BinRequest[]>();
+  const first = useFirst(requests);
   if (error !== null) return <Failure error={error} doing="list what arrived" onRetry={refetch} />;
   if (requests === undefined) return <Loading what="what arrived" />;
   if (live.kind === "failed" && live.error.code === Code.NotFound) return <Gone />;
+  const shown = held ?? requests;
   return (
     <Section title="What arrived">
-      <div className="log-line">
-        <span className={live.kind === "live" ? "live now" : "live"}>
-          {live.kind === "live" ? "Live" : "Connecting …"}
-        </span>
-        <span className="hint">
-          {requests.length === SHOWN ? `the newest ${SHOWN} requests` : `${count(requests.length)} requests`}
-        </span>
-      </div>
-      {requests.length === 0 ? (
+      <LiveLine requests={requests} live={live} held={held} onHold={setHeld} />
+      {shown.length === 0 ? (
         <Empty title="Nothing yet">
           <p>
             Use the URL for a subscription and send a test, or try it from a shell. What arrives appears here by itself.
@@ -138,13 +135,55 @@ function Requests({ bin }: { readonly bin: Bin }) {
         </Empty>
       ) : null}
       <ol className="stack plain-list" aria-label="Requests, the newest first">
-        {requests.map((request, at) => (
+        {shown.map((request) => (
           <li key={request.id}>
-            <Arrived request={request} isOpen={at === 0} />
+            <Arrived request={request} isOpen={request.id === first} />
           </li>
         ))}
       </ol>
     </Section>
+  );
+}
+
+/** The newest of those that were there first: it alone opens by itself, so that what somebody reads stays in its place. */
+function useFirst(requests: readonly BinRequest[] | undefined): string | undefined {
+  const [first, setFirst] = useState<string>();
+  const newest = requests?.[0]?.id;
+  if (first === undefined && newest !== undefined) setFirst(newest);
+  return first ?? newest;
+}
+
+interface LiveLineProps {
+  readonly requests: readonly BinRequest[];
+  readonly live: LiveState;
+  /** What stands on the page while it is paused. */
+  readonly held: readonly BinRequest[] | undefined;
+  readonly onHold: (held: readonly BinRequest[] | undefined) => void;
+}
+
+function LiveLine({ requests, live, held, onHold }: LiveLineProps) {
+  const shown = held ?? requests;
+  const known = new Set(held?.map(({ id }) => id));
+  const unseen = held === undefined ? 0 : requests.filter(({ id }) => !known.has(id)).length;
+  const word = live.kind === "live" ? "Live" : "Connecting …";
+  return (
+    <div className="log-line">
+      <span className={held === undefined && live.kind === "live" ? "live now" : "live"}>
+        {held === undefined ? word : "Paused"}
+      </span>
+      <span className="hint">
+        {shown.length === SHOWN ? `the newest ${SHOWN} requests` : `${count(shown.length)} requests`}
+      </span>
+      {unseen === 0 ? null : (
+        <Button kind="primary" onPress={() => onHold(requests)}>
+          Show {unseen === SHOWN ? `${SHOWN} or more` : count(unseen)} new
+        </Button>
+      )}
+      <span className="spring" />
+      <Button kind="quiet" onPress={() => onHold(held === undefined ? requests : undefined)}>
+        {held === undefined ? "Pause" : "Go live"}
+      </Button>
+    </div>
   );
 }
 

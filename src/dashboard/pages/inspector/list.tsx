@@ -22,6 +22,9 @@ const ANSWERS: readonly (readonly [code: number, label: string])[] = [
   [503, "503: unavailable, tried again"],
 ];
 
+/** `passbus listen` makes bins, and they expire. */
+const READ_EVERY_MS = 5_000;
+
 export function BinList() {
   const client = useClient(InspectorService);
   const [, navigate] = useLocation();
@@ -31,7 +34,11 @@ export function BinList() {
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(
     InspectorService.method.listBins,
     { pageToken: "" },
-    { pageParamKey: "pageToken", getNextPageParam: ({ nextPageToken }) => nextPageToken || undefined },
+    {
+      pageParamKey: "pageToken",
+      getNextPageParam: ({ nextPageToken }) => nextPageToken || undefined,
+      refetchInterval: ({ state }) => (state.error === null ? READ_EVERY_MS : false),
+    },
   );
   const bins = data?.pages.flatMap((page) => page.bins);
   const make = async () => {

@@ -12,7 +12,7 @@ import {
 } from "../../../../gen/passbus/v1/delivery_service_pb.js";
 import { EndpointCondition } from "../../../../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../../../../gen/passbus/v1/subscription_service_pb.js";
-import { count, duration, durationToMs, percent } from "../../numbers.ts";
+import { count, duration, durationToMs, percent, rate } from "../../numbers.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Empty, Loading } from "../../parts/empty.tsx";
 import { Failure } from "../../parts/failure.tsx";
@@ -58,11 +58,6 @@ function Tile({ name, value, hint }: { readonly name: string; readonly value: st
       </dd>
     </div>
   );
-}
-
-/** Two digits that mean something. */
-function rate(perSecond: number): string {
-  return `${perSecond >= 10 ? count(Math.round(perSecond)) : Number(perSecond.toFixed(2))}/s`;
 }
 
 function Glance({ overview }: { readonly overview: GetOverviewResponse }) {
@@ -128,8 +123,8 @@ const FAILING_COLUMNS: readonly Column<FailingEndpoint>[] = [
     naming: true,
     cell: ({ subscriptionId, url, description }) => (
       <span>
-        <Link href={`/subscriptions/${subscriptionId}`}>{url}</Link>{" "}
-        {description === "" ? null : <span className="hint">{description}</span>}
+        <Link href={`/subscriptions/${subscriptionId}`}>{description || url}</Link>{" "}
+        {description === "" ? null : <span className="hint">{url}</span>}
       </span>
     ),
   },

@@ -4,33 +4,38 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { useQuery } from "@connectrpc/connect-query";
 import { keepPreviousData } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { DeliveryService } from "../../../../gen/passbus/v1/delivery_service_pb.js";
-import { useNowMs } from "../../clock.ts";
+import { DeliveryService, type GetDeliveryStatsResponse } from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import { nowMs, useNowMs } from "../../clock.ts";
+import { durationToMs } from "../../numbers.ts";
 import { Chart } from "../../parts/chart.tsx";
 import { Loading } from "../../parts/empty.tsx";
 import { Failure } from "../../parts/failure.tsx";
 import { SelectField } from "../../parts/field.tsx";
-import { countSeries, latencySeries, RANGES, summaryOf, timesOf } from "./stats.ts";
+import { countSeries, latencySeries, perStep, RANGES, rateSeries, summaryOf, timesOf } from "./stats.ts";
 
 /** The workers' counts are here within 10 seconds. */
 const READ_EVERY_MS = 10_000;
 
+function chartsOf({ points, step }: GetDeliveryStatsResponse) {
+  const stepMs = step === undefined ? 0 : durationToMs(step);
+  return {
+    timesMs: timesOf(points),
+    rates: rateSeries(points, stepMs, nowMs()),
+    counts: countSeries(points),
+    per: perStep(stepMs),
+    latencies: latencySeries(points),
+  };
+}
+
 export function StatsCharts({ subscriptionId = "" }: { readonly subscriptionId?: string }) {
   const [rangeMs, setRangeMs] = useState<number>(RANGES[0][0]);
-  const nowMs = useNowMs(READ_EVERY_MS);
+  const toMs = useNowMs(READ_EVERY_MS);
   const { data, error, refetch } = useQuery(
     DeliveryService.method.getDeliveryStats,
-    { subscriptionId, startTime: timestampFromMs(nowMs - rangeMs), endTime: timestampFromMs(nowMs) },
+    { subscriptionId, startTime: timestampFromMs(toMs - rangeMs), endTime: timestampFromMs(toMs) },
     { placeholderData: keepPreviousData },
   );
-  const points = data?.points;
-  const charts = useMemo(
-    () =>
-      points === undefined
-        ? undefined
-        : { timesMs: timesOf(points), counts: countSeries(points), latencies: latencySeries(points) },
-    [points],
-  );
+  const charts = useMemo(() => (data === undefined ? undefined : chartsOf(data)), [data]);
   if (error !== null && ConnectError.from(error).code === Code.Unimplemented) {
     return <p className="hint">This passbus keeps no counts over time. The deliveries themselves are all there.</p>;
   }
@@ -45,7 +50,10 @@ export function StatsCharts({ subscriptionId = "" }: { readonly subscriptionId?:
         error === null && <Loading what="the statistics" />
       ) : (
         <div className="columns">
-          <Chart title="Deliveries" timesMs={charts.timesMs} series={charts.counts} />
+          {subscriptionId === "" ? (
+            <Chart title="Events and deliveries per second" timesMs={charts.timesMs} series={charts.rates} />
+          ) : null}
+          <Chart title={`Deliveries ${charts.per}`} timesMs={charts.timesMs} series={charts.counts} />
           <Chart title="How long it took" timesMs={charts.timesMs} series={charts.latencies} />
         </div>
       )}

@@ -2,7 +2,7 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { DeliveryStats } from "../../../../gen/passbus/v1/delivery_service_pb.js";
-import { compact, count, duration, durationToMs } from "../../numbers.ts";
+import { compact, count, duration, durationToMs, rate } from "../../numbers.ts";
 import type { Series } from "../../parts/chart.tsx";
 
 /** What can be asked for: how far back, and how it is called. */
@@ -31,6 +31,35 @@ export function countSeries(points: readonly DeliveryStats[]): readonly Series[]
     { ...of("Attempts that failed", "--warn", ({ failedAttempts }) => failedAttempts), dashed: true },
     of("Given up", "--bad", ({ failed }) => failed),
   ];
+}
+
+/** Counts of a step are here this long after it ended. */
+const COUNTED_AFTER_MS = 10_000;
+
+/** Of the whole organisation. A step that isn't over, or not counted yet, has no rate: it would be too low. */
+export function rateSeries(points: readonly DeliveryStats[], stepMs: number, nowMs: number): readonly Series[] {
+  const of = (name: string, color: string, pick: (point: DeliveryStats) => bigint, dashed = false): Series => ({
+    name,
+    color,
+    dashed,
+    show: rate,
+    values: points.map((point) =>
+      stepMs > 0 && msOf(point.time) + stepMs + COUNTED_AFTER_MS <= nowMs
+        ? Number(pick(point)) / (stepMs / 1_000)
+        : null,
+    ),
+  });
+  return [
+    of("Events", "--accent", ({ events }) => events),
+    of("Deliveries", "--good", ({ delivered }) => delivered),
+    of("Attempts", "--warn", ({ attempts }) => attempts, true),
+  ];
+}
+
+/** "per minute", "per 5 min", "per hour" */
+export function perStep(stepMs: number): string {
+  const text = duration(stepMs);
+  return `per ${{ "1 min": "minute", "1 h": "hour", "1 d": "day" }[text] ?? text}`;
 }
 
 export function latencySeries(points: readonly DeliveryStats[]): readonly Series[] {

@@ -11,51 +11,17 @@ import { Dialog } from "../../parts/dialog.tsx";
 import { Failure, refusalOf } from "../../parts/failure.tsx";
 import { CheckField, SelectField, TextField } from "../../parts/field.tsx";
 import { useSubscriptionNames } from "../../parts/subscriptions.ts";
-import { type TimeFilter, TimeRange, timesOf } from "../../parts/time-range.tsx";
+import { TimeRange } from "../../parts/time-range.tsx";
 import { useClient } from "../../rpc.ts";
 import { EVENT_TYPE, EVENT_TYPES, STATUS } from "../../words.ts";
-import { type DeliveryFilters, statusOf } from "../deliveries/filters.tsx";
+import type { DeliveryFilters } from "../deliveries/filters.tsx";
+import { type Draft, draftOf, leftOut, REPLAYABLE, replayOf } from "./draft.ts";
 
-interface Draft extends TimeFilter {
-  readonly subscription: string;
-  readonly pass: string;
-  readonly status: DeliveryStatus;
-  readonly types: readonly PassEventType[];
-  readonly target: string;
-  /** A number's text; empty is 50. */
-  readonly rate: string;
-  readonly freshIds: boolean;
-}
-
-const REPLAYABLE = [DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.CANCELLED] as const;
 const STATUS_OPTIONS: readonly (readonly [DeliveryStatus, string])[] = [
   [DeliveryStatus.UNSPECIFIED, "delivered or failed"],
   ...REPLAYABLE.map((status) => [status, STATUS[status][0]] as const),
 ];
 const DEFAULT_RATE = 50;
-
-function draftOf(filters: DeliveryFilters): Draft {
-  const status = statusOf(filters.status);
-  const { subscription, pass, since, from, to } = filters;
-  return {
-    ...{ subscription, pass, since, from, to },
-    status: REPLAYABLE.find((each) => each === status) ?? DeliveryStatus.UNSPECIFIED,
-    types: [],
-    target: "",
-    rate: "",
-    freshIds: false,
-  };
-}
-
-function replayOf(draft: Draft) {
-  const { subscription: subscriptionId, status, types } = draft;
-  return {
-    filter: { subscriptionId, passId: draft.pass.trim(), status, eventTypes: [...types], ...timesOf(draft) },
-    targetSubscriptionId: draft.target,
-    ratePerSecond: Number(draft.rate),
-    freshIds: draft.freshIds,
-  };
-}
 
 interface NewReplayProps {
   readonly filters: DeliveryFilters;
@@ -63,62 +29,110 @@ interface NewReplayProps {
 }
 
 export function NewReplay({ filters, onClose }: NewReplayProps) {
-  const client = useClient(DeliveryService);
-  const queries = useQueryClient();
-  const [, navigate] = useLocation();
-  const [draft, setDraft] = useState(() => draftOf(filters));
-  const [counted, setCounted] = useState<Replay>();
-  const [busy, setBusy] = useState<"count" | "start">();
-  const [failure, setFailure] = useState<unknown>();
-  const change = (part: Partial<Draft>) => {
-    setDraft((before) => ({ ...before, ...part }));
-    setCounted(undefined);
-    setFailure(undefined);
-  };
-  const call = async (dryRun: boolean) => {
-    setBusy(dryRun ? "count" : "start");
-    setFailure(undefined);
-    try {
-      const { replay } = await client.createReplay({ replay: replayOf(draft), dryRun });
-      if (dryRun || replay === undefined) return setCounted(replay);
-      await queries.invalidateQueries();
-      navigate(`/replays/${replay.id}`);
-    } catch (error) {
-      setFailure(error);
-    } finally {
-      setBusy(undefined);
-    }
-  };
-  const fields = failure === undefined ? new Map<string, string>() : refusalOf(failure).fields;
+  const [dropped] = useState(() => leftOut(filters));
+  const [goesOn, setGoesOn] = useState(dropped.length === 0);
   return (
     <Dialog title="Replay deliveries" onClose={onClose}>
-      <p>Sends again what was sent before. Receivers see webhook-replay: true and the same webhook-id.</p>
-      <DraftFields draft={draft} onChange={change} fields={fields} />
-      {failure === undefined ? null : <Failure error={failure} doing={busy === "start" ? "start" : "count"} />}
-      <p role="status">{counted === undefined ? "" : countText(counted, draft)}</p>
-      <div className="actions end">
-        <Button onPress={onClose}>Close</Button>
-        <Button busy={busy === "count"} onPress={() => void call(true)}>
-          Count without sending
-        </Button>
-        <Button
-          kind="primary"
-          busy={busy === "start"}
-          isDisabled={counted?.matched === 0n}
-          onPress={() => void call(false)}
-        >
-          {counted === undefined ? "Start the replay" : `Replay ${count(counted.matched)}`}
-        </Button>
-      </div>
+      {goesOn ? (
+        <ReplayForm filters={filters} dropped={dropped} onClose={onClose} />
+      ) : (
+        <>
+          <p>A replay can’t go by all that the log is filtered by. It would leave out</p>
+          <ul>
+            {dropped.map((each) => (
+              <li key={each}>{each}</li>
+            ))}
+          </ul>
+          <p>and so take in more than the log shows. To send only these again, choose them in the log.</p>
+          <div className="actions end">
+            <Button kind="primary" onPress={onClose}>
+              Back to the log
+            </Button>
+            <Button onPress={() => setGoesOn(true)}>Go on without</Button>
+          </div>
+        </>
+      )}
     </Dialog>
   );
 }
 
-function countText({ matched, matchedAtLeast }: Replay, draft: Draft): string {
+interface ReplayFormProps extends NewReplayProps {
+  readonly dropped: readonly string[];
+}
+
+function ReplayForm({ filters, dropped, onClose }: ReplayFormProps) {
+  const client = useClient(DeliveryService);
+  const queries = useQueryClient();
+  const [, navigate] = useLocation();
+  const [draft, setDraft] = useState(() => draftOf(filters));
+  const [answer, setAnswer] = useState<{ readonly of: Draft; readonly replay: Replay }>();
+  const [busy, setBusy] = useState<Doing>();
+  const [failure, setFailure] = useState<{ readonly doing: Doing; readonly error: unknown }>();
+  // An answer that comes after the draft was changed is none.
+  const counted = answer?.of === draft ? answer.replay : undefined;
+  const change = (part: Partial<Draft>) => {
+    setDraft((before) => ({ ...before, ...part }));
+    setFailure(undefined);
+  };
+  const run = async (doing: Doing, call: () => Promise<void>) => {
+    setBusy(doing);
+    setFailure(undefined);
+    try {
+      await call();
+    } catch (error) {
+      setFailure({ doing, error });
+    } finally {
+      setBusy(undefined);
+    }
+  };
+  const countIt = async () => {
+    const { replay } = await client.createReplay({ replay: replayOf(draft), dryRun: true });
+    if (replay !== undefined) setAnswer({ of: draft, replay });
+  };
+  const start = async ({ filter, targetSubscriptionId, ratePerSecond, freshIds }: Replay) => {
+    // As it was counted: its times are fixed, where the draft's "last hour" has moved on.
+    const counted = { ...(filter !== undefined && { filter }), targetSubscriptionId, ratePerSecond, freshIds };
+    const { replay } = await client.createReplay({ replay: counted });
+    await queries.invalidateQueries();
+    navigate(`/replays/${replay?.id ?? ""}`);
+  };
+  const fields = failure === undefined ? new Map<string, string>() : refusalOf(failure.error).fields;
+  return (
+    <>
+      <p>Sends again what was sent before. Receivers see webhook-replay: true and the same webhook-id.</p>
+      {dropped.length === 0 ? null : <p className="hint">Left out of the log’s filters: {dropped.join("; ")}.</p>}
+      <DraftFields draft={draft} onChange={change} fields={fields} />
+      {failure === undefined ? null : <Failure error={failure.error} doing={failure.doing} />}
+      <p role="status">{counted === undefined ? "Count first: then it can be started." : countText(counted)}</p>
+      <div className="actions end">
+        <Button onPress={onClose}>Close</Button>
+        <Button
+          kind={counted === undefined ? "primary" : "plain"}
+          busy={busy === "count"}
+          onPress={() => void run("count", countIt)}
+        >
+          Count without sending
+        </Button>
+        <Button
+          kind={counted === undefined ? "plain" : "primary"}
+          busy={busy === "start"}
+          isDisabled={counted === undefined || counted.matched === 0n}
+          onPress={() => void (counted === undefined ? undefined : run("start", () => start(counted)))}
+        >
+          {counted === undefined ? "Start the replay" : `Replay ${count(counted.matched)}`}
+        </Button>
+      </div>
+    </>
+  );
+}
+
+/** What is tried, as its failure is called. */
+type Doing = "count" | "start";
+
+function countText({ matched, matchedAtLeast, ratePerSecond }: Replay): string {
   if (matched === 0n) return "None fits: widen the filter.";
-  const rate = Number(draft.rate) || DEFAULT_RATE;
-  const takes = duration(Math.ceil((Number(matched) / rate) * 1_000));
-  return `${count(matched)}${matchedAtLeast ? " or more" : ""} fit: about ${takes} at ${count(rate)}/s. Nothing was sent yet.`;
+  const takes = duration(Math.ceil((Number(matched) / ratePerSecond) * 1_000));
+  return `${count(matched)}${matchedAtLeast ? " or more" : ""} fit: about ${takes} at ${count(ratePerSecond)}/s. Nothing was sent yet.`;
 }
 
 interface DraftFieldsProps {

@@ -68,7 +68,7 @@ function Lead({ subscription }: { readonly subscription: Subscription }) {
 }
 
 function Actions({ subscription }: { readonly subscription: Subscription }) {
-  const { id, url, state } = subscription;
+  const { id, url, description, state } = subscription;
   const [asking, setAsking] = useState(false);
   const [busy, setBusy] = useState(false);
   const client = useClient(SubscriptionService);
@@ -114,7 +114,7 @@ function Actions({ subscription }: { readonly subscription: Subscription }) {
           action="Delete it"
           doing="delete the subscription"
           done={`Deleted ${id}.`}
-          typed={hostOf(url)}
+          typed={nameToType(id, description)}
           danger
           onConfirm={remove}
           onClose={() => setAsking(false)}
@@ -129,9 +129,13 @@ function Actions({ subscription }: { readonly subscription: Subscription }) {
   );
 }
 
-/** What one types to delete it. */
-function hostOf(url: string): string {
-  return URL.parse(url)?.host ?? url;
+/** Longer ones are nothing to type. */
+const TYPED_CHARACTERS = 60;
+
+/** What one types to delete it: its own, and in one line. */
+function nameToType(id: string, description: string): string {
+  const line = description.replace(/\s+/g, " ").trim();
+  return line === "" || line.length > TYPED_CHARACTERS ? id : line;
 }
 
 function Facts({ subscription }: { readonly subscription: Subscription }) {

@@ -181,7 +181,7 @@ function Events({ draft, change, errors, error, filterVerdicts }: PartProps) {
         value={draft.filter}
         error={error("filter")}
         placeholder={'event.pass.id.startsWith("gold-")'}
-        hint="A condition in CEL over the event; empty lets everything through. docs/filters.md has the language and examples."
+        hint="A condition in CEL (cel.dev) over the event; empty lets everything through. Fields go by their names in PassEvent, enums by their values’ names, as in event.type == 'SCANNED' && event.pass.classId != ''."
         onChange={(filter) => change({ filter })}
       />
       {filterVerdicts}
@@ -252,11 +252,11 @@ function Policy({ draft, change, error }: PartProps) {
         />
       </div>
       <SelectField
-        label="While it is paused"
+        label="Events while it is paused"
         value={draft.whileDisabled}
         options={[
-          [WhileDisabled.DROP, "Events are not for it"],
-          [WhileDisabled.HOLD, "Events are held until it is resumed"],
+          [WhileDisabled.DROP, "They are skipped"],
+          [WhileDisabled.HOLD, "They are held until it is resumed"],
         ]}
         onChange={(whileDisabled) => change({ whileDisabled })}
       />

@@ -11,6 +11,7 @@ import { Page } from "../../parts/page.tsx";
 import { type Column, More, Table } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { useDebounced } from "../../parts/use-debounced.ts";
+import { useSession } from "../../session.tsx";
 import { CONDITION, EVENT_TYPE, FORMAT } from "../../words.ts";
 import { Health } from "./health.tsx";
 import { Spark } from "./spark.tsx";
@@ -44,8 +45,8 @@ const COLUMNS: readonly Column<Subscription>[] = [
     naming: true,
     cell: ({ id, url, description }) => (
       <span>
-        <Link href={`/subscriptions/${id}`}>{url}</Link>
-        {description === "" ? null : <span className="hint"> {description}</span>}
+        <Link href={`/subscriptions/${id}`}>{description || url}</Link>
+        {description === "" ? null : <span className="hint"> {url}</span>}
       </span>
     ),
   },
@@ -158,6 +159,7 @@ function Filters({ text, state, format, health, onSet }: FiltersProps) {
 }
 
 function Nothing({ isFiltered }: { readonly isFiltered: boolean }) {
+  const { isPortal } = useSession();
   if (isFiltered) {
     return (
       <Empty title="No subscription fits">
@@ -171,9 +173,11 @@ function Nothing({ isFiltered }: { readonly isFiltered: boolean }) {
       <Link href="/subscriptions/new" className="button primary">
         Make the first one
       </Link>
-      <p className="hint">
-        No endpoint at hand? <Link href="/inspector">The inspector</Link> makes one that shows what arrives.
-      </p>
+      {isPortal ? null : (
+        <p className="hint">
+          No endpoint at hand? <Link href="/inspector">The inspector</Link> makes one that shows what arrives.
+        </p>
+      )}
     </Empty>
   );
 }

@@ -28,20 +28,52 @@ function previewed(draft: Draft, isStored: boolean) {
   return messageOf(kept ? { ...draft, ethpassAuthorization: "stored" } : draft);
 }
 
-function usePreview(draft: Draft, isStored: boolean, source: Source | undefined) {
+/** The draft as it stands, with the sample that passbus chooses: the one call that says what is wrong with it. */
+function useJudged(draft: Draft, isStored: boolean) {
   return useQuery(
     SubscriptionService.method.previewPayload,
-    { subscription: previewed(draft, isStored), ...(source !== undefined && { source }) },
+    { subscription: previewed(draft, isStored) },
     { enabled: flawsOf(draft).size === 0, placeholderData: keepPreviousData, retry: false },
   );
 }
 
+/** A URL that is wrong says nothing against the rest, which is previewed without it. */
+function isOfUrlAlone(error: unknown): boolean {
+  const fields = [...refusalOf(error).fields.keys()];
+  return fields.length > 0 && fields.every((field) => field === "subscription.url");
+}
+
+/** Asks for no source before the draft is judged: what is wrong would be answered once for each. */
+function usePreview(draft: Draft, isStored: boolean, source: Source | undefined) {
+  const judged = useJudged(draft, isStored);
+  const lacksUrl = judged.error !== null && isOfUrlAlone(judged.error);
+  const isOwn = source !== undefined || lacksUrl;
+  const isRight = judged.isSuccess && !judged.isPlaceholderData;
+  const own = useQuery(
+    SubscriptionService.method.previewPayload,
+    {
+      subscription: previewed(lacksUrl ? { ...draft, url: "" } : draft, isStored),
+      ...(source !== undefined && { source }),
+    },
+    { enabled: isOwn && (isRight || lacksUrl), placeholderData: keepPreviousData, retry: false },
+  );
+  return isOwn && (judged.error === null || lacksUrl) ? own : judged;
+}
+
 /** What is wrong with the draft as it stands: what the form sees itself, and what passbus says. */
 export function useDraftErrors(draft: Draft, isStored: boolean): ReadonlyMap<string, string> {
-  const { error } = usePreview(draft, isStored, undefined);
+  const { error } = useJudged(draft, isStored);
+  const isEmpty = draft.url.trim() === "";
+  const [hadUrl, setHadUrl] = useState(!isEmpty);
+  if (!hadUrl && !isEmpty) setHadUrl(true);
   const refused: Refusal | undefined =
     error !== null && ConnectError.from(error).code === Code.InvalidArgument ? refusalOf(error) : undefined;
-  return new Map([...(refused?.fields ?? []), ...flawsOf(draft)]);
+  return new Map([
+    ...(refused?.fields ?? []),
+    // One that was never there is not wrong yet.
+    ...(hadUrl && isEmpty ? [["subscription.url", "is required"] as const] : []),
+    ...flawsOf(draft),
+  ]);
 }
 
 interface PreviewProps {
@@ -74,7 +106,7 @@ export function Preview({ draft, isStored }: PreviewProps) {
         <>
           <p>
             <code>
-              {data.method} {data.url === "" ? "(no URL yet)" : data.url}
+              {data.method} {data.url === "" ? "(no URL that can be used yet)" : data.url}
             </code>
           </p>
           <Headers headers={data.headers} caption="The request’s headers" />
@@ -103,8 +135,10 @@ function PreviewFailure({ error }: { readonly error: unknown }) {
 /** Whether the newest events would come through, one by one. */
 export function FilterVerdicts({ draft, isStored }: PreviewProps) {
   const { data } = useQuery(EventService.method.listEvents, { pageSize: TRIED });
+  const { error } = useJudged(draft, isStored);
   const events = data?.events ?? [];
-  if (draft.filter === "" || events.length === 0) return null;
+  const isWrong = error !== null && !isOfUrlAlone(error);
+  if (draft.filter === "" || events.length === 0 || isWrong) return null;
   return (
     <div>
       <p className="hint">What it says of the newest events:</p>

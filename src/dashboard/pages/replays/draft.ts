@@ -1,0 +1,53 @@
+/** A replay as its dialog holds it, and the way there from the log's filters. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { DeliveryStatus } from "../../../../gen/passbus/v1/delivery_pb.js";
+import type { ReplaySchema } from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import type { PassEventType } from "../../../../gen/passbus/v1/pass_event_pb.js";
+import { type TimeFilter, timesOf } from "../../parts/time-range.tsx";
+import { type DeliveryFilters, statusOf } from "../deliveries/filters.tsx";
+
+export interface Draft extends TimeFilter {
+  readonly subscription: string;
+  readonly pass: string;
+  readonly status: DeliveryStatus;
+  readonly types: readonly PassEventType[];
+  readonly target: string;
+  /** A number's text; empty is 50. */
+  readonly rate: string;
+  readonly freshIds: boolean;
+}
+
+export const REPLAYABLE = [DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.CANCELLED] as const;
+
+export function draftOf(filters: DeliveryFilters): Draft {
+  const status = statusOf(filters.status);
+  const { subscription, pass, since, from, to } = filters;
+  return {
+    ...{ subscription, pass, since, from, to },
+    status: REPLAYABLE.find((each) => each === status) ?? DeliveryStatus.UNSPECIFIED,
+    types: [],
+    target: "",
+    rate: "",
+    freshIds: false,
+  };
+}
+
+/** What the log is filtered by and a replay can't be: without these it takes in more than the log shows. */
+export function leftOut({ event, status }: DeliveryFilters): readonly string[] {
+  const known = statusOf(status);
+  const isOpen = known !== DeliveryStatus.UNSPECIFIED && !REPLAYABLE.some((each) => each === known);
+  return [
+    ...(event.trim() === "" ? [] : [`the event id ${event.trim()}`]),
+    ...(isOpen ? [`the status ${status}: a replay sends only what has ended`] : []),
+  ];
+}
+
+export function replayOf(draft: Draft): MessageInitShape<typeof ReplaySchema> {
+  const { subscription: subscriptionId, status, types } = draft;
+  return {
+    filter: { subscriptionId, passId: draft.pass.trim(), status, eventTypes: [...types], ...timesOf(draft) },
+    targetSubscriptionId: draft.target,
+    ratePerSecond: Number(draft.rate),
+    freshIds: draft.freshIds,
+  };
+}
