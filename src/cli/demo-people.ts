@@ -59,6 +59,6 @@ export function isSomebodyElses(
   isPublished: (eventId: string) => boolean,
 ): boolean {
   const { subscriptionId, eventId, run, replayId } = origin;
-  if (run > 1 || replayId !== "") return own.some((each) => each.subscriptionId === subscriptionId) || true;
-  return !own.some((each) => each.subscriptionId === subscriptionId) || !isPublished(eventId);
+  const isOurs = own.some((each) => each.subscriptionId === subscriptionId) && isPublished(eventId);
+  return !isOurs || run > 1 || replayId !== "";
 }

@@ -18,9 +18,17 @@ export interface Receipt {
 
 export interface ReceivingEndpoint extends SigningTerms {
   readonly name: string;
-  /** How many requests of each webhook are answered 503 before one is taken. */
+  /**
+   * How many requests of a webhook are answered 503 before one is taken. No more than three webhooks at a time are
+   * treated so, and no replay or test send: refusing all of a backlog would keep the endpoint's breaker open.
+   */
   readonly refusals: number;
 }
+
+/** Ten refusals in a row open a breaker; these, at two each, are six. */
+const REFUSED_AT_ONCE = 3;
+/** By then a refused webhook that didn't come again won't. */
+const FORGET_REFUSED_AFTER_MS = 15_000;
 
 export interface Receiver {
   /** Where the endpoint of this name is, or will be. */
@@ -37,19 +45,29 @@ export async function startReceiver(options: {
 }): Promise<Receiver> {
   const { clock, onReceipt } = options;
   const endpoints = new Map<string, ReceivingEndpoint>();
-  const refused = new Map<string, number>();
+  /** What was refused lately and not yet taken, by endpoint and webhook. */
+  const refused = new Map<string, { readonly endpoint: string; readonly times: number; readonly sinceMs: number }>();
 
   /** What a careful subscriber answers: 401 to what does not verify, 503 while it is "down", else 200. */
   function answerTo(endpoint: ReceivingEndpoint, webhook: ArrivedWebhook, verdict: Verdict): number {
     if (!verdict.ok) return 401;
-    const id = `${endpoint.name} ${webhook.headers["webhook-id"] ?? ""}`;
-    const before = refused.get(id) ?? 0;
-    if (before >= endpoint.refusals) {
+    const { headers } = webhook;
+    const id = `${endpoint.name} ${headers["webhook-id"] ?? ""}`;
+    const isByHand = headers["webhook-replay"] !== undefined || headers["webhook-test"] !== undefined;
+    const before = refused.get(id);
+    const times = before?.times ?? 0;
+    if (isByHand || times >= endpoint.refusals || (before === undefined && !mayRefuseOneMore(endpoint.name))) {
       refused.delete(id);
       return 200;
     }
-    refused.set(id, before + 1);
+    refused.set(id, { endpoint: endpoint.name, times: times + 1, sinceMs: before?.sinceMs ?? clock.monotonic() });
     return 503;
+  }
+
+  function mayRefuseOneMore(endpoint: string): boolean {
+    const oldest = clock.monotonic() - FORGET_REFUSED_AFTER_MS;
+    for (const [id, { sinceMs }] of refused) if (sinceMs < oldest) refused.delete(id);
+    return [...refused.values()].filter((each) => each.endpoint === endpoint).length < REFUSED_AT_ONCE;
   }
 
   async function receive(request: IncomingMessage): Promise<number> {

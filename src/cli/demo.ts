@@ -5,6 +5,7 @@
  *   demo-script     what is subscribed and published, and the client       demo-verify   checks a webhook's signatures
  *   demo-receiver   the subscriber's endpoints                             demo-table    what is seen meanwhile
  *   demo-ledger     joins published, received and logged                   demo-judge    whether all of it agrees
+ *   demo-people     what its dashboard's users change meanwhile
  */
 
 import { mkdtemp, rm } from "node:fs/promises";
@@ -16,9 +17,10 @@ import { systemRandom } from "../kernel/random.ts";
 import { VERSION } from "../kernel/version.ts";
 import { type AddCommand, CommandFailed, type Terminal } from "./cli.ts";
 import { judge, summaryLines } from "./demo-judge.ts";
-import { flawOf, isHopeless, Ledger } from "./demo-ledger.ts";
+import { flawOf, isHopeless, Ledger, lastNewsMs } from "./demo-ledger.ts";
+import { isSomebodyElses } from "./demo-people.ts";
 import { type Receipt, startReceiver } from "./demo-receiver.ts";
-import { DemoClient, PLANS, type Sample, type Subscribed, samples } from "./demo-script.ts";
+import { DemoClient, impostor, PLANS, type Sample, type Subscribed, samples, wants } from "./demo-script.ts";
 import { demoTable, type Output, type Table } from "./demo-table.ts";
 import type { Start } from "./serve.ts";
 
@@ -26,6 +28,12 @@ import type { Start } from "./serve.ts";
 const PUBLISH_EVERY_MS = 500;
 /** Between two looks at the delivery log. */
 const LOOK_EVERY_MS = 100;
+/** Between two looks at what people do meanwhile. */
+const ASK_EVERY_MS = 1_000;
+/** Webhooks of somebody else's that are asked about at a time. */
+const ASKED_AT_ONCE = 20;
+/** The most that are asked about when it ends. */
+const ASKED_AT_END = 500;
 /** By then a webhook must have arrived, retries included. */
 const DEADLINE_MS = 20_000;
 /** Webhooks that are right are forgotten beyond these, so that a demo can run all day. */
@@ -69,12 +77,14 @@ async function demo(options: DemoOptions, start: Start, screen: Output, terminal
     receiver.open(subscription);
     subscribed.push(subscription);
   }
+  await client.openBin();
   table.print(opening(passbus.url, key, subscribed));
   const failed = passbus.failed.then((error) => {
     throw new CommandFailed(`a part of passbus died: ${error.message}`);
   });
   await Promise.race([stage.play(client, subscribed, options, stopping.signal), failed]);
   table.end();
+  await Promise.race([stage.askAtEnd(client, subscribed), failed]);
   const dueBeforeMs = options.once === true && !stopping.signal.aborted ? Infinity : clock.monotonic() - DEADLINE_MS;
   const judgement = judge(stage.evidence, dueBeforeMs);
   terminal.out(`\n${summaryLines(stage.evidence, judgement).join("\n")}\n`);
@@ -142,7 +152,41 @@ class Stage {
   ): Promise<void> {
     const scenes = samples();
     const publishing = this.#publish(client, subscribed, options.once === true ? scenes : forever(scenes), signal);
-    await Promise.all([publishing, this.#watchLog(client, subscribed, signal)]);
+    const ended = new AbortController();
+    const watching = Promise.all([publishing, this.#watchLog(client, subscribed, signal)]);
+    const asking = this.#askMeanwhile(client, subscribed, AbortSignal.any([signal, ended.signal]));
+    await Promise.all([watching.finally(() => ended.abort()), asking]);
+  }
+
+  /** What people did up to the end, and of the requests that belong to no row, which are theirs. */
+  async askAtEnd(client: DemoClient, subscribed: readonly Subscribed[]): Promise<void> {
+    this.#ledger.intervened(await client.interventions(subscribed));
+    const strangers = this.#ledger.strangers(Number.POSITIVE_INFINITY).slice(0, ASKED_AT_END);
+    for (let at = 0; at < strangers.length; at += ASKED_AT_ONCE) {
+      await this.#disown(client, subscribed, strangers.slice(at, at + ASKED_AT_ONCE));
+    }
+  }
+
+  async #askMeanwhile(client: DemoClient, subscribed: readonly Subscribed[], signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await sleep(this.#clock, ASK_EVERY_MS, signal);
+      if (signal.aborted) return;
+      this.#ledger.intervened(await client.interventions(subscribed));
+      // Of the younger ones the log may tell by itself whose they are.
+      const strangers = this.#ledger.strangers(this.#clock.monotonic() - ASK_EVERY_MS);
+      await this.#disown(client, subscribed, strangers.slice(-ASKED_AT_ONCE));
+    }
+  }
+
+  async #disown(client: DemoClient, subscribed: readonly Subscribed[], ids: readonly string[]): Promise<void> {
+    const published = new Set(this.evidence.rows.map(({ eventId }) => eventId));
+    await Promise.all(
+      ids.map(async (id) => {
+        const origin = await client.originOf(id);
+        if (origin === undefined) return;
+        if (isSomebodyElses(origin, subscribed, (eventId) => published.has(eventId))) this.#ledger.disown(id);
+      }),
+    );
   }
 
   async #publish(
@@ -151,11 +195,15 @@ class Stage {
     scenes: Iterable<Sample>,
     signal: AbortSignal,
   ): Promise<void> {
+    let firstId = "";
     for (const { what, event } of scenes) {
       const publishedAtMs = this.#clock.monotonic();
       const eventId = await client.publish(event);
-      const wanting = subscribed.filter(({ wants }) => wants.includes(event.type));
+      const wanting = subscribed.filter((subscription) => wants(subscription, event));
       this.#ledger.published({ what, eventId, publishedAtMs }, wanting);
+      // So that there is a dead letter to look at, once; half a second later the first event is stored.
+      if (this.evidence.events === 1) firstId = eventId;
+      if (this.evidence.events === 2) await client.publish(impostor(firstId, event));
       this.#retitle();
       await sleep(this.#clock, PUBLISH_EVERY_MS, signal);
       if (signal.aborted) return;
@@ -179,7 +227,7 @@ class Stage {
   #unsettled(): readonly string[] {
     const dueBeforeMs = this.#clock.monotonic() - DEADLINE_MS;
     const open = this.evidence.rows.filter(
-      (row) => row.publishedAtMs > dueBeforeMs && !isHopeless(row) && flawOf(row) !== undefined,
+      (row) => lastNewsMs(row) > dueBeforeMs && !isHopeless(row) && flawOf(row) !== undefined,
     );
     return [...new Set(open.map((row) => row.eventId))];
   }
@@ -200,9 +248,10 @@ function opening(url: string, key: string, subscribed: readonly Subscribed[]): r
   return [
     `passbus ${VERSION} listens at ${url}`,
     `  its dashboard: open ${url}/ and sign in with the key ${key}`,
-    ...subscribed.map(({ name, format, wants, refusals }) => {
+    ...subscribed.map(({ name, format, types, refusals, filter }) => {
       const nature = refusals === 0 ? "" : `; refuses each webhook ${refusals} times before it takes it`;
-      return `  ${name} subscribed in ${format} to ${wants.length} event types${nature}`;
+      const filtered = filter === undefined ? "" : ", with a filter";
+      return `  ${name} subscribed in ${format} to ${types.length} event types${filtered}${nature}`;
     }),
     "",
   ];
