@@ -250,6 +250,15 @@ describe("PreviewPayload", () => {
     expect(await verdict({ entityId: "shop-7" })).toEqual(["match.scope", false]);
   });
 
+  it("says of a draft's URL what its creation would, and nothing of one that stays as it is stored", async () => {
+    const preview = (subscription: Draft) => client().previewPayload({ subscription });
+    const wrong = async (subscription: Draft) => (await failureOf(preview(subscription))).message;
+    expect(await wrong({ url: "hooks.example.com" })).toContain("subscription.url: must begin with https://");
+    const { id, subscription } = await subscribe();
+    expect(await wrong({ id, url: "hooks.example.com" })).toContain("subscription.url: must begin with https://");
+    expect((await preview({ id, url: subscription?.url ?? "" })).url).toBe(subscription?.url);
+  });
+
   it("shows a draft without a URL, with a secret to try the signature with", async () => {
     const { draftSecret, body, headers, url } = await client().previewPayload({
       subscription: { format: Format.PASSKIT },

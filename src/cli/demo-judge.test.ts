@@ -1,10 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { judge, milliseconds, summaryLines } from "./demo-judge.ts";
 import { Ledger, type LoggedDelivery } from "./demo-ledger.ts";
+import { type Interventions, NOBODY_MEDDLED } from "./demo-people.ts";
 import type { Receipt } from "./demo-receiver.ts";
 
 const crm = { name: "crm", format: "PASSKIT" };
 const flaky = { name: "flaky", format: "STANDARD" };
+
+/** One that carries this header beside its id. */
+function marked(id: string, mark: string, over: Partial<Receipt> = {}): Receipt {
+  const headers = { "webhook-id": id, [mark]: "true" };
+  return receipt(id, { webhook: { method: "POST", path: "/crm", headers, body: Buffer.from("{}") }, ...over });
+}
 
 function receipt(id: string, over: Partial<Receipt> = {}): Receipt {
   return {
@@ -18,7 +25,7 @@ function receipt(id: string, over: Partial<Receipt> = {}): Receipt {
 }
 
 function logged(id: string, over: Partial<LoggedDelivery> = {}): LoggedDelivery {
-  return { id, endpoint: "crm", status: "delivered", answers: ["200"], ...over };
+  return { id, endpoint: "crm", status: "delivered", answers: ["200"], run: 1, ...over };
 }
 
 /** One event that the crm wants, published at 100, with what is told of it since. */
@@ -36,7 +43,7 @@ const inLog = (told: Ledger) => told.logged("evt_1", [logged("dlv_1")]);
 describe("the demo's judgement", () => {
   it("is content when what arrived, verified and was logged agree, whichever was known first", () => {
     for (const told of [ledger(arrived, inLog), ledger(inLog, arrived)]) {
-      expect(judge(told.evidence, Number.POSITIVE_INFINITY)).toEqual({ right: 1, open: 0, problems: [] });
+      expect(judge(told.evidence, Number.POSITIVE_INFINITY)).toEqual({ right: 1, open: 0, excused: 0, problems: [] });
       expect(told.evidence.unclaimed).toEqual([]);
     }
   });
@@ -111,7 +118,7 @@ describe("the demo's judgement", () => {
   });
 
   it("waits for what is not due yet, but not for what can't become right any more", () => {
-    expect(judge(ledger().evidence, 99)).toEqual({ right: 0, open: 1, problems: [] });
+    expect(judge(ledger().evidence, 99)).toEqual({ right: 0, open: 1, excused: 0, problems: [] });
     expect(problems(ledger(), 100)).toHaveLength(1);
     const failed = (of: Ledger) => of.logged("evt_1", [logged("dlv_1", { status: "failed" })]);
     expect(problems(ledger(failed), 99)).toHaveLength(1);
@@ -130,7 +137,108 @@ describe("the demo's judgement", () => {
   });
 });
 
+const forged: Partial<Receipt> = { verdict: { ok: false, reason: "forged" }, answered: 401 };
+const meddled = (over: Partial<Interventions>) => (of: Ledger) => of.intervened({ ...NOBODY_MEDDLED, ...over });
+
+describe("what people do with the dashboard meanwhile", () => {
+  it.each<[name: string, ...told: ((ledger: Ledger) => void)[]]>([
+    ["a replay under the same id", arrived, inLog, (of) => of.received(marked("dlv_1", "webhook-replay"))],
+    ["a replay under a fresh id", arrived, inLog, (of) => of.received(marked("dlv_2", "webhook-replay"))],
+    [
+      "a replay before the log was read",
+      arrived,
+      (of) => of.logged("evt_1", [logged("dlv_1", { run: 2, answers: [] })]),
+    ],
+    ["a test send", arrived, inLog, (of) => of.received(marked("msg_1", "webhook-test"))],
+    ["a test send of another subscription", arrived, inLog, (of) => of.received(marked("x", "webhook-test", forged))],
+    [
+      "a retry by hand, which carries no mark",
+      arrived,
+      inLog,
+      arrived,
+      (of) => of.logged("evt_1", [logged("dlv_1", { run: 2, answers: ["200", "200"] })]),
+    ],
+    [
+      "a webhook of another subscription",
+      arrived,
+      inLog,
+      (of) => of.received(receipt("o", forged)),
+      (of) => of.disown("o"),
+    ],
+  ])("%s is no fault", (_name, ...told) => {
+    expect(judge(ledger(...told).evidence, Number.POSITIVE_INFINITY)).toEqual({
+      right: 1,
+      open: 0,
+      excused: 0,
+      problems: [],
+    });
+  });
+
+  it.each<[name: string, ...told: ((ledger: Ledger) => void)[]]>([
+    ["its subscription was disabled", meddled({ endpoints: new Set(["crm"]) })],
+    [
+      "its subscription's secret was rotated",
+      (of) => of.received(receipt("dlv_1", forged)),
+      (of) => of.received(receipt("dlv_9", forged)),
+      inLog,
+      meddled({ endpoints: new Set(["crm"]) }),
+    ],
+    [
+      "it was cancelled",
+      (of) => of.logged("evt_1", [logged("dlv_1", { status: "cancelled", answers: [] })]),
+      meddled({ deliveries: new Set(["dlv_1"]) }),
+    ],
+    ["deliveries were stopped", meddled({ everything: true })],
+  ])("what is missing is not judged where %s", (_name, ...told) => {
+    const { evidence } = ledger(...told);
+    const judgement = judge(evidence, Number.POSITIVE_INFINITY);
+    expect(judgement).toEqual({ right: 0, open: 0, excused: 1, problems: [] });
+    expect(summaryLines(evidence, judgement).join("\n")).toContain("1 not judged");
+  });
+
+  it("excuses neither other endpoints nor signatures", () => {
+    expect(problems(ledger(meddled({ endpoints: new Set(["flaky"]), deliveries: new Set(["dlv_7"]) })))).toHaveLength(
+      1,
+    );
+    const replayed = (of: Ledger) => of.received(marked("dlv_1", "webhook-replay", forged));
+    expect(problems(ledger(arrived, inLog, replayed)).join()).toContain("forged");
+    const stopped = meddled({ everything: true });
+    expect(problems(ledger((of) => of.received(receipt("dlv_1", forged)), inLog, stopped)).join()).toContain("forged");
+  });
+
+  it("a webhook that was lost and is replayed was lost all the same", () => {
+    const replayed = (of: Ledger) => of.received(marked("dlv_1", "webhook-replay"));
+    const again = (of: Ledger) => of.logged("evt_1", [logged("dlv_1", { run: 2, answers: ["200", "200"] })]);
+    expect(problems(ledger(replayed, again)).join()).toContain("the receiver never took it");
+  });
+
+  it("names twenty problems and counts the others", () => {
+    const told = ledger(...Array.from({ length: 24 }, (_, at) => (of: Ledger) => of.received(receipt(`dlv_x${at}`))));
+    const judgement = judge(told.evidence, Number.POSITIVE_INFINITY);
+    const lines = summaryLines(told.evidence, judgement).filter((line) => line.startsWith("PROBLEM"));
+    expect(lines).toHaveLength(21);
+    expect(lines.at(-1)).toBe("PROBLEM  and 5 more");
+    expect(summaryLines(told.evidence, judgement).at(-1)).toBe("demo FAILED: 25 problem(s)");
+  });
+});
+
 describe("the ledger", () => {
+  it("tells which requests belong to no row, once they are old enough", () => {
+    const told = ledger(arrived, inLog, (of) => of.received(receipt("dlv_8", { atMs: 200 })));
+    expect([told.strangers(199), told.strangers(200)]).toEqual([[], ["dlv_8"]]);
+    told.disown("dlv_8");
+    expect(told.strangers(200)).toEqual([]);
+    expect(told.evidence).toMatchObject({ requests: 2, others: 1 });
+  });
+
+  it("forgets what is excused, and still counts it", () => {
+    const told = new Ledger({ keep: 1, onChange: () => {} });
+    told.intervened({ ...NOBODY_MEDDLED, endpoints: new Set(["crm"]) });
+    for (const at of [1, 2, 3]) told.published({ what: "created", eventId: `evt_${at}`, publishedAtMs: at }, [crm]);
+    expect(told.evidence).toMatchObject({ rows: [{ eventId: "evt_3" }], forgotten: 0, forgottenExcused: 2 });
+    expect(judge(told.evidence, Number.POSITIVE_INFINITY)).toMatchObject({ excused: 3, problems: [] });
+  });
+
   it("forgets the oldest that are right, never one that is open", () => {
     const told = new Ledger({ keep: 2, onChange: () => {} });
     for (const at of [1, 2, 3, 4]) {

@@ -220,5 +220,10 @@ export class Ledger {
 }
 
 function saysSame(known: LoggedDelivery | undefined, now: LoggedDelivery): boolean {
-  return known !== undefined && known.status === now.status && known.run === now.run && known.answers.join() === now.answers.join();
+  return (
+    known !== undefined &&
+    known.status === now.status &&
+    known.run === now.run &&
+    known.answers.join() === now.answers.join()
+  );
 }

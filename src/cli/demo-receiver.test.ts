@@ -14,13 +14,14 @@ beforeEach(async () => {
 });
 afterEach(() => receiver.stop());
 
-async function send(name: string, id: string, signedWith = secret): Promise<number> {
+async function send(name: string, id: string, signedWith = secret, marks: Record<string, string> = {}) {
   const body = JSON.stringify({ id });
   const at = new Date();
   const headers = {
     "webhook-id": id,
     "webhook-timestamp": String(Math.floor(at.getTime() / 1_000)),
     "webhook-signature": new Webhook(signedWith).sign(id, at, body),
+    ...marks,
   };
   const response = await fetch(receiver.urlOf(name), { method: "POST", headers, body });
   return response.status;
@@ -33,6 +34,19 @@ test("an endpoint refuses each webhook as often as it was told, then takes it, a
   expect(answers).toEqual([503, 503, 503, 200, 503, 200, 503]);
   expect(receipts.map((receipt) => receipt.answered)).toEqual(answers);
   expect(receipts.every((receipt) => receipt.verdict.ok)).toBe(true);
+});
+
+test("of many webhooks it refuses three at a time, so that a breaker that opened closes", async () => {
+  receiver.open({ name: "flaky", secret, refusals: 2 });
+  const answers = [];
+  for (const id of ["a", "b", "c", "d", "e", "a", "a", "f", "g"]) answers.push(await send("flaky", id));
+  expect(answers).toEqual([503, 503, 503, 200, 200, 503, 200, 503, 200]);
+});
+
+test("replays and test sends are taken at once", async () => {
+  receiver.open({ name: "flaky", secret, refusals: 2 });
+  expect(await send("flaky", "a", secret, { "webhook-replay": "true" })).toBe(200);
+  expect(await send("flaky", "b", secret, { "webhook-test": "true" })).toBe(200);
 });
 
 test("what does not verify is told, and answered 401 however often it comes", async () => {

@@ -99,7 +99,8 @@ function demoConfig(directory: string, key: string): Config {
     PASSBUS_BOOTSTRAP_KEY: key,
     PASSBUS_ALLOW_HTTP: "true",
     PASSBUS_ALLOWED_NETWORKS: "127.0.0.1",
-    PASSBUS_LOG_LEVEL: "warn",
+    // Warnings would go through the table: of the dead letter, say, that is there to be looked at.
+    PASSBUS_LOG_LEVEL: "error",
     // Another passbus may have its port.
     PASSBUS_METRICS_LISTEN: "off",
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bytes, count, duration, exactTime, percent, relativeTime } from "./numbers.ts";
+import { bytes, count, duration, exactTime, percent, rate, relativeTime, roughDuration } from "./numbers.ts";
 
 describe("numbers with their units", () => {
   it.each([
@@ -13,6 +13,22 @@ describe("numbers with their units", () => {
     [90_061_000, "1 d 1 h"],
   ])("writes %f ms as %s", (ms, text) => {
     expect(duration(ms)).toBe(text);
+  });
+
+  it.each([
+    [0, "1 s"],
+    [26_340, "26 s"],
+    [3_725_400, "1 h 2 min"],
+  ])("writes about %f ms as %s", (ms, text) => {
+    expect(roughDuration(ms)).toBe(text);
+  });
+
+  it.each([
+    [0, "0/s"],
+    [0.254, "0.25/s"],
+    [1_234.5, "1,235/s"],
+  ])("writes the rate %f as %s", (perSecond, text) => {
+    expect(rate(perSecond)).toBe(text);
   });
 
   it.each([

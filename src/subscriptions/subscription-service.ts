@@ -120,9 +120,8 @@ export class SubscriptionService {
   }
 
   /**
-   * A subscription to render webhooks for, that nobody stores: with an id, the stored one as `update` without a mask would
-   * make it; without, what `create` would, and its secret; its URL may be missing. `request.invalid`, `url.invalid`,
-   * `resource.not_found`.
+   * To render webhooks for, and stored nowhere: what `update` without a mask would make of the one with the id; without an
+   * id what `create` would, and its secret; the URL may be missing. `request.invalid`, `url.invalid`, `resource.not_found`.
    */
   async draft(
     tenant: Tenant,

@@ -1,5 +1,6 @@
 /** What an administrator does with the dashboard, in Chromium. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Role } from "../../gen/passbus/v1/access_service_pb.js";
 import { browser, Stage, type Visit } from "../support/browser.ts";
 import { httpServer, type TestServer } from "../support/receiver.ts";
 
@@ -70,6 +71,9 @@ describe.skipIf(!browser.present)(browser.title("the access pages of the dashboa
       const token = await shownOnce(admin, "The session is made");
       await using customer = await stage.signedIn("/subscriptions", { key: token });
       await customer.page.getByText("No subscriptions yet").waitFor();
+      expect(await customer.page.getByText(/inspector/i).count()).toBe(0);
+      await customer.open("/access/keys");
+      await customer.page.getByRole("heading", { name: "No such page" }).waitFor();
       const names = await customer.page.getByRole("navigation", { name: "Pages" }).getByRole("link").allTextContents();
       expect(names).toEqual(["Deliveries", "Subscriptions", "Events"]);
       const row = admin.page.getByRole("row").filter({ hasText: "shop-7" });
@@ -153,6 +157,17 @@ describe.skipIf(!browser.present)(browser.title("the access pages of the dashboa
       await page.getByLabel("Outcome").selectOption({ label: "Refusals" });
       await page.getByText("No records").waitFor();
       expect(admin.path).toBe(`/access/audit?target=${id}&outcome=refused`);
+      await admin.open("/access/audit?action=AccessService%2FCreateKey");
+      await record.getByText("done").waitFor();
+      expect(await page.getByRole("row").filter({ hasText: "CreatePortalSession" }).count()).toBe(0);
+      // One that is made while somebody looks on.
+      const { key } = await stage.passbus.api.access.createKey({
+        key: { role: Role.VIEWER, description: "seen later" },
+      });
+      await page
+        .getByRole("row")
+        .filter({ hasText: key?.id ?? "?" })
+        .waitFor();
     },
     LIMIT_MS,
   );

@@ -97,6 +97,22 @@ describe.skipIf(!browser.present)(browser.title("the inspector's pages"), () => 
   );
 
   it(
+    "shows by itself a bin that was made elsewhere",
+    async () => {
+      await using visit = await stage.signedIn("/inspector");
+      await visit.page.getByRole("heading", { level: 1, name: "Inspector" }).waitFor();
+      await visit.settled();
+      await fetch(`${stage.passbus.url}/passbus.v1.InspectorService/CreateBin`, {
+        method: "POST",
+        headers: { "content-type": "application/json", authorization: `Bearer ${stage.key}` },
+        body: JSON.stringify({ description: "made elsewhere" }),
+      });
+      await visit.page.getByRole("link", { name: "made elsewhere" }).waitFor();
+    },
+    LIMIT_MS,
+  );
+
+  it(
     "deletes a bin, and says of one that is gone that it is gone",
     async () => {
       await using visit = await stage.signedIn("/inspector");

@@ -41,6 +41,8 @@ describe.skipIf(!browser.present)(browser.title("the overview of the dashboard")
       const delivered = page.locator(".tile").filter({ hasText: "Deliveries" });
       await delivered.getByText("12 in the last hour").waitFor();
       await page.getByText(/12 delivered, 0 given up/).waitFor();
+      await page.getByText("Events and deliveries per second", { exact: true }).waitFor();
+      await page.getByText("Deliveries per minute", { exact: true }).waitFor();
       expect(await visit.offencesInAllLooks()).toEqual({});
     },
     LIMIT_MS,

@@ -42,7 +42,11 @@ describe.skipIf(!browser.present)(browser.title("every page of the dashboard"), 
       const found: Record<string, unknown> = { "sign-in": await visit.offencesInAllLooks() };
       await visit.signIn(stage.key);
       const { subscription } = await stage.passbus.api.subscriptions.createSubscription({
-        subscription: { url: "http://127.0.0.1:9/changed", description: "The changed one", filter: "event.pass.id != ''" },
+        subscription: {
+          url: "http://127.0.0.1:9/changed",
+          description: "The changed one",
+          filter: "event.pass.id != ''",
+        },
       });
       const one = `/subscriptions/${subscription?.id}`;
       const ofOne = [

@@ -47,13 +47,13 @@ describe.skipIf(!browser.present)(browser.title("the replays' pages"), () => {
       expect(await page.getByRole("button", { name: "Start the replay" }).isDisabled()).toBe(true);
       await page.getByLabel("updated").check();
       await page.getByRole("button", { name: "Count without sending" }).click();
-      await page.getByText("10 fit: about 200 ms at 50/s. Nothing was sent yet.").waitFor();
+      await page.getByText("10 fit: about 1 s at 50/s. Nothing was sent yet.").waitFor();
       expect(await visit.offencesInAllLooks()).toEqual({});
       expect(await sink.receiptsAt("/again")).toHaveLength(EVENTS);
       // What was counted is what starts: another filter is counted anew.
-      await page.getByLabel("created").check();
+      await page.getByRole("checkbox", { name: "created" }).check();
       expect(await page.getByRole("button", { name: "Start the replay" }).isDisabled()).toBe(true);
-      await page.getByLabel("created").uncheck();
+      await page.getByRole("checkbox", { name: "created" }).uncheck();
       await page.getByRole("button", { name: "Count without sending" }).click();
       await page.getByRole("button", { name: "Replay 10" }).click();
       await page.getByRole("heading", { level: 1, name: "Replay" }).waitFor();

@@ -37,9 +37,9 @@ test("demo --once delivers every sample to every subscription that wants it, and
   expect(await closed).toEqual([0, null]);
   expect(said.err).toBe("");
   expect(said.out).toContain(
-    "7 events published, 15 webhooks expected; 15 arrived, verified and DELIVERED in the log\n",
+    "7 events published, 21 webhooks expected; 21 arrived, verified and DELIVERED in the log\n",
   );
-  expect(said.out).toContain("19 requests received; of the webhooks above, 4 came again after a 503\n");
+  expect(said.out).toContain("25 requests received; of the webhooks above, 4 came again after a 503\n");
   expect(said.out.trimEnd().endsWith("demo passed")).toBe(true);
   // The retries are seen.
   expect(said.out).toMatch(/^installed +flaky +STANDARD +waiting +503 +yes$/m);

@@ -65,6 +65,12 @@ describe("an endpoint at its creation", () => {
     expect(asked).toBe(0);
   });
 
+  it("is judged by its text alone while it is a draft", async () => {
+    const inner: ResolveHost = async () => ["10.0.0.1"];
+    expect((await check(inner)("https://inner.test/", true)).host).toBe("inner.test");
+    expect((await refusal(check(inner)("https://10.0.0.1/x", true))).code).toBe("guard.refused");
+  });
+
   it("is accepted where its name does not resolve yet", async () => {
     expect((await check(fails)("https://soon.test/")).host).toBe("soon.test");
   });

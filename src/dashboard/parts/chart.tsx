@@ -146,7 +146,12 @@ function optionsOf(element: HTMLElement, width: number, series: readonly Series[
         width: 2,
         ...(dashed === true && { dash: [6, 4] }),
         // A value between two that are missing is a point and no line.
-        points: { show: false, size: 5, fill: color(of), filter: (plot, at) => alone([...(plot.data[at] ?? [])]) },
+        points: {
+          show: false,
+          size: 5,
+          fill: color(of),
+          filter: (plot: UPlot, at: number) => alone([...(plot.data[at] ?? [])]),
+        },
         value: (_: unknown, value: number | null) => shown(value, text),
       })),
     ],

@@ -1,5 +1,5 @@
 /** Labelled inputs with a hint and an error that screen readers read out with them. */
-import { type ReactNode, useId } from "react";
+import { type ChangeEvent, type ReactNode, useId } from "react";
 
 interface FieldProps {
   readonly label: string;
@@ -42,6 +42,8 @@ interface TextFieldProps extends FieldProps {
   /** Lines of a text that may have several. */
   readonly lines?: number;
   readonly code?: boolean;
+  /** Offered while one types; anything else may be typed too. */
+  readonly suggestions?: readonly string[];
 }
 
 export function TextField({
@@ -51,8 +53,10 @@ export function TextField({
   placeholder,
   lines,
   code = false,
+  suggestions,
   ...field
 }: TextFieldProps) {
+  const listId = useId();
   return (
     <Field {...field}>
       {(props) => {
@@ -67,7 +71,22 @@ export function TextField({
         if (lines !== undefined) {
           return <textarea {...shared} rows={lines} onChange={(event) => onChange(event.target.value)} />;
         }
-        return <input {...shared} type={type} onChange={(event) => onChange(event.target.value)} />;
+        const input = {
+          ...shared,
+          type,
+          onChange: (event: ChangeEvent<HTMLInputElement>) => onChange(event.target.value),
+        };
+        if (suggestions === undefined) return <input {...input} />;
+        return (
+          <>
+            <input {...input} list={listId} />
+            <datalist id={listId}>
+              {suggestions.map((each) => (
+                <option key={each} value={each} />
+              ))}
+            </datalist>
+          </>
+        );
       }}
     </Field>
   );

@@ -1,6 +1,7 @@
 /** Every change and every refusal, newest first; filters in the address. */
 import { useInfiniteQuery } from "@connectrpc/connect-query";
 import { keepPreviousData } from "@tanstack/react-query";
+import { Fragment } from "react";
 import { useSearchParams } from "wouter";
 import { AccessService, type AuditRecord } from "../../../../gen/passbus/v1/access_service_pb.js";
 import { count } from "../../numbers.ts";
@@ -11,13 +12,14 @@ import { SelectField, TextField } from "../../parts/field.tsx";
 import { type Column, More, Table } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { useDebounced } from "../../parts/use-debounced.ts";
+import { actionOf, SHORT_ACTIONS, shortAction } from "./action.ts";
 
 const COLUMNS: readonly Column<AuditRecord>[] = [
   { title: "When", naming: true, cell: ({ time }) => <Ago at={time} /> },
-  { title: "Who", cell: ({ actor }) => (actor === "" ? "nobody known" : <code>{actor}</code>) },
+  { title: "Who", cell: ({ actor }) => (actor === "" ? "nobody known" : <Name text={actor} />) },
   {
     title: "What",
-    cell: ({ action }) => (action === "" ? "several calls" : <code>{action.replace(/^passbus\.v1\./, "")}</code>),
+    cell: ({ action }) => (action === "" ? "several calls" : <Name text={shortAction(action)} />),
   },
   { title: "Of", cell: ({ target }) => (target === "" ? "–" : <code>{target}</code>) },
   {
@@ -31,8 +33,31 @@ const COLUMNS: readonly Column<AuditRecord>[] = [
         <Badge tone="good">done</Badge>
       ),
   },
-  { title: "From", cell: ({ peer }) => <code>{peer}</code> },
+  { title: "From", cell: ({ peer }) => <Name text={peer} /> },
 ];
+
+/** Wider than this it must break wherever it has to. */
+const UNBROKEN_CHARACTERS = 34;
+
+/** Breaks behind its separators, and not within a word. */
+function Name({ text }: { readonly text: string }) {
+  const parts = [...text.matchAll(/[^/:@]*[/:@]*/g)].map(([part]) => part).filter((part) => part !== "");
+  const isUnbroken = parts.every(({ length }) => length <= UNBROKEN_CHARACTERS);
+  return (
+    <code className={isUnbroken ? "unbroken" : undefined}>
+      {parts.map((part, at) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: parts of one text have no other name.
+        <Fragment key={at}>
+          {part}
+          <wbr />
+        </Fragment>
+      ))}
+    </code>
+  );
+}
+
+/** How often the list is read anew: others act too. */
+const READ_EVERY_MS = 5_000;
 
 const OUTCOMES = [
   ["", "All"],
@@ -51,7 +76,7 @@ export function AuditLog() {
     {
       actor: actor ?? "",
       target: target ?? "",
-      action: action ?? "",
+      action: actionOf(action ?? ""),
       ...(outcome !== "" && { refused: outcome === "refused" }),
       pageToken: "",
     },
@@ -59,6 +84,7 @@ export function AuditLog() {
       pageParamKey: "pageToken",
       getNextPageParam: (last) => (last.nextPageToken === "" ? undefined : last.nextPageToken),
       placeholderData: keepPreviousData,
+      refetchInterval: READ_EVERY_MS,
     },
   );
   const rows = data?.pages.flatMap(({ records }) => records) ?? [];
@@ -82,7 +108,8 @@ export function AuditLog() {
           label="What"
           code
           value={text("action")}
-          placeholder="passbus.v1.AccessService/CreateKey"
+          placeholder="CreateKey"
+          suggestions={SHORT_ACTIONS}
           onChange={set("action")}
         />
         <SelectField label="Outcome" value={text("outcome")} options={OUTCOMES} onChange={set("outcome")} />

@@ -34,6 +34,9 @@ const LIFETIMES = [
   [365 * DAY_MS, "1 year"],
 ] as const;
 
+/** How often the list is read anew: keys are used, made and revoked elsewhere too. */
+const READ_EVERY_MS = 5_000;
+
 function roleName(role: Role): string {
   return ROLES.find(([each]) => each === role)?.[1] ?? "unknown";
 }
@@ -48,6 +51,7 @@ export function Keys() {
     {
       pageParamKey: "pageToken",
       getNextPageParam: (last) => (last.nextPageToken === "" ? undefined : last.nextPageToken),
+      refetchInterval: READ_EVERY_MS,
     },
   );
   const rows = data?.pages.flatMap(({ keys }) => keys) ?? [];

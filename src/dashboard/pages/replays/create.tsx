@@ -5,7 +5,7 @@ import { useLocation } from "wouter";
 import { DeliveryStatus } from "../../../../gen/passbus/v1/delivery_pb.js";
 import { DeliveryService, type Replay } from "../../../../gen/passbus/v1/delivery_service_pb.js";
 import type { PassEventType } from "../../../../gen/passbus/v1/pass_event_pb.js";
-import { count, duration } from "../../numbers.ts";
+import { count, roughDuration } from "../../numbers.ts";
 import { Button } from "../../parts/button.tsx";
 import { Dialog } from "../../parts/dialog.tsx";
 import { Failure, refusalOf } from "../../parts/failure.tsx";
@@ -131,7 +131,7 @@ type Doing = "count" | "start";
 
 function countText({ matched, matchedAtLeast, ratePerSecond }: Replay): string {
   if (matched === 0n) return "None fits: widen the filter.";
-  const takes = duration(Math.ceil((Number(matched) / ratePerSecond) * 1_000));
+  const takes = roughDuration((Number(matched) / ratePerSecond) * 1_000);
   return `${count(matched)}${matchedAtLeast ? " or more" : ""} fit: about ${takes} at ${count(ratePerSecond)}/s. Nothing was sent yet.`;
 }
 

@@ -1,0 +1,44 @@
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { DeliveryService } from "/work/main/gen/passbus/v1/delivery_service_pb.js";
+import { EventService } from "/work/main/gen/passbus/v1/event_service_pb.js";
+import { InspectorService } from "/work/main/gen/passbus/v1/inspector_service_pb.js";
+import { SubscriptionService } from "/work/main/gen/passbus/v1/subscription_service_pb.js";
+const more = process.argv[2] === "more";
+const pause = (ms) => new Promise((r) => setTimeout(r, ms));
+const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", "/work/main/src/main.ts", "demo"], { stdio: ["ignore", "pipe", "pipe"] });
+let out = "", err = "";
+child.stdout.on("data", (t) => (out += t)); child.stderr.on("data", (t) => (err += t));
+const closed = once(child, "close");
+while (!/sign in with the key (\S+)/.test(out)) await pause(100);
+const url = /listens at (\S+)/.exec(out)[1], key = /sign in with the key (\S+)/.exec(out)[1];
+const transport = createConnectTransport({ baseUrl: url, httpVersion: "1.1", interceptors: [(next) => (q) => { q.header.set("authorization", `Bearer ${key}`); return next(q); }] });
+const subs = createClient(SubscriptionService, transport), dels = createClient(DeliveryService, transport), evs = createClient(EventService, transport), bins = createClient(InspectorService, transport);
+await pause(15000);
+const list = (await subs.listSubscriptions({})).subscriptions;
+const by = (name) => list.find((s) => s.description === `demo: ${name}`);
+const t0 = await subs.testSubscription({ id: by("flaky").id });
+const t1 = await subs.testSubscription({ id: by("crm").id });
+console.log("tests", t0.attempt.statusCode, t1.attempt.statusCode);
+for (const freshIds of more ? [false, true, true, true] : [false]) { const r = await dels.createReplay({ replay: { filter: {}, freshIds } }); console.log("replay", freshIds, Number(r.replay.matched)); if (more) await pause(2000); }
+await pause(more ? 1000 : 3000);
+await subs.rotateSecret({ id: by("crm").id, overlap: { seconds: 0n, nanos: 0 } });
+console.log("rotated crm");
+if (more) {
+  const f = (await dels.listDeliveries({ subscriptionId: by("dashboard").id, status: 4 })).deliveries;
+  for (const d of f.slice(-3)) await dels.retryDelivery({ id: d.id });
+  await subs.createSubscription({ subscription: { url: by("dashboard").url, format: 5, description: "mine", entityId: "other" } }).then(() => console.log("same url ok"), (e) => console.log("same url:", e.message));
+  await subs.createSubscription({ subscription: { url: by("flaky").url + "?x", format: 1, description: "mine2" } }).catch((e) => console.log(e.message));
+  await subs.updateSubscription({ subscription: { id: by("members").id, state: 2 }, updateMask: { paths: ["state"] } });
+}
+await pause(20000);
+const letters = await evs.listDeadLetters({}); const b = await bins.listBins({});
+const got = await bins.listBinRequests({ binId: b.bins[0].id });
+console.log("dead letters", letters.deadLetters.map((l) => l.reason), "bins", b.bins.length, "requests", got.requests.length, got.requests[0]?.verdict);
+const health = (await subs.listSubscriptions({})).subscriptions.map((s) => `${s.description}: breaker ${s.health?.breaker} failures ${s.health?.consecutiveFailures}`);
+console.log(health.join("\n"));
+child.kill("SIGINT");
+console.log(await closed, "stderr:", err.slice(0, 500));
+console.log(out.trimEnd().split("\n").slice(-25).join("\n").slice(-3500));
