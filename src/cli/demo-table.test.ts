@@ -39,7 +39,7 @@ function row(status: LoggedDelivery["status"], ...answers: string[]): Row {
     answered: Number(answer),
     atMs: 1_000 * (at + 1),
   }));
-  const delivery = { id: "dlv_1", endpoint: "flaky", status, answers };
+  const delivery = { id: "dlv_1", endpoint: "flaky", status, answers, run: 1 };
   return {
     what: "installed",
     eventId: "evt_1",

@@ -51,11 +51,7 @@ describe.skipIf(!browser.present)(browser.title("the inspector's pages"), () => 
       await page.getByText("2 requests").waitFor();
       await requests.last().locator("summary", { hasText: "pass.updated" }).waitFor();
       await requests.last().locator("summary", { hasText: "dlv_" }).waitFor();
-      await requests
-        .last()
-        .locator("dd")
-        .getByRole("link", { name: /\/bins\// })
-        .waitFor();
+      await requests.last().locator('dd a[href^="/subscriptions/sub_"]').waitFor();
       expect(await visit.offencesInAllLooks()).toEqual({});
 
       await page.getByRole("button", { name: "Pause" }).click();

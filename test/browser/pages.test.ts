@@ -43,7 +43,7 @@ describe.skipIf(!browser.present)(browser.title("every page of the dashboard"), 
       await visit.signIn(stage.key);
       const { subscription } = await stage.passbus.api.subscriptions.createSubscription({
         subscription: {
-          url: "http://127.0.0.1:9/changed",
+          url: "http://127.0.0.1:20009/changed",
           description: "The changed one",
           filter: "event.pass.id != ''",
         },

@@ -105,8 +105,8 @@ describe.skipIf(!browser.present)(browser.title("the subscriptions of the dashbo
       await using visit = await stage.signedIn("/subscriptions/new");
       visit.expectFailedCalls();
       const { page } = visit;
-      await page.getByLabel("URL").fill("ftp://example.com/x");
-      await page.getByText("must begin with https://").waitFor();
+      await page.getByLabel("URL").fill("hooks.example.com");
+      await page.getByText("must be absolute, as https://host/path").waitFor();
       expect(await page.getByLabel("URL").getAttribute("aria-invalid")).toBe("true");
       await page.getByText("POST (no URL that can be used yet)").waitFor();
       await page.getByLabel("URL").fill("https://10.0.0.1/x");
