@@ -28,7 +28,7 @@ export function refusalOf(reason: unknown): Refusal {
 function adviceFor(code: Code): string | undefined {
   switch (code) {
     case Code.PermissionDenied:
-      return "Sign in with a key whose role may do this (Access, Keys says what each may).";
+      return "Sign in with a key whose role may do this: a viewer reads, a subscriber manages endpoints, an operator does all but keys and audit, an admin all.";
     case Code.Unavailable:
     case Code.Unknown:
       return "passbus does not answer, or its store doesn’t. It is worth trying again.";
