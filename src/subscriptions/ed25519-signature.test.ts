@@ -52,10 +52,10 @@ describe("a draft", () => {
     return { ...rest, checked, keyring, service, store, draft };
   };
 
-  test("is what create would make, with its secret; nobody looks at its endpoint, and nothing is stored", async () => {
+  test("is what create would make, with its secret; its host is not resolved, and nothing is stored", async () => {
     const { draft, checked, keyring, service } = room();
-    const { subscription, secret = "" } = await draft({ url: "http://nowhere.example", format: Format.PASSKIT });
-    expect(subscription).toMatchObject({ url: "http://nowhere.example", format: "PASSKIT", version: 1 });
+    const { subscription, secret = "" } = await draft({ url: "https://nowhere.example", format: Format.PASSKIT });
+    expect(subscription).toMatchObject({ url: "https://nowhere.example", format: "PASSKIT", version: 1 });
     const [sealed] = subscription.secrets;
     expect(sealed && openSecret(keyring, subscription, sealed)).toBe(secret);
     expect(checked).toEqual([]);
@@ -65,11 +65,12 @@ describe("a draft", () => {
   test("of a stored one is that with what is set in place of its own; the stored one stays", async () => {
     const { add, draft, service, store } = room();
     const { subscription } = await add({ description: "mine", labels: { a: "1" } });
-    const changed = await draft({ id: subscription.id, format: Format.ETHPASS, url: "http://10.0.0.1" });
+    const changed = await draft({ id: subscription.id, format: Format.ETHPASS, url: "https://other.example/" });
     expect(changed.secret).toBeUndefined();
-    expect(changed.subscription).toEqual({ ...subscription, format: "ETHPASS", url: "http://10.0.0.1" });
+    expect(changed.subscription).toEqual({ ...subscription, format: "ETHPASS", url: "https://other.example/" });
     expect(await service.get(tenant, subscription.id)).toEqual(subscription);
     expect(store.replacements).toBe(0);
+    expect((await refusal(draft({ id: subscription.id, url: "http://10.0.0.1" }))).code).toBe("url.invalid");
     const asDisabled = await draft({ id: subscription.id, state: State.DISABLED });
     expect(asDisabled.subscription.state).toBe("enabled");
   });
