@@ -30,8 +30,11 @@ type Draft = Omit<Exclude<MessageInitShape<typeof SubscriptionSchema>, { readonl
 
 /** A process that died. */
 export interface Crash {
-  /** Between its death and the next one's start, by the wall clock. */
-  readonly atMs: number;
+  /**
+   * Between its death and the next one's start, by the wall clock: as late as can be, since what had left it by then may
+   * still lie unread at a receiver that is busy.
+   */
+  atMs: number;
   readonly left: Remains;
   /** Ids of the events that had been accepted. */
   readonly accepted: ReadonlySet<string>;
@@ -58,6 +61,8 @@ export class EmbeddedRun implements AsyncDisposable {
   healthy: readonly Endpoint[] = [];
   broken: readonly Endpoint[] = [];
   readonly crashes: Crash[] = [];
+  /** The newest of them, until the next start. */
+  #unburied: Crash | undefined;
   readonly #options: EmbeddedRunOptions;
   readonly #ends: AsyncDisposableStack;
   readonly #asked: NewEvent[] = [];
@@ -141,11 +146,14 @@ export class EmbeddedRun implements AsyncDisposable {
     await spoil();
     const crash = { atMs: Date.now(), left: remains(this.dataDir), accepted: this.accepted };
     this.crashes.push(crash);
+    this.#unburied = crash;
     return crash;
   }
 
   /** The next process, ready. */
   async restart(): Promise<RunningPassbus> {
+    if (this.#unburied !== undefined) this.#unburied.atMs = Date.now();
+    this.#unburied = undefined;
     this.passbus = await RunningPassbus.start(this.dataDir, this.#options.settings, this.#options.launcher);
     for (const publisher of this.#publishers) publisher.resume(this.passbus.api);
     return this.passbus;

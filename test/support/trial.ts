@@ -207,7 +207,7 @@ export class Trial implements AsyncDisposable {
 /** Judges a trial that must have no violation. */
 export async function settled(trial: Trial, limitMs?: number): Promise<Verdict> {
   const verdict = await trial.settled(limitMs);
-  expect(verdict.violations).toEqual([]);
+  expect(verdict.violations.join("; ")).toBe("");
   expect(verdict.findings.repeats.length).toBeLessThanOrEqual(verdict.findings.repeatBound);
   return verdict;
 }
