@@ -15,6 +15,7 @@ import { delimiter, join } from "node:path";
 const known = {
   kafka: "no broker was found",
   mongodb: "no server was found",
+  plans: "no server that tells its plans as MongoDB does was found",
   browser: "no chromium on PATH; .ci/run installs it",
   grpcurl: "no grpcurl on PATH; .ci/run installs it",
   kcat: "no kcat on PATH; .ci/run installs it",

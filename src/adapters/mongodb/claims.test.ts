@@ -14,7 +14,7 @@ import {
   waiting,
 } from "../../../test/contracts/rows.ts";
 import { type MongoDatabase, mongoDatabase } from "../../../test/support/mongo-database.ts";
-import { mongodb, mongodbIsSlow } from "../../../test/support/services/services.ts";
+import { mongodb, mongodbPlans } from "../../../test/support/services/services.ts";
 import { type MongoStore, mongoStore } from "./mongodb.ts";
 
 const range = (count: number): readonly number[] => Array.from({ length: count }, (_, index) => index);
@@ -87,14 +87,7 @@ describe.skipIf(!mongodb.present)(mongodb.title("claims in MongoDB"), () => {
   });
 });
 
-const plans = "the store's questions";
-/** The Python build tells no plans as MongoDB does. */
-const plansTitle =
-  mongodb.present && mongodbIsSlow()
-    ? `${plans} [needs mongodb: the Python build plans otherwise]`
-    : mongodb.title(plans);
-
-describe.skipIf(!mongodb.present || mongodbIsSlow())(plansTitle, () => {
+describe.skipIf(!mongodbPlans.present)(mongodbPlans.title("the store's questions"), () => {
   let database: MongoDatabase;
   let client: MongoClient;
   let store: MongoStore;

@@ -48,6 +48,8 @@ export const ownKafka: Requirement = found("kafka", answers.ownKafkaMissing);
 export const ownMongodb: Requirement = found("mongodb", answers.ownMongodbMissing);
 
 /** The foreign producer and consumer. */
+/** A server of MongoDB's wire that tells which index a question goes along. The Python build tells it otherwise. */
+export const mongodbPlans: Requirement = requirement("plans", () => mongodb.present && !mongodbIsSlow());
 export const kcat: Requirement = requirement("kcat", () => onPath("kcat"));
 
 function addressIn(answer: Answer): string {
