@@ -101,3 +101,27 @@ test("abandon ends a drain that can't succeed", async () => {
   group.abandon();
   await drained;
 });
+
+test("drain tries at once what waits for its next try, and again soon", async () => {
+  let broken = true;
+  const written: number[][] = [];
+  const { clock, group, failures } = setup({
+    write: async (batch) => {
+      if (broken) throw new Error("store away");
+      written.push([...batch]);
+    },
+  });
+  for (const item of [1, 2, 3]) group.add(item);
+  for (let tries = 0; tries < 12; tries++) {
+    clock.advance(5_000);
+    await settled();
+  }
+  const before = failures.length;
+  const drained = group.drain();
+  await settled();
+  expect(failures.length).toBe(before + 1);
+  broken = false;
+  clock.advance(100);
+  await drained;
+  expect(written).toEqual([[1, 2, 3]]);
+});

@@ -15,6 +15,8 @@ export interface GroupCommitOptions<T> {
 
 const RETRY_FIRST_MS = 50;
 const RETRY_MAX_MS = 5_000;
+/** Whoever drains has little time: a store that is well again must not be waited for. */
+const RETRY_DRAINING_MS = 100;
 
 /**
  * Gathers items and writes them in batches, one batch at a time and in order. A batch that fails is written again until
@@ -23,6 +25,8 @@ const RETRY_MAX_MS = 5_000;
 export class GroupCommit<T> {
   readonly #options: GroupCommitOptions<T>;
   readonly #stop = new AbortController();
+  /** Ends the wait before the next try. */
+  #wake = new AbortController();
   #queue: T[] = [];
   #writing = 0;
   #stalled = false;
@@ -51,9 +55,10 @@ export class GroupCommit<T> {
     else this.#timer ??= this.#options.clock.after(this.#options.maxWaitMs, () => this.#begin());
   }
 
-  /** Resolves when nothing is left to write, or after `abandon`. Items that are added meanwhile are written at once. */
+  /** Resolves when nothing is left to write, or after `abandon`. Items that are added meanwhile, and what failed, are written at once. */
   drain(): Promise<void> {
     this.#draining = true;
+    this.#wake.abort();
     if (this.size === 0 || this.#stop.signal.aborted) return Promise.resolve();
     if (this.#writing === 0) this.#begin();
     return new Promise((resolve) => this.#idle.push(resolve));
@@ -62,6 +67,7 @@ export class GroupCommit<T> {
   /** Gives up what isn't durable, as a crash would. */
   abandon(): void {
     this.#stop.abort();
+    this.#wake.abort();
     this.#timer?.();
     for (const resolve of this.#idle.splice(0)) resolve();
   }
@@ -83,7 +89,7 @@ export class GroupCommit<T> {
       } catch (error) {
         this.#stalled = true;
         this.#options.onFailure(error, batch.length);
-        await sleep(this.#options.clock, exponentialWait(failures, RETRY_FIRST_MS, RETRY_MAX_MS), this.#stop.signal);
+        await this.#pause(failures);
       }
     }
     this.#writing = 0;
@@ -93,6 +99,12 @@ export class GroupCommit<T> {
       this.#options.onRecovery?.();
     }
     this.#next();
+  }
+
+  #pause(failures: number): Promise<void> {
+    const most = this.#draining ? RETRY_DRAINING_MS : RETRY_MAX_MS;
+    if (!this.#stop.signal.aborted) this.#wake = new AbortController();
+    return sleep(this.#options.clock, exponentialWait(failures, RETRY_FIRST_MS, most), this.#wake.signal);
   }
 
   #next(): void {
