@@ -65,8 +65,8 @@ const PLANTS: readonly Plant[] = [
     name: "stale-subscriptions",
     what: "subscriptions are read once and never again",
     file: "src/matching/subscription-index.ts",
-    find: "const isCurrent = held !== undefined && held.version >= (versions[at] ?? 0);",
-    replace: "const isCurrent = held !== undefined || (versions[at] ?? 0) < 0;",
+    find: "if (held === undefined || held.version < (versions[at] ?? 0)) stale.push(tenant);",
+    replace: "if (held === undefined || (versions[at] ?? 0) < 0) stale.push(tenant);",
     breaks: ["commit before durable", "lost", "stuck", "undue"],
   },
   {
@@ -149,8 +149,8 @@ const PLANTS: readonly Plant[] = [
     name: "failure-untold",
     what: "an operational event is not told of a delivery that was given up",
     file: "src/delivery/turn.ts",
-    find: 'if (next.status === "failed") await this.#tell(',
-    replace: 'if (next.status === "held") await this.#tell(',
+    find: "if (isTold) await this.#tellFailed(work, subscription, attempt);",
+    replace: "if (!isTold) await this.#tellFailed(work, subscription, attempt);",
     breaks: ["untold"],
   },
 ];
