@@ -9,19 +9,7 @@ _passbus() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=\${COMP_WORDS[i]}
     if [[ $word == "=" ]]; then continue; fi
-    if [[ $word == -* ]]; then
-      opt="" many=""
-      case "$at|$word" in
-${casesOf(commands, "one", "opt=$word")}
-${casesOf(commands, "many", "opt=$word many=yes")}
-      esac
-    elif [[ -n $opt ]]; then
-      if [[ -z $many ]]; then opt=""; fi
-    else
-      case "$at|$word" in
-${commandCases(commands)}
-      esac
-    fi
+${wordCases(commands)}
   done
   if [[ $cur == "=" ]]; then cur=""; fi
   if [[ -n $opt && $cur != -* ]]; then
@@ -44,8 +32,25 @@ complete -F _passbus passbus
 `;
 }
 
+/** What one more word before the cursor changes: the command that is meant, or the option that waits for a value. */
+export function wordCases(commands: readonly CompletedCommand[]): string {
+  return `    if [[ $word == -* ]]; then
+      opt="" many=""
+      case "$at|$word" in
+${casesOf(commands, "one", "opt=$word")}
+${casesOf(commands, "many", "opt=$word many=yes")}
+      esac
+    elif [[ -n $opt ]]; then
+      if [[ -z $many ]]; then opt=""; fi
+    else
+      case "$at|$word" in
+${commandCases(commands)}
+      esac
+    fi`;
+}
+
 /** Which option stands before, and how much it takes. */
-export function casesOf(commands: readonly CompletedCommand[], takes: "one" | "many", then: string): string {
+function casesOf(commands: readonly CompletedCommand[], takes: "one" | "many", then: string): string {
   const patterns = commands.flatMap(({ path, options }) =>
     options.filter((option) => option.takes === takes).map(({ word }) => quoted(`${path}|${word}`)),
   );
@@ -53,7 +58,7 @@ export function casesOf(commands: readonly CompletedCommand[], takes: "one" | "m
 }
 
 /** Which words lead to a command below. */
-export function commandCases(commands: readonly CompletedCommand[]): string {
+function commandCases(commands: readonly CompletedCommand[]): string {
   return commands
     .flatMap(({ path, commands: below }) =>
       below.map(({ word }) => `        ${quoted(`${path}|${word}`)}) at=${quoted(`${path} ${word}`.trim())} ;;`),

@@ -1,5 +1,5 @@
 import type { CompletedCommand, CompletedWord } from "./completion.ts";
-import { casesOf, commandCases, quoted } from "./completion-bash.ts";
+import { quoted, wordCases } from "./completion-bash.ts";
 
 export function zshScript(commands: readonly CompletedCommand[]): string {
   return `#compdef passbus
@@ -9,19 +9,7 @@ _passbus() {
   local -a found
   for ((i = 2; i < CURRENT; i++)); do
     word=\${words[i]}
-    if [[ $word == -* ]]; then
-      opt="" many=""
-      case "$at|$word" in
-${casesOf(commands, "one", "opt=$word")}
-${casesOf(commands, "many", "opt=$word many=yes")}
-      esac
-    elif [[ -n $opt ]]; then
-      if [[ -z $many ]]; then opt=""; fi
-    else
-      case "$at|$word" in
-${commandCases(commands)}
-      esac
-    fi
+${wordCases(commands)}
   done
   if [[ $cur == --*=* ]]; then
     opt=\${cur%%=*}

@@ -11,6 +11,12 @@ import { useTransport } from "@connectrpc/connect-query";
 import { useEffect, useEffectEvent, useMemo, useState } from "react";
 import { after } from "./clock.ts";
 
+/** How lists are read on, for `useInfiniteQuery`: all of the API's page alike. */
+export const PAGING = {
+  pageParamKey: "pageToken",
+  getNextPageParam: ({ nextPageToken }: { readonly nextPageToken: string }) => nextPageToken || undefined,
+} as const;
+
 export function clientFor<S extends DescService>(service: S, transport: Transport): Client<S> {
   return createClient(service, transport);
 }

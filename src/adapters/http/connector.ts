@@ -13,8 +13,8 @@ export interface ConnectorOptions {
   readonly connectTimeoutMs: number;
   /** Certificate authorities to trust instead of Node's own, in PEM. */
   readonly ca?: string | undefined;
-  /** Shown to whoever asks for it, in PEM. */
-  readonly client?: ConnectionTls["client"] | undefined;
+  /** What these connections trust in place of `ca`, and what they show. */
+  readonly tls?: ConnectionTls | undefined;
   /** Webhooks leave through it. */
   readonly proxy?: OutboundProxy | undefined;
   /** The address of this machine that connections leave from. */
@@ -29,7 +29,9 @@ export interface ConnectorOptions {
  * looks (DNS rebinding) gains nothing. A kept-alive connection stays with the address it was made to.
  */
 export function guardedConnector(options: ConnectorOptions): buildConnector.connector {
-  const { allowedNetworks, resolve, connectTimeoutMs, ca, client, watch, proxy, egressAddress } = options;
+  const { allowedNetworks, resolve, connectTimeoutMs, tls, watch, proxy, egressAddress } = options;
+  const ca = tls?.ca ?? options.ca;
+  const client = tls?.client;
   const lookup = guardedLookup(resolve, allowedNetworks);
   const connect = buildConnector({
     // HTTP/1.1 alone: one slow response can't hold up others on its connection.

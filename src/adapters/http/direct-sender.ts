@@ -76,8 +76,8 @@ function clientOptions(
     connect: guardedConnector({
       allowedNetworks,
       connectTimeoutMs,
-      ca: tls?.ca ?? ca,
-      client: tls?.client,
+      ca,
+      tls,
       proxy,
       egressAddress,
       resolve: (host) => stopwatch.resolving(resolve(host)),

@@ -72,8 +72,8 @@ class HttpSender implements Sender, Tower {
       connector: (tls) =>
         guardedConnector({
           ...{ allowedNetworks, resolve, connectTimeoutMs },
-          ca: tls?.ca ?? options.ca,
-          client: tls?.client,
+          ca: options.ca,
+          tls,
           proxy: options.proxy,
           egressAddress: options.egressAddress,
         }),

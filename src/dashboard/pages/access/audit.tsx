@@ -12,6 +12,7 @@ import { SelectField, TextField } from "../../parts/field.tsx";
 import { type Column, More, Table } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { useDebounced } from "../../parts/use-debounced.ts";
+import { PAGING } from "../../rpc.ts";
 import { actionOf, SHORT_ACTIONS, shortAction } from "./action.ts";
 
 const COLUMNS: readonly Column<AuditRecord>[] = [
@@ -81,8 +82,7 @@ export function AuditLog() {
       pageToken: "",
     },
     {
-      pageParamKey: "pageToken",
-      getNextPageParam: (last) => (last.nextPageToken === "" ? undefined : last.nextPageToken),
+      ...PAGING,
       placeholderData: keepPreviousData,
       refetchInterval: READ_EVERY_MS,
     },

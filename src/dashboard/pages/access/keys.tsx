@@ -6,15 +6,16 @@ import { AccessService, type Key, Role } from "../../../../gen/passbus/v1/access
 import { nowMs, useNowMs } from "../../clock.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
-import { Confirm } from "../../parts/dialog.tsx";
-import { Empty, Loading } from "../../parts/empty.tsx";
+import { Empty } from "../../parts/empty.tsx";
 import { Failure } from "../../parts/failure.tsx";
 import { SelectField, TextField } from "../../parts/field.tsx";
 import { Section } from "../../parts/page.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
-import { type Column, More, Table } from "../../parts/table.tsx";
+import type { Column } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
-import { useClient } from "../../rpc.ts";
+import { useAction } from "../../parts/use-action.ts";
+import { PAGING, useClient } from "../../rpc.ts";
+import { Revocables } from "./revocable.tsx";
 
 const ROLES: readonly (readonly [Role, string, string])[] = [
   [Role.VIEWER, "viewer", "reads subscriptions, events, deliveries, replays, limits"],
@@ -42,19 +43,12 @@ function roleName(role: Role): string {
 }
 
 export function Keys() {
-  const [revoking, setRevoking] = useState<Key>();
   const client = useClient(AccessService);
-  const queries = useQueryClient();
-  const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(
+  const reading = useInfiniteQuery(
     AccessService.method.listKeys,
     { pageToken: "" },
-    {
-      pageParamKey: "pageToken",
-      getNextPageParam: (last) => (last.nextPageToken === "" ? undefined : last.nextPageToken),
-      refetchInterval: READ_EVERY_MS,
-    },
+    { ...PAGING, refetchInterval: READ_EVERY_MS },
   );
-  const rows = data?.pages.flatMap(({ keys }) => keys) ?? [];
   const columns: readonly Column<Key>[] = [
     { title: "Key", naming: true, cell: ({ id }) => <code>{id}</code> },
     { title: "Role", cell: ({ role }) => roleName(role) },
@@ -62,47 +56,23 @@ export function Keys() {
     { title: "State", cell: (key) => <KeyState of={key} /> },
     { title: "Last used", cell: ({ lastUsedAt }) => <Ago at={lastUsedAt} none="never" /> },
     { title: "Made", cell: ({ createdAt }) => <Ago at={createdAt} /> },
-    {
-      title: "Do",
-      cell: (key) =>
-        key.revokedAt === undefined ? (
-          <Button kind="quiet" label={`Revoke ${key.id}`} onPress={() => setRevoking(key)}>
-            Revoke
-          </Button>
-        ) : (
-          "–"
-        ),
-    },
   ];
   return (
     <>
       <NewKey />
-      {error === null ? null : <Failure error={error} doing="list the keys" onRetry={() => void refetch()} />}
-      {data === undefined && error === null ? <Loading what="the keys" /> : null}
-      {data !== undefined && rows.length === 0 ? (
-        <Empty title="No keys yet">
-          <p>The configuration’s bootstrap key is not listed. Make a key for each service and each person.</p>
-        </Empty>
-      ) : null}
-      {rows.length > 0 ? <Table caption="Keys" columns={columns} rows={rows} keyOf={({ id }) => id} /> : null}
-      <More hasMore={hasNextPage} busy={isFetchingNextPage} onMore={() => void fetchNextPage()} what="keys" />
-      {revoking === undefined ? null : (
-        <Confirm
-          title="Revoke the key?"
-          action="Revoke it"
-          doing="revoke the key"
-          done={`Revoked ${revoking.id}.`}
-          typed={revoking.id}
-          danger
-          onConfirm={async () => {
-            await client.revokeKey({ id: revoking.id });
-            await queries.invalidateQueries();
-          }}
-          onClose={() => setRevoking(undefined)}
-        >
-          <p>Whoever calls with {revoking.description || "it"} is refused within a second. It can’t be undone.</p>
-        </Confirm>
-      )}
+      <Revocables
+        {...{ what: "keys", one: "key", caption: "Keys", more: "keys", reading, columns, typed: true }}
+        rows={reading.data?.pages.flatMap(({ keys }) => keys) ?? []}
+        empty={
+          <Empty title="No keys yet">
+            <p>The configuration’s bootstrap key is not listed. Make a key for each service and each person.</p>
+          </Empty>
+        }
+        revoke={({ id }) => client.revokeKey({ id })}
+        warning={({ description }) =>
+          `Whoever calls with ${description || "it"} is refused within a second. It can’t be undone.`
+        }
+      />
     </>
   );
 }
@@ -123,26 +93,18 @@ function NewKey() {
   const [role, setRole] = useState<Role>(Role.VIEWER);
   const [description, setDescription] = useState("");
   const [lifetimeMs, setLifetimeMs] = useState<number>(90 * DAY_MS);
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<unknown>();
+  const { busy, failure, act } = useAction();
   const [secret, setSecret] = useState<string>();
   const client = useClient(AccessService);
   const queries = useQueryClient();
-  const make = async () => {
-    setBusy(true);
-    setFailure(undefined);
-    try {
+  const make = () =>
+    act(async () => {
       const expiresAt = lifetimeMs === 0 ? {} : { expiresAt: timestampFromMs(nowMs() + lifetimeMs) };
       const answer = await client.createKey({ key: { role, description, ...expiresAt } });
       setSecret(answer.secret);
       setDescription("");
       await queries.invalidateQueries();
-    } catch (reason) {
-      setFailure(reason);
-    } finally {
-      setBusy(false);
-    }
-  };
+    });
   return (
     <Section title="New key">
       <div className="filters">

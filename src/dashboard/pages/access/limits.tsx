@@ -12,6 +12,7 @@ import { Loading } from "../../parts/empty.tsx";
 import { Failure, refusalOf } from "../../parts/failure.tsx";
 import { TextField } from "../../parts/field.tsx";
 import { Section } from "../../parts/page.tsx";
+import { useAction } from "../../parts/use-action.ts";
 import { useClient } from "../../rpc.ts";
 import { DeliverySwitches } from "./switches.tsx";
 
@@ -82,18 +83,15 @@ const FIELDS: readonly (readonly [keyof Texts, string, string])[] = [
 function LimitsForm({ limits }: { readonly limits: OrganisationLimits }) {
   const before = textsOf(limits);
   const [changes, setChanges] = useState<Partial<Texts>>({});
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<unknown>();
+  const { busy, failure, act } = useAction();
   const client = useClient(AccessService);
   const queries = useQueryClient();
   const announce = useAnnounce();
   const texts = { ...before, ...changes };
   const paths = PATHS.filter(([name]) => texts[name] !== before[name]).map(([, path]) => path);
   const refused = failure === undefined ? undefined : refusalOf(failure);
-  const save = async () => {
-    setBusy(true);
-    setFailure(undefined);
-    try {
+  const save = () =>
+    act(async () => {
       await client.setLimits({
         limits: {
           organisationSubscriptions: Math.trunc(Number(texts.organisation)) || 0,
@@ -107,12 +105,7 @@ function LimitsForm({ limits }: { readonly limits: OrganisationLimits }) {
       await queries.invalidateQueries();
       setChanges({});
       announce("The limits are set.");
-    } catch (reason) {
-      setFailure(reason);
-    } finally {
-      setBusy(false);
-    }
-  };
+    });
   const onSubmit = (event: FormEvent) => {
     event.preventDefault();
     void save();

@@ -6,15 +6,16 @@ import { AccessService, type PortalSession } from "../../../../gen/passbus/v1/ac
 import { useNowMs } from "../../clock.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
-import { Confirm } from "../../parts/dialog.tsx";
-import { Empty, Loading } from "../../parts/empty.tsx";
+import { Empty } from "../../parts/empty.tsx";
 import { Failure, refusalOf } from "../../parts/failure.tsx";
 import { SelectField, TextField } from "../../parts/field.tsx";
 import { Section } from "../../parts/page.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
-import { type Column, More, Table } from "../../parts/table.tsx";
+import type { Column } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
-import { useClient } from "../../rpc.ts";
+import { useAction } from "../../parts/use-action.ts";
+import { PAGING, useClient } from "../../rpc.ts";
+import { Revocables } from "./revocable.tsx";
 
 const MINUTE_MS = 60_000;
 
@@ -26,68 +27,29 @@ const LIFETIMES = [
 ] as const;
 
 export function Sessions() {
-  const [revoking, setRevoking] = useState<PortalSession>();
   const client = useClient(AccessService);
-  const queries = useQueryClient();
-  const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(
-    AccessService.method.listPortalSessions,
-    { pageToken: "" },
-    {
-      pageParamKey: "pageToken",
-      getNextPageParam: (last) => (last.nextPageToken === "" ? undefined : last.nextPageToken),
-    },
-  );
-  const rows = data?.pages.flatMap(({ sessions }) => sessions) ?? [];
+  const reading = useInfiniteQuery(AccessService.method.listPortalSessions, { pageToken: "" }, PAGING);
   const columns: readonly Column<PortalSession>[] = [
     { title: "Session", naming: true, cell: ({ id }) => <code>{id}</code> },
     { title: "Entity", cell: ({ entityId }) => <code>{entityId}</code> },
     { title: "State", cell: (session) => <SessionState session={session} /> },
     { title: "Made", cell: ({ createdAt }) => <Ago at={createdAt} /> },
     { title: "Ends", cell: ({ expiresAt }) => <Ago at={expiresAt} /> },
-    {
-      title: "Do",
-      cell: (session) =>
-        session.revokedAt === undefined ? (
-          <Button kind="quiet" label={`Revoke ${session.id}`} onPress={() => setRevoking(session)}>
-            Revoke
-          </Button>
-        ) : (
-          "–"
-        ),
-    },
   ];
   return (
     <>
       <NewSession />
-      {error === null ? null : (
-        <Failure error={error} doing="list the portal sessions" onRetry={() => void refetch()} />
-      )}
-      {data === undefined && error === null ? <Loading what="the portal sessions" /> : null}
-      {data !== undefined && rows.length === 0 ? (
-        <Empty title="No portal sessions">
-          <p>A session is a token for a customer’s browser. It sees one entity, and ends by itself.</p>
-        </Empty>
-      ) : null}
-      {rows.length > 0 ? (
-        <Table caption="Portal sessions" columns={columns} rows={rows} keyOf={({ id }) => id} />
-      ) : null}
-      <More hasMore={hasNextPage} busy={isFetchingNextPage} onMore={() => void fetchNextPage()} what="sessions" />
-      {revoking === undefined ? null : (
-        <Confirm
-          title="Revoke the session?"
-          action="Revoke it"
-          doing="revoke the session"
-          done={`Revoked ${revoking.id}.`}
-          danger
-          onConfirm={async () => {
-            await client.revokePortalSession({ id: revoking.id });
-            await queries.invalidateQueries();
-          }}
-          onClose={() => setRevoking(undefined)}
-        >
-          <p>The customer’s page of {revoking.entityId} is refused within a second.</p>
-        </Confirm>
-      )}
+      <Revocables
+        {...{ what: "portal sessions", one: "session", caption: "Portal sessions", more: "sessions", reading, columns }}
+        rows={reading.data?.pages.flatMap(({ sessions }) => sessions) ?? []}
+        empty={
+          <Empty title="No portal sessions">
+            <p>A session is a token for a customer’s browser. It sees one entity, and ends by itself.</p>
+          </Empty>
+        }
+        revoke={({ id }) => client.revokePortalSession({ id })}
+        warning={({ entityId }) => `The customer’s page of ${entityId} is refused within a second.`}
+      />
     </>
   );
 }
@@ -102,27 +64,19 @@ function SessionState({ session }: { readonly session: PortalSession }) {
 function NewSession() {
   const [entityId, setEntityId] = useState("");
   const [lifetimeMs, setLifetimeMs] = useState<number>(60 * MINUTE_MS);
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<unknown>();
+  const { busy, failure, act } = useAction();
   const [token, setToken] = useState<string>();
   const client = useClient(AccessService);
   const queries = useQueryClient();
-  const make = async () => {
-    setBusy(true);
-    setFailure(undefined);
-    try {
+  const make = () =>
+    act(async () => {
       const answer = await client.createPortalSession({
         entityId: entityId.trim(),
         lifetime: durationFromMs(lifetimeMs),
       });
       setToken(answer.token);
       await queries.invalidateQueries();
-    } catch (reason) {
-      setFailure(reason);
-    } finally {
-      setBusy(false);
-    }
-  };
+    });
   const fieldError = failure === undefined ? undefined : refusalOf(failure).fields.get("entity_id");
   return (
     <Section title="New portal session">

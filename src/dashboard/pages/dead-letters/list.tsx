@@ -15,7 +15,7 @@ import { SelectField } from "../../parts/field.tsx";
 import { Page } from "../../parts/page.tsx";
 import { type Column, More, Table } from "../../parts/table.tsx";
 import { Ago, Exact } from "../../parts/time.tsx";
-import { useClient } from "../../rpc.ts";
+import { PAGING, useClient } from "../../rpc.ts";
 import { RedriveAll } from "./redrive-all.tsx";
 
 const PAGE_ROWS = 50;
@@ -46,8 +46,7 @@ export function DeadLetterList() {
     EventService.method.listDeadLetters,
     { reason, pageSize: PAGE_ROWS, pageToken: "" },
     {
-      pageParamKey: "pageToken",
-      getNextPageParam: ({ nextPageToken }) => nextPageToken || undefined,
+      ...PAGING,
       refetchInterval: ({ state }) => (state.error === null ? READ_EVERY_MS : false),
     },
   );

@@ -19,17 +19,13 @@ import { Page } from "../../parts/page.tsx";
 import { useSubscriptionAsked, useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { More } from "../../parts/table.tsx";
 import { Due } from "../../parts/time.tsx";
-import { useLive } from "../../rpc.ts";
+import { PAGING, useLive } from "../../rpc.ts";
 import { useSession } from "../../session.tsx";
 import { eventName, STATUS } from "../../words.ts";
 import { answerOf } from "../deliveries/row.ts";
 import { type Moment, storyOf } from "./story.ts";
 
 const PAGE_ROWS = 100;
-const PAGING = {
-  pageParamKey: "pageToken",
-  getNextPageParam: ({ nextPageToken }: { readonly nextPageToken: string }) => nextPageToken || undefined,
-} as const;
 
 /** Events and deliveries of the pass, read page by page and kept alive; undefined until the first pages are there. */
 function useStory(passId: string, subscriptionId: string | undefined) {

@@ -11,7 +11,8 @@ import { SelectField } from "../../parts/field.tsx";
 import { Page } from "../../parts/page.tsx";
 import { type Column, More, Table } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
-import { useClient } from "../../rpc.ts";
+import { useAction } from "../../parts/use-action.ts";
+import { PAGING, useClient } from "../../rpc.ts";
 
 /** What a bin can answer with: success, and the failures that passbus treats each in its way. */
 const ANSWERS: readonly (readonly [code: number, label: string])[] = [
@@ -29,30 +30,21 @@ export function BinList() {
   const client = useClient(InspectorService);
   const [, navigate] = useLocation();
   const [statusCode, setStatusCode] = useState(200);
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<unknown>();
+  const { busy, failure, act } = useAction();
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(
     InspectorService.method.listBins,
     { pageToken: "" },
     {
-      pageParamKey: "pageToken",
-      getNextPageParam: ({ nextPageToken }) => nextPageToken || undefined,
+      ...PAGING,
       refetchInterval: ({ state }) => (state.error === null ? READ_EVERY_MS : false),
     },
   );
   const bins = data?.pages.flatMap((page) => page.bins);
-  const make = async () => {
-    setBusy(true);
-    setFailure(undefined);
-    try {
+  const make = () =>
+    act(async () => {
       const { bin } = await client.createBin({ statusCode });
       if (bin !== undefined) navigate(`/inspector/${bin.id}`);
-    } catch (reason) {
-      setFailure(reason);
-    } finally {
-      setBusy(false);
-    }
-  };
+    });
   const button = (
     <Button kind="primary" busy={busy} onPress={() => void make()}>
       New bin

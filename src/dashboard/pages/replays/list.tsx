@@ -12,6 +12,7 @@ import { Page } from "../../parts/page.tsx";
 import { useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { type Column, More, Table } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
+import { PAGING } from "../../rpc.ts";
 import { NewReplay } from "./create.tsx";
 import { REPLAY_STATE } from "./state.ts";
 
@@ -25,8 +26,7 @@ export function ReplayList() {
     DeliveryService.method.listReplays,
     { pageToken: "" },
     {
-      pageParamKey: "pageToken",
-      getNextPageParam: ({ nextPageToken }) => nextPageToken || undefined,
+      ...PAGING,
       refetchInterval: ({ state }) => (state.error === null ? READ_EVERY_MS : false),
     },
   );

@@ -7,6 +7,7 @@ import { Failure, refusalOf } from "../../parts/failure.tsx";
 import { CheckField } from "../../parts/field.tsx";
 import { Page } from "../../parts/page.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
+import { useAction } from "../../parts/use-action.ts";
 import { useDebounced } from "../../parts/use-debounced.ts";
 import { useClient } from "../../rpc.ts";
 import { type Draft, messageOf, NEW_DRAFT } from "./draft.ts";
@@ -24,31 +25,23 @@ function useCreation() {
   // The inspector's "subscribe this bin" brings a URL along.
   const [draft, setDraft] = useState<Draft>(() => ({ ...NEW_DRAFT, url: params.get("url") ?? "" }));
   const [verify, setVerify] = useState(false);
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<unknown>();
+  const { busy, failure, act, forget } = useAction();
   const [made, setMade] = useState<Made>();
   const client = useClient(SubscriptionService);
   const queries = useQueryClient();
   const change = (next: Draft) => {
     setDraft(next);
-    setFailure(undefined);
+    forget();
   };
-  const create = async () => {
-    setBusy(true);
-    setFailure(undefined);
-    try {
+  const create = () =>
+    act(async () => {
       const { subscription, secret } = await client.createSubscription({
         subscription: messageOf(draft),
         verifyEndpoint: verify,
       });
       setMade({ id: subscription?.id ?? "", secret });
       await queries.invalidateQueries();
-    } catch (reason) {
-      setFailure(reason);
-    } finally {
-      setBusy(false);
-    }
-  };
+    });
   const onSubmit = (event: FormEvent) => {
     event.preventDefault();
     void create();

@@ -11,6 +11,7 @@ import { Page } from "../../parts/page.tsx";
 import { type Column, More, Table } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { useDebounced } from "../../parts/use-debounced.ts";
+import { PAGING } from "../../rpc.ts";
 import { useSession } from "../../session.tsx";
 import { CONDITION, EVENT_TYPE, FORMAT } from "../../words.ts";
 import { Health } from "./health.tsx";
@@ -81,8 +82,7 @@ export function SubscriptionList() {
     SubscriptionService.method.listSubscriptions,
     { ...filters, pageToken: "" },
     {
-      pageParamKey: "pageToken",
-      getNextPageParam: (last) => (last.nextPageToken === "" ? undefined : last.nextPageToken),
+      ...PAGING,
       placeholderData: keepPreviousData,
       refetchInterval: READ_EVERY_MS,
     },
