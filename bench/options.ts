@@ -7,6 +7,7 @@ export const USAGE = `npm run bench -- [options]
   --latency-events N events at 50 a second (default 500)
   --only NAMES       some of one,ten,latency (default: all)
   --distributed      the distributed deployment beside the embedded one, in turns; starts a broker and a store
+  --floor            the least that a pipeline can do (bench/floor) beside passbus, in turns
   --max-in-flight N  of each subscription (default 64, as passbus's own)
   --budget S         no new round begins that would end later, but for the first three (default 75)
   --json             the result as JSON on the standard output
@@ -24,6 +25,7 @@ export interface BenchOptions {
   readonly events: number;
   readonly latencyEvents: number;
   readonly distributed: boolean;
+  readonly floor: boolean;
   readonly parts: readonly Part[];
   readonly maxInFlight: number;
   readonly budgetMs: number;
@@ -47,7 +49,16 @@ export function readOptions(args: readonly string[]): BenchOptions | "help" {
     budget: text,
     lose: text,
   };
-  const others = { only: text, json: flag, profile: text, strict: flag, smoke: flag, help: flag, distributed: flag };
+  const others = {
+    only: text,
+    json: flag,
+    profile: text,
+    strict: flag,
+    smoke: flag,
+    help: flag,
+    distributed: flag,
+    floor: flag,
+  };
   const { values } = parseArgs({ args: [...args], options: { ...numbers, ...others } });
   if (values.help === true) return "help";
   const smoke = values.smoke === true;
@@ -62,6 +73,7 @@ export function readOptions(args: readonly string[]): BenchOptions | "help" {
     events: number("events", smoke ? 200 : 10_000, 10),
     latencyEvents: number("latency-events", smoke ? 20 : 500, 1),
     distributed: values.distributed === true,
+    floor: values.floor === true,
     parts: parts(values.only),
     maxInFlight: number("max-in-flight", 64, 1),
     budgetMs: number("budget", 75, 1) * 1_000,

@@ -107,13 +107,13 @@ export function resultLines(result: BenchResult): string[] {
     return `${shape.title}: ${shape.ratio.toFixed(2)} of bare undici (${spread}); goal ${shape.goal.toFixed(1)} ${verdict}`;
   });
   return [
-    `passbus, ${result.deployment}`,
+    result.deployment === "floor" ? "the floor: the least that a pipeline can do" : `passbus, ${result.deployment}`,
     `${result.machine}; load before ${result.loadBefore.toFixed(1)}; medians of ${result.rounds} rounds; bodies of ${whole.format(result.bodyBytes)} bytes`,
     "",
     ...columns(table),
     "",
     ...(latency === undefined ? [] : latencyLines(latency)),
-    `peak memory of passbus: ${whole.format(result.peakBytes / 1_048_576)} MiB`,
+    `peak memory: ${whole.format(result.peakBytes / 1_048_576)} MiB`,
     `webhooks: ${whole.format(result.deliveries)}, none missing, ${result.repeats} repeated`,
     "",
     ...ratios,
@@ -142,6 +142,16 @@ export function comparisonLines(embedded: BenchResult, distributed: BenchResult)
       `${shape.title}: ${ratio.toFixed(2)} times the CPU of the embedded deployment; goal ${MOST_CPU_RATIO} ${verdict}`,
       `  its main thread was busy ${percent(shape.mainThreadBusy)} of the time, the machine ${percent(shape.machineBusy)}: ${bound}`,
     ];
+  });
+}
+
+/** How much of what any pipeline could reach here passbus does. */
+export function floorLines(embedded: BenchResult, floor: BenchResult): readonly string[] {
+  return embedded.shapes.flatMap((shape) => {
+    const least = floor.shapes.find(({ name }) => name === shape.name);
+    if (least === undefined) return [];
+    const part = (shape.ratio / least.ratio).toFixed(2);
+    return [`${shape.title}: ${part} of what the floor reaches, which is ${least.ratio.toFixed(2)} of bare undici`];
   });
 }
 

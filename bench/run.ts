@@ -7,10 +7,10 @@ import { Webhook } from "standardwebhooks";
 import { median } from "./figures.ts";
 import { type BenchOptions, readOptions, USAGE } from "./options.ts";
 import { whereTimeWent } from "./profile.ts";
-import { type BenchResult, comparisonLines, machine, resultLines, shapeResults } from "./report.ts";
+import { type BenchResult, comparisonLines, floorLines, machine, resultLines, shapeResults } from "./report.ts";
 import { startServers } from "./servers.ts";
 import type { Received } from "./sink.ts";
-import { ONE, type Shape, type Stage, startStage, TEN } from "./stage.ts";
+import { type Deployment, ONE, type Shape, type Stage, startStage, TEN } from "./stage.ts";
 import {
   bareWindow,
   type Latency,
@@ -174,7 +174,8 @@ async function main(args: readonly string[]): Promise<number> {
   const servers = options.distributed ? await startServers() : undefined;
   for (const name of servers?.names ?? []) say(name);
   const stages = [await startStage(options)];
-  if (servers !== undefined) stages.push(await startStage(options, servers.settings));
+  if (servers !== undefined) stages.push(await startStage(options, "distributed", servers.settings));
+  if (options.floor) stages.push(await startStage(options, "floor"));
   let results: readonly BenchResult[];
   try {
     const whole = async () => {
@@ -196,15 +197,18 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 function print(results: readonly BenchResult[], servers: readonly string[], { json }: BenchOptions): void {
-  const [embedded, distributed] = results;
+  const of = (deployment: Deployment) => results.find((result) => result.deployment === deployment);
+  const [embedded, distributed, floor] = [of("embedded"), of("distributed"), of("floor")];
   if (embedded === undefined) return;
   if (json) {
-    console.log(
-      JSON.stringify(distributed === undefined ? embedded : { embedded, distributed, servers }, undefined, 2),
-    );
+    const all = { embedded, ...(distributed && { distributed, servers }), ...(floor && { floor }) };
+    console.log(JSON.stringify(results.length === 1 ? embedded : all, undefined, 2));
     return;
   }
-  const compared = distributed === undefined ? [] : ["", ...servers, "", ...comparisonLines(embedded, distributed)];
+  const compared = [
+    ...(distributed === undefined ? [] : ["", ...servers, "", ...comparisonLines(embedded, distributed)]),
+    ...(floor === undefined ? [] : floorLines(embedded, floor)),
+  ];
   console.log([...results.flatMap((result) => [...resultLines(result), ""]), ...compared].join("\n").trimEnd());
 }
 

@@ -33,6 +33,9 @@ export const TEN: Shape = {
   goal: 0.8,
 };
 
+/** `floor`: no passbus, but the least that a pipeline can do (bench/floor/pipeline.ts). */
+export type Deployment = "embedded" | "distributed" | "floor";
+
 export class Stage {
   readonly sink = new BenchProcess<SinkCalls>("sink", new URL("./sink.ts", import.meta.url));
   readonly bare = new BenchProcess<BareCalls>("bare", new URL("./bare.ts", import.meta.url));
@@ -42,20 +45,26 @@ export class Stage {
   sinkOrigin = "";
   /** Of the one endpoint of `ONE`, once it is set up. */
   secret = "";
-  readonly deployment: "embedded" | "distributed";
+  readonly deployment: Deployment;
   readonly #options: BenchOptions;
   readonly #dataDir: string;
   readonly #settings: Readonly<Record<string, string>>;
 
-  /** `settings`: of the distributed deployment; left out, it is the embedded one. */
-  constructor(options: BenchOptions, dataDir: string, settings?: Readonly<Record<string, string>>) {
+  /** `settings`: beyond those that all have. */
+  constructor(
+    options: BenchOptions,
+    dataDir: string,
+    deployment: Deployment = "embedded",
+    settings: Readonly<Record<string, string>> = {},
+  ) {
     const { profileFolder } = options;
     const profile = profileFolder === undefined ? "" : `--cpu-prof "--cpu-prof-dir=${resolve(profileFolder)}"`;
-    this.passbus = new BenchProcess("passbus", new URL("./passbus-process.ts", import.meta.url), profile);
+    const script = deployment === "floor" ? "./floor/pipeline.ts" : "./passbus-process.ts";
+    this.passbus = new BenchProcess("passbus", new URL(script, import.meta.url), profile);
     this.#options = options;
     this.#dataDir = dataDir;
-    this.deployment = settings === undefined ? "embedded" : "distributed";
-    this.#settings = settings ?? {};
+    this.deployment = deployment;
+    this.#settings = settings;
   }
 
   /** Starts what runs in the processes, and subscribes the endpoints. */
@@ -103,8 +112,12 @@ export async function startIn(
   return { url, key };
 }
 
-export async function startStage(options: BenchOptions, settings?: Readonly<Record<string, string>>): Promise<Stage> {
-  return new Stage(options, await mkdtemp(join(tmpdir(), "passbus-bench-")), settings);
+export async function startStage(
+  options: BenchOptions,
+  deployment?: Deployment,
+  settings?: Readonly<Record<string, string>>,
+): Promise<Stage> {
+  return new Stage(options, await mkdtemp(join(tmpdir(), "passbus-bench-")), deployment, settings);
 }
 
 /** Answers the secrets. */

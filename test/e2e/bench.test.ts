@@ -63,6 +63,20 @@ describe("npm run bench", () => {
   );
 
   it(
+    "measures the floor beside passbus, in the same run",
+    async () => {
+      const ended = await bench("--floor", "--only", "one,ten", "--json");
+      expect(ended, ended.stderr).toMatchObject({ code: 0 });
+      const { embedded, floor } = JSON.parse(ended.stdout) as Record<"embedded" | "floor", BenchResult>;
+      // Its webhooks are verified and counted as passbus's are.
+      expect(embedded).toMatchObject({ deployment: "embedded", deliveries: 600, repeats: 0 });
+      expect(floor).toMatchObject({ deployment: "floor", deliveries: 600, repeats: 0 });
+      expect(floor.bodyBytes).toBeGreaterThan(1_100);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
     "fails and says how many where webhooks are missing",
     async () => {
       const ended = await bench("--only", "one", "--lose", "3", "--patience", "4");
