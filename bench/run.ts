@@ -4,6 +4,7 @@
  */
 import { loadavg } from "node:os";
 import { Webhook } from "standardwebhooks";
+import { Course } from "./course.ts";
 import { median } from "./figures.ts";
 import { type BenchOptions, readOptions, USAGE } from "./options.ts";
 import { whereTimeWent } from "./profile.ts";
@@ -36,9 +37,8 @@ function latencyMs(options: BenchOptions): number {
   return (LATENCY_WARM_UP_SECONDS + options.latencyEvents / PER_SECOND) * 1_000;
 }
 
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
-}
+const course = new Course(process.stderr);
+const say = (line: string): void => course.say(line);
 
 function eventsOf(shape: Shape, options: BenchOptions): number {
   return shape === ONE ? options.events : Math.ceil(options.events / 5);
@@ -54,20 +54,23 @@ function sayWindow(window: Window | PassbusWindow): void {
 /** One window of each, not counted. Answers a webhook of passbus's, which bare undici then sends the like of. */
 async function warmUp(stage: Stage, shapes: readonly Shape[], options: BenchOptions): Promise<Received> {
   const { patienceMs } = options;
-  await passbusWindow(stage, ONE, options.events, patienceMs);
+  const step = <T>(run: () => Promise<T>) => course.step(`warming up, ${stage.deployment}`, run);
+  await step(() => passbusWindow(stage, ONE, options.events, patienceMs));
   const { sample } = await stage.sink.call("counts", undefined);
   if (sample === undefined) throw new Error("the sink kept no webhook");
   const like = { headers: sample.headers, body: Buffer.from(sample.body) };
   // Throws unless the signature is right: what is measured is really signed.
   new Webhook(stage.secret).verify(like.body, { ...like.headers });
-  if (shapes.includes(TEN)) await passbusWindow(stage, TEN, eventsOf(TEN, options), patienceMs);
-  await bareWindow(stage, like, options.events, patienceMs);
+  if (shapes.includes(TEN)) await step(() => passbusWindow(stage, TEN, eventsOf(TEN, options), patienceMs));
+  await step(() => bareWindow(stage, like, options.events, patienceMs));
   return like;
 }
 
 async function latencyOf(stage: Stage, options: BenchOptions): Promise<Latency> {
-  await latencyWindow(stage, LATENCY_WARM_UP_SECONDS * PER_SECOND, options.patienceMs);
-  return latencyWindow(stage, options.latencyEvents, options.patienceMs);
+  return course.step(`latency, ${stage.deployment}`, async () => {
+    await latencyWindow(stage, LATENCY_WARM_UP_SECONDS * PER_SECOND, options.patienceMs);
+    return latencyWindow(stage, options.latencyEvents, options.patienceMs);
+  });
 }
 
 /** A deployment under measurement, and what it did so far. */
@@ -81,15 +84,24 @@ interface Measured {
 
 /** Bare, 1 → 1, bare, 1 → 10: each window of passbus stands between two bare ones. */
 async function round({ stage, like, order }: Measured, shapes: readonly Shape[], options: BenchOptions): Promise<void> {
+  const { patienceMs } = options;
   for (const shape of shapes) {
-    order.push(await said(bareWindow(stage, like, options.events * 2, options.patienceMs)));
-    order.push(await said(passbusWindow(stage, shape, eventsOf(shape, options), options.patienceMs)));
+    order.push(await said("bare undici", () => bareWindow(stage, like, options.events * 2, patienceMs)));
+    order.push(await said(shape.title, () => passbusWindow(stage, shape, eventsOf(shape, options), patienceMs)));
   }
 }
 
-async function said<T extends Window | PassbusWindow>(window: Promise<T>): Promise<T> {
-  sayWindow(await window);
+async function said<T extends Window | PassbusWindow>(name: string, run: () => Promise<T>): Promise<T> {
+  const window = await course.step(name, run);
+  sayWindow(window);
   return window;
+}
+
+/** What `measure` takes: each window is a step, and a deployment's latency is one. */
+function stepsOf(stages: number, shapes: number, { rounds: most, parts }: BenchOptions): number {
+  const warmUps = parts.includes("ten") ? 3 : 2;
+  const measured = shapes === 0 ? 0 : most * shapes * 2 + 1;
+  return stages * (warmUps + measured + (parts.includes("latency") ? 1 : 0));
 }
 
 /** Each deployment has its turn in each round. */
@@ -97,7 +109,10 @@ async function rounds(measured: readonly Measured[], shapes: readonly Shape[], o
   if (shapes.length === 0) return;
   let roundMs = 0;
   for (let number = 1; number <= options.rounds; number += 1) {
-    if (number > LEAST_ROUNDS && performance.now() + roundMs > options.budgetMs - latencyMs(options)) break;
+    if (number > LEAST_ROUNDS && performance.now() + roundMs > options.budgetMs - latencyMs(options)) {
+      course.skip((options.rounds - number + 1) * measured.length * shapes.length * 2);
+      break;
+    }
     const beganMs = performance.now();
     for (const one of measured) {
       say(`round ${number} of ${options.rounds}, ${one.stage.deployment}`);
@@ -106,7 +121,7 @@ async function rounds(measured: readonly Measured[], shapes: readonly Shape[], o
     roundMs = performance.now() - beganMs;
   }
   for (const { stage, like, order } of measured) {
-    order.push(await said(bareWindow(stage, like, options.events * 2, options.patienceMs)));
+    order.push(await said("bare undici", () => bareWindow(stage, like, options.events * 2, options.patienceMs)));
   }
 }
 
@@ -115,6 +130,7 @@ async function measure(stages: readonly Stage[], options: BenchOptions): Promise
   const [load = 0] = loadavg();
   if (load > BUSY_LOAD) say(`the machine is busy (load ${load.toFixed(1)}): compare nothing with other runs`);
   const measured: Measured[] = [];
+  course.begin(stepsOf(stages.length, shapes.length, options));
   for (const stage of stages) {
     say(`warming up, ${stage.deployment}`);
     measured.push({ stage, like: await warmUp(stage, shapes, options), order: [] });
@@ -184,6 +200,7 @@ async function main(args: readonly string[]): Promise<number> {
     };
     results = await Promise.race([whole(), stopped.promise]);
   } finally {
+    course.end();
     for (const stage of stages) await stage.close();
     await servers?.stop();
   }

@@ -59,8 +59,9 @@ export class Stage {
   ) {
     const { profileFolder } = options;
     const profile = profileFolder === undefined ? "" : `--cpu-prof "--cpu-prof-dir=${resolve(profileFolder)}"`;
-    const script = deployment === "floor" ? "./floor/pipeline.ts" : "./passbus-process.ts";
-    this.passbus = new BenchProcess("passbus", new URL(script, import.meta.url), profile);
+    const floor = new URL("./floor/pipeline.ts", import.meta.url);
+    const passbus = new URL("./passbus-process.ts", import.meta.url);
+    this.passbus = new BenchProcess("passbus", deployment === "floor" ? floor : passbus, profile);
     this.#options = options;
     this.#dataDir = dataDir;
     this.deployment = deployment;

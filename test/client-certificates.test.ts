@@ -1,10 +1,11 @@
 /** Calls that come with a client's certificate and no key, over real TLS, as PassKit's own SDK makes them too. */
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { Agent, request as httpsRequest } from "node:https";
 import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { credentials } from "@grpc/grpc-js";
@@ -13,6 +14,7 @@ import { AccessService } from "../gen/passbus/v1/access_service_pb.js";
 import { EventService } from "../gen/passbus/v1/event_service_pb.js";
 import { SubscriptionService } from "../gen/passbus/v1/subscription_service_pb.js";
 import type { Role } from "../src/access/access-store.ts";
+import { signProof } from "../src/access/certificate-proof.ts";
 import { fingerprintOf } from "../src/access/certificates.ts";
 import { idOfKey } from "../src/access/keys.ts";
 import { type Clock, systemClock } from "../src/kernel/clock.ts";
@@ -73,12 +75,19 @@ function transport(way: Way): Transport {
 const access = (way: Way) => createClient(AccessService, transport(way));
 const admin = () => access({ key: ADMIN_KEY });
 
+/** What binds the certificate to the key: with the signature of its private key, which all of them share. */
+function binding(id: string, certificate: string) {
+  const nowMs = systemClock.now();
+  const signature = signProof(createPrivateKey(file("clients/key.pem")), id, nowMs);
+  return { id, certificate: file(`clients/${certificate}.pem`), signedAt: timestampFromMs(nowMs), signature };
+}
+
 /** A key of the role that the certificate speaks for from now on. */
 async function bound(certificate: string, role: Role): Promise<{ readonly id: string; readonly text: string }> {
   const text = api.stage.key(role);
   const id = idOfKey(text) ?? "";
   await free(certificate);
-  await admin().bindKeyCertificate({ id, certificate: file(`clients/${certificate}.pem`) });
+  await admin().bindKeyCertificate(binding(id, certificate));
   boundTo.set(certificate, id);
   // What was believed of it before is forgotten in half a second.
   if (certificate === "good") await eventually(30_000, "the binding", async () => (await speaks("good")) || undefined);
@@ -178,23 +187,19 @@ describe("a client's certificate that is bound to a key", { timeout: 90_000 }, (
   test("is bound and taken away by administrators, who find it with its key and in the audit log", async () => {
     const { key } = await admin().createKey({ key: { role: 4 } });
     const id = key?.id ?? "";
-    const answer = await admin().bindKeyCertificate({ id, certificate: file("clients/second.pem") });
+    const answer = await admin().bindKeyCertificate(binding(id, "second"));
     expect(answer.key).toMatchObject({ id, certificateFingerprints: [printOf("second")] });
     const { keys } = await admin().listKeys({});
     expect(keys.find((each) => each.id === id)?.certificateFingerprints).toEqual([printOf("second")]);
     const taken = await failureOf(
-      admin().bindKeyCertificate({
-        id: idOfKey(api.stage.key("viewer")) ?? "",
-        certificate: file("clients/second.pem"),
-      }),
+      admin().bindKeyCertificate(binding(idOfKey(api.stage.key("viewer")) ?? "", "second")),
     );
     expect(taken.code).toBe(Code.AlreadyExists);
     const operator = access({ key: api.stage.key("operator") });
     expect((await failureOf(operator.bindKeyCertificate({ id }))).code).toBe(Code.PermissionDenied);
     const other = access({ key: api.stage.key("admin", { organisation: "globex", environment: "production" }) });
-    const certificate = file("clients/second.pem");
-    expect((await failureOf(other.bindKeyCertificate({ id, certificate }))).code).toBe(Code.NotFound);
-    const fingerprint = new X509Certificate(certificate).fingerprint256;
+    expect((await failureOf(other.bindKeyCertificate(binding(id, "second")))).code).toBe(Code.NotFound);
+    const fingerprint = new X509Certificate(file("clients/second.pem")).fingerprint256;
     expect((await failureOf(other.unbindKeyCertificate({ id, fingerprint }))).code).toBe(Code.NotFound);
     await admin().unbindKeyCertificate({ id, fingerprint });
     expect((await failureOf(admin().unbindKeyCertificate({ id, fingerprint }))).code).toBe(Code.NotFound);
@@ -206,6 +211,51 @@ describe("a client's certificate that is bound to a key", { timeout: 90_000 }, (
         ["CreateKey", false],
       ]),
     );
+  });
+});
+
+describe("binding a certificate", { timeout: 90_000 }, () => {
+  const certificate = file("clients/good.pem");
+  const refusedField = async (call: Promise<unknown>) => {
+    const failure = await failureOf(call);
+    return [failure.code, failure.rawMessage.split(":")[0]];
+  };
+
+  test("that the call's own connection shows needs no signature; another's does", async () => {
+    await free("good");
+    const id = idOfKey(api.stage.key("viewer")) ?? "";
+    const overSecond = access({ certificate: "second", key: ADMIN_KEY });
+    expect(await refusedField(overSecond.bindKeyCertificate({ id, certificate }))).toEqual([
+      Code.InvalidArgument,
+      "signature",
+    ]);
+    const { key } = await access({ certificate: "good", key: ADMIN_KEY }).bindKeyCertificate({ id, certificate });
+    boundTo.set("good", id);
+    expect(key?.certificateFingerprints).toEqual([printOf("good")]);
+  });
+
+  test.each(["stranger", "expired"])("that the authorities don't vouch for proves nothing: %s", async (name) => {
+    const id = idOfKey(api.stage.key("viewer")) ?? "";
+    const call = access({ certificate: name, key: ADMIN_KEY }).bindKeyCertificate({
+      id,
+      certificate: file(`clients/${name}.pem`),
+    });
+    const field = name === "expired" ? "certificate" : "signature";
+    expect(await refusedField(call)).toEqual([Code.InvalidArgument, field]);
+  });
+
+  test("without a proof is refused with the words that say what would be right, and binds nothing", async () => {
+    await free("good");
+    const id = idOfKey(api.stage.key("viewer")) ?? "";
+    const { code, rawMessage } = await failureOf(admin().bindKeyCertificate({ id, certificate }));
+    expect([code, rawMessage]).toEqual([
+      Code.InvalidArgument,
+      expect.stringContaining(`"passbus:bind-key-certificate:v1:${id}:<unix seconds of signed_at>"`),
+    ]);
+    const elsewhere = { ...binding("key_of_another", "good"), id };
+    expect(await refusedField(admin().bindKeyCertificate(elsewhere))).toEqual([Code.InvalidArgument, "signature"]);
+    const { keys } = await admin().listKeys({});
+    expect(keys.flatMap(({ certificateFingerprints }) => certificateFingerprints)).not.toContain(printOf("good"));
   });
 });
 

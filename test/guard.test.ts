@@ -165,14 +165,13 @@ describe("what changes after the check", () => {
 
   test("a connection that is kept alive stays with the address that was checked", async () => {
     await using kept = await httpServer((_request, response) => response.end("ok"));
-    let address = "127.0.0.1";
-    const sender = httpSender(
-      options({ resolve: async () => [address], allowedNetworks: networkSet(["127.0.0.1/32"]), proxy: undefined }),
-    );
+    const name = "turning.attacker.test";
+    zone.set(name, ["127.0.0.1"]);
+    const sender = httpSender(options({ allowedNetworks: networkSet(["127.0.0.1/32"]), proxy: undefined }));
     closing.push(() => sender.close());
-    const url = `http://turning.attacker.test:${kept.port}/`;
+    const url = `http://${name}:${kept.port}/`;
     expect(await sender.send(request(url))).toMatchObject({ status: 200 });
-    address = "127.0.0.2";
+    zone.set(name, ["127.0.0.2"]);
     expect(await sender.send(request(url))).toMatchObject({ status: 200 });
     expect(kept.connections()).toBe(1);
     kept.cut();

@@ -74,7 +74,8 @@ describe("authenticator", () => {
     const random = seededRandom(9);
     const made = makeSession(tenant, "shop", 60_000, { clock, random, ids: idSource(clock, random) });
     store.sessions.set(made.record.id, made.record);
-    const principal = { tenant, role: "portal", keyId: made.record.id, entityId: "shop" };
+    const { id: keyId, expiresAtMs } = made.record;
+    const principal = { tenant, role: "portal", keyId, entityId: "shop", expiresAtMs };
     expect(await authenticate(`Bearer ${made.text}`)).toEqual(principal);
     // The same id and secret as a key's text, and in another environment, are another text.
     expect(await codeOf(authenticate(`Bearer ${made.text.replace("pbs_", "pb_")}`))).toBe("auth.invalid");

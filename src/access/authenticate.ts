@@ -31,6 +31,8 @@ export interface Principal {
   readonly keyId: string;
   /** The one entity that they may see; set for portal sessions, and for them alone. */
   readonly entityId?: string;
+  /** When it counts no more; absent where it has no end. */
+  readonly expiresAtMs?: number;
 }
 
 /**
@@ -147,9 +149,10 @@ export function authenticator(deps: AuthenticatorDeps): Authenticate {
 type FoundRecord = KeyRecord | SessionRecord;
 
 function principalFor(record: FoundRecord): Principal {
-  const { tenant, id } = record;
-  if ("role" in record) return { tenant, role: record.role, keyId: id };
-  return { tenant, role: "portal", keyId: id, entityId: record.entityId };
+  const { tenant, id, expiresAtMs } = record;
+  const ends = expiresAtMs === undefined ? {} : { expiresAtMs };
+  if ("role" in record) return { tenant, role: record.role, keyId: id, ...ends };
+  return { tenant, role: "portal", keyId: id, entityId: record.entityId, ...ends };
 }
 
 /** Both are hashed once more, so that the lengths are equal whatever a store hands out. */

@@ -5,6 +5,7 @@ import { CodedError, invalidField } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { sameTenant, type Tenant } from "../kernel/tenant.ts";
 import type { CertificateRecord, CertificateStore, Credential, KeyRecord, KeyStore } from "./access-store.ts";
+import { type Possession, requirePossession } from "./certificate-proof.ts";
 
 /** SHA-256 of the certificate (DER), in lower-case hex. */
 export function fingerprintOf(certificate: X509Certificate): string {
@@ -33,16 +34,19 @@ export class Certificates {
   }
 
   /**
-   * Binds a certificate, in PEM or DER; one that the key has already changes nothing. One of the tenant's own whose key
-   * counts no more goes over.
+   * Binds a certificate, in PEM or DER, whose private key the caller has; one that the key has already changes nothing.
+   * One of the tenant's own whose key counts no more goes over.
    *
    * @throws CodedError `request.invalid`, `key.ended`, `certificate.taken`, `limit.key_certificates`.
    */
-  async bind(tenant: Tenant, keyId: string, certificate: Uint8Array): Promise<Bound> {
+  async bind(tenant: Tenant, keyId: string, certificate: Uint8Array, possession: Possession): Promise<Bound> {
     const { store, clock } = this.#deps;
     const key = await this.#keyOf(tenant, keyId);
     if (key === undefined) return "noKey";
-    const fingerprint = this.#read(certificate);
+    const parsed = this.#read(certificate);
+    const fingerprint = fingerprintOf(parsed);
+    // Before anything is said of the certificate: whose it is, is for its owner.
+    requirePossession(parsed, fingerprint, keyId, possession, clock.now());
     if (!counts(key, clock.now())) throw new CodedError("key.ended", "the key was revoked, or has expired");
     const before = await this.#of(tenant, keyId);
     if (before.includes(fingerprint)) return { key, certificates: before };
@@ -85,14 +89,14 @@ export class Certificates {
     return (await this.#deps.store.listCertificates(tenant, [keyId])).map(fingerprintIn);
   }
 
-  #read(bytes: Uint8Array): string {
+  #read(bytes: Uint8Array): X509Certificate {
     if (bytes.length === 0) throw invalidField("certificate", "is required");
     const certificate = parse(bytes);
     if (certificate === undefined) throw invalidField("certificate", "must be an X.509 certificate, in PEM or DER");
     if (certificate.validToDate.getTime() <= this.#deps.clock.now()) {
       throw invalidField("certificate", "must not have expired");
     }
-    return fingerprintOf(certificate);
+    return certificate;
   }
 
   /** From a key of the tenant's that counts no more, or is gone. */

@@ -9,7 +9,16 @@ import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { InspectorService } from "../../gen/passbus/v1/inspector_service_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import type { Role } from "./access-store.ts";
-import { isAudited, isForProduction, isOpenToAnyone, isRole, METHOD_ACCESS, mayCall, ROLES } from "./roles.ts";
+import {
+  isAudited,
+  isForProduction,
+  isOpenToAnyone,
+  isRole,
+  METHOD_ACCESS,
+  mayCall,
+  methodsFor,
+  ROLES,
+} from "./roles.ts";
 
 const ours: readonly DescService[] = [
   Integrations,
@@ -68,9 +77,10 @@ describe("the table of roles", () => {
   test("a portal session gets what is of subscriptions, their events and deliveries; no keys, limits or replays", () => {
     const methods = methodsOf(ours).filter((method) => mayCall("portal", method));
     expect(methods).toEqual(methods.filter((method) => mayCall("subscriber", method)));
-    expect(methods.filter((method) => /AccessService|io\.|Inspector|Replay|Publish|DeadLetter/.test(method))).toEqual(
-      [],
-    );
+    expect(methods).toContain("passbus.v1.AccessService/GetCaller");
+    expect(
+      methods.filter((method) => /AccessService.(?!GetCaller)|io\.|Inspector|Replay|Publish|DeadLetter/.test(method)),
+    ).toEqual([]);
     expect(methods).toContain("passbus.v1.SubscriptionService/RotateSecret");
   });
 
@@ -80,8 +90,18 @@ describe("the table of roles", () => {
     );
   });
 
+  test("everybody who has a key may ask who they are", () => {
+    for (const grant of [...ROLES, "portal"] as const) {
+      expect(mayCall(grant, "passbus.v1.AccessService/GetCaller")).toBe(true);
+      expect(methodsFor(grant, "staging")).toEqual(
+        [...METHOD_ACCESS.keys()].filter((method) => mayCall(grant, method) && !isForProduction(method)),
+      );
+    }
+    expect(methodsFor("operator", "production")).toContain("passbus.v1.AccessService/SetLimits");
+  });
+
   test("a publisher may publish and read an event", () => {
-    expect(allowed("publisher")).toEqual(["GetEvent", "PublishEventStream", "PublishEvents"]);
+    expect(allowed("publisher")).toEqual(["GetCaller", "GetEvent", "PublishEventStream", "PublishEvents"]);
   });
 
   test("a subscriber manages subscriptions, reads and sends again, and does not publish", () => {

@@ -2,6 +2,7 @@
  * Who may call what: one row for each method that can be reached at all. A method without a row is closed to everyone,
  * whatever their role; one without `portal` to every portal session. test/walk.test.ts calls each of them as everybody.
  */
+import { DEFAULT_ENVIRONMENT } from "../kernel/tenant.ts";
 import type { Grant, Role } from "./access-store.ts";
 
 /** Every role, the strongest first. */
@@ -67,6 +68,9 @@ const ROWS: readonly MethodRow[] = [
   ["passbus.v1.DeliveryService/WatchDeliveries", READ, "portal"],
   ["passbus.v1.DeliveryService/GetDeliveryStats", READ, "portal"],
   ["passbus.v1.DeliveryService/GetOverview", READ],
+  ["passbus.v1.DeliveryService/WatchOverview", READ],
+  // Of each kind to those who may list it (src/api/change-calls.ts).
+  ["passbus.v1.DeliveryService/WatchChanges", READ, "portal"],
 
   ["passbus.v1.InspectorService/CreateBin", SUBSCRIBE, "audited"],
   ["passbus.v1.InspectorService/GetBin", READ],
@@ -90,6 +94,8 @@ const ROWS: readonly MethodRow[] = [
   ["io.Integrations/deleteIntegrations", SUBSCRIBE, "audited"],
   ["io.Integrations/callDynamicApi", SUBSCRIBE, "audited"],
 
+  // Of oneself, and so for everybody who has a key.
+  ["passbus.v1.AccessService/GetCaller", ROLES, "portal"],
   ["passbus.v1.AccessService/CreateKey", ADMIN, "audited"],
   ["passbus.v1.AccessService/ListKeys", ADMIN],
   ["passbus.v1.AccessService/RevokeKey", ADMIN, "audited"],
@@ -133,6 +139,22 @@ export function mayCall(grant: Grant, method: string): boolean {
 /** Whether the method is for keys of the default environment alone, whatever their role. */
 export function isForProduction(method: string): boolean {
   return METHOD_ACCESS.get(method)?.columns.has("production") ?? false;
+}
+
+/** Undefined where the caller may; else why not, in words that begin with who they are. */
+export function refusalFor(grant: Grant, environment: string, method: string): string | undefined {
+  if (!mayCall(grant, method)) {
+    const who = grant === "portal" ? "a portal session" : `a key of the role ${grant}`;
+    return `${who} may not call ${method}`;
+  }
+  if (!isForProduction(method) || environment === DEFAULT_ENVIRONMENT) return undefined;
+  const who = `a key of the environment ${environment}`;
+  return `${who} may not call ${method}, which is for all environments: take one of ${DEFAULT_ENVIRONMENT}`;
+}
+
+/** Every method that a caller is let into, in the table's order. */
+export function methodsFor(grant: Grant, environment: string): readonly string[] {
+  return [...METHOD_ACCESS.keys()].filter((method) => refusalFor(grant, environment, method) === undefined);
 }
 
 /** Whether a call of the method leaves an audit record when it has done what it was asked. */

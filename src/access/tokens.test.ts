@@ -111,6 +111,7 @@ describe("tokens that count", () => {
       tenant: { organisation: "acme", environment: "production" },
       role: "operator",
       keyId: subjectId(ISSUER, "ada@example.com"),
+      expiresAtMs: expect.any(Number),
     });
     expect(stage.reads).toBe(1);
   });

@@ -146,7 +146,8 @@ function principalOf(payload: JWTPayload, { typ }: JWTHeaderParameters, rules: T
   const role = roleAt(payload, rules);
   if (payload.sub === undefined || payload.sub === "") throw new Refusal("claim sub: empty");
   const tenant = Object.freeze({ organisation, environment });
-  return Object.freeze({ tenant, role, keyId: subjectId(rules.issuer, payload.sub) });
+  const expiresAtMs = Number(payload.exp) * 1_000;
+  return Object.freeze({ tenant, role, keyId: subjectId(rules.issuer, payload.sub), expiresAtMs });
 }
 
 /** Who a token's holder is in the audit log: a subject may be somebody's name, which is not to stand there. */

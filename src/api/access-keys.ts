@@ -14,8 +14,10 @@ import type { AuditFilter, AuditRecord, AuditStore, KeyRecord, Role, SessionReco
 import type { Bound, Certificates } from "../access/certificates.ts";
 import type { Credentials } from "../access/credentials.ts";
 import { ROLES } from "../access/roles.ts";
+import type { Clock } from "../kernel/clock.ts";
 import { invalidField } from "../kernel/errors.ts";
 import { pageRequest, tokenFromCursor } from "../kernel/page.ts";
+import { certificateOf } from "./client-certificate.ts";
 import { given, knownEnum, notFound, requiredId, timeRange } from "./fields.ts";
 import { principalOf } from "./gate.ts";
 
@@ -23,6 +25,7 @@ export interface KeyCallsDeps {
   readonly credentials: Credentials;
   readonly certificates: Certificates;
   readonly auditRecords: Pick<AuditStore, "listAudit">;
+  readonly clock: Clock;
 }
 
 type Served =
@@ -38,7 +41,7 @@ type Served =
 
 type Calls = Pick<ServiceImpl<typeof AccessService>, Served>;
 
-export function keyCalls({ credentials, certificates, auditRecords }: KeyCallsDeps): Calls {
+export function keyCalls({ credentials, certificates, auditRecords, clock }: KeyCallsDeps): Calls {
   return {
     async createKey({ key }, context) {
       const made = await credentials.createKey(principalOf(context).tenant, {
@@ -65,8 +68,11 @@ export function keyCalls({ credentials, certificates, auditRecords }: KeyCallsDe
       return {};
     },
 
-    async bindKeyCertificate({ id, certificate }, context) {
-      const bound = await certificates.bind(principalOf(context).tenant, requiredId(id), certificate);
+    async bindKeyCertificate({ id, certificate, signedAt, signature }, context) {
+      const shown = certificateOf(context, clock.now());
+      const signedAtMs = signedAt === undefined ? undefined : timestampMs(signedAt);
+      const possession = { shown, signature, signedAtMs };
+      const bound = await certificates.bind(principalOf(context).tenant, requiredId(id), certificate, possession);
       return { key: boundMessage(bound, id) };
     },
 
@@ -111,7 +117,7 @@ const ROLE_OF: Readonly<Record<WireRole, Role | undefined>> = {
   [WireRole.VIEWER]: "viewer",
 };
 
-function wireRole(role: Role): WireRole {
+export function wireRole(role: Role): WireRole {
   return ROLES.indexOf(role) + 1;
 }
 

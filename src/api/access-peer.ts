@@ -2,7 +2,6 @@
 import { type ContextValues, createContextKey } from "@connectrpc/connect";
 import { peerAddress } from "../access/peer.ts";
 import type { Connection } from "./connections.ts";
-import type { HttpRequest } from "./port.ts";
 
 /** The connection, where there is one: a call in a test may have none. */
 export const connectionKey = createContextKey<Connection | undefined>(undefined, { description: "connection" });
@@ -10,8 +9,8 @@ export const connectionKey = createContextKey<Connection | undefined>(undefined,
 const peerKey = createContextKey("", { description: "peer" });
 
 /** To be called before the call is handled, while its connection is known. */
-export function rememberPeer(request: HttpRequest, values: ContextValues): void {
-  const address = ("stream" in request ? request.stream.session?.socket : request.socket)?.remoteAddress;
+export function rememberPeer({ socket }: Connection, values: ContextValues): void {
+  const address = socket.remoteAddress;
   if (address !== undefined) values.set(peerKey, peerAddress(address));
 }
 

@@ -7,6 +7,7 @@
  * another entity itself is refused.
  */
 import type { DescMessage, DescMethod, Message, MessageShape } from "@bufbuild/protobuf";
+import { AccessService } from "../../gen/passbus/v1/access_service_pb.js";
 import { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { EventService, type StoredEvent as StoredEventMessage } from "../../gen/passbus/v1/event_service_pb.js";
 import type { Subscription as SubscriptionMessage } from "../../gen/passbus/v1/subscription_pb.js";
@@ -59,6 +60,8 @@ export function portalRules(deps: PortalDeps): ReadonlyMap<string, PortalRule> {
   subscriptionRules(add);
   eventRules(add);
   deliveryRules(add);
+  // Of the session itself: there is nothing in it to limit.
+  add(AccessService.method.getCaller, () => {});
   return rules;
 }
 
@@ -152,6 +155,10 @@ function deliveryRules(add: Add): void {
   add(method.retryDelivery, byId);
   add(method.cancelDelivery, byId);
   add(method.watchDeliveries, bySubscription);
+  add(method.watchChanges, (request, own) => {
+    own.entity(request.entityId, "entity_id");
+    request.entityId = own.entityId;
+  });
   add(method.getDeliveryStats, bySubscription, (response) => {
     // Events are counted for the organisation.
     for (const point of [...response.points, response.total]) if (point !== undefined) point.events = 0n;

@@ -8,11 +8,12 @@ import { isTenantName } from "../kernel/tenant.ts";
 import type { LimitStore } from "../subscriptions/limit-store.ts";
 import { changedLimits, limitsMessage, readLimits, withoutRates } from "../subscriptions/limits.ts";
 import { type KeyCallsDeps, keyCalls } from "./access-keys.ts";
+import { type CallerCallDeps, callerCall } from "./caller-call.ts";
 import { deleteOrganisationCall, type ErasureCallsDeps } from "./erasure-calls.ts";
 import { principalOf } from "./gate.ts";
 import { type SwitchCallsDeps, switchCalls } from "./switch-calls.ts";
 
-export interface AccessServiceDeps extends SwitchCallsDeps, KeyCallsDeps, ErasureCallsDeps {
+export interface AccessServiceDeps extends SwitchCallsDeps, KeyCallsDeps, CallerCallDeps, ErasureCallsDeps {
   readonly limits: LimitStore;
   /** How long things are kept of an organisation that was given nothing else. */
   readonly retention: ServiceRetention;
@@ -25,6 +26,7 @@ export function accessService(deps: AccessServiceDeps): ServiceImpl<typeof Acces
   const rates = deps.rates.service;
   return {
     ...switchCalls(deps),
+    ...callerCall(deps),
     ...keyCalls(deps),
     ...deleteOrganisationCall(deps),
 

@@ -21,9 +21,11 @@ import type { ChainStore } from "../delivery/chains-store.ts";
 import type { ChangeFeed } from "../delivery/change-feed.ts";
 import type { DeliveryLog } from "../delivery/delivery-store.ts";
 import type { SwitchStore } from "../delivery/kill-switch.ts";
+import type { KindFeed } from "../delivery/kind-feed.ts";
 import type { Replays } from "../delivery/replays.ts";
 import type { TestSendDeps } from "../delivery/test-send.ts";
 import { watches } from "../delivery/watch.ts";
+import { KindWatches } from "../delivery/watch-kinds.ts";
 import type { ServiceRetention } from "../domain/retention.ts";
 import type { Bins } from "../inspector/bins.ts";
 import type { DeadLetterStore } from "../intake/dead-letters.ts";
@@ -34,6 +36,7 @@ import type { Clock } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import type { Log } from "../kernel/log.ts";
 import type { SubscriptionFeed } from "../matching/subscription-feed.ts";
+import type { Keyring } from "../signing/keyring.ts";
 import type { EndpointChallenge } from "../subscriptions/endpoint-challenge.ts";
 import type { LimitStore } from "../subscriptions/limit-store.ts";
 import type { SubscriptionService as Subscriptions } from "../subscriptions/subscription-service.ts";
@@ -56,6 +59,7 @@ import { codedErrors, deadlines } from "./interceptors.ts";
 import { forgetJson } from "./json-body.ts";
 import type { PublicKeys } from "./key-set.ts";
 import { pageHeaders } from "./page-headers.ts";
+import { pageTokens } from "./page-tokens.ts";
 import { type HttpResponse, type ListenAddress, openPort, type TlsFiles } from "./port.ts";
 import { probes } from "./probes.ts";
 import type { ReadReadiness } from "./readiness.ts";
@@ -86,6 +90,7 @@ export interface ApiDeps extends PortDeps, KeyCallsDeps, ErasureCallsDeps {
   readonly publishStream: PublishStream;
   readonly deliveryLog: DeliveryLog & Pick<ChainStore, "promote">;
   readonly changes: ChangeFeed;
+  readonly kinds: KindFeed;
   readonly feed: Pick<SubscriptionFeed, "load">;
   readonly deadLetters: Pick<DeadLetterStore, "list">;
   readonly redriver: Redriver;
@@ -100,6 +105,8 @@ export interface ApiDeps extends PortDeps, KeyCallsDeps, ErasureCallsDeps {
   readonly webhooks: TestSendDeps;
   readonly challenge: EndpointChallenge;
   readonly bins: Bins;
+  /** Page tokens are sealed with it. */
+  readonly keyring: Keyring;
   readonly stats: StatsCallsDeps["stats"];
   readonly endpoints: StatsCallsDeps["endpoints"];
   /** Those of v1a signatures. */
@@ -113,6 +120,8 @@ export interface Api {
   readonly address: ListenAddress;
   /** `http://…` or `https://…`, without a slash at the end. */
   readonly url: string;
+  /** Connections from now on are made with these files' texts. */
+  replaceTls(tls: TlsFiles): void;
   /** Not ready from now on; calls in flight end by themselves within `graceMs`, the rest is cut. */
   stop(graceMs: number): Promise<void>;
 }
@@ -194,6 +203,7 @@ async function startPort(deps: PortDeps, { makeRouter, bodies, publicKeys, dashb
   return {
     address: port.address,
     url: urlOf(port.address, deps.tls !== undefined),
+    replaceTls: (tls) => port.replaceTls(tls),
     stop: (graceMs) => {
       stopping.abort();
       return port.stop(graceMs);
@@ -208,6 +218,7 @@ function apiRouter(deps: ApiDeps, readiness: ReadReadiness, stopping: AbortSigna
     ...deps,
     streams: new Streams({ authenticate: deps.authenticate, clock, stopping }),
     watches: watches(deps.changes, clock),
+    kindWatches: new KindWatches({ kinds: deps.kinds, subscriptions: deps.feed, clock }),
   };
   return createConnectRouter({
     acceptCompression: [compressionGzip, compressionBrotli],
@@ -218,7 +229,7 @@ function apiRouter(deps: ApiDeps, readiness: ReadReadiness, stopping: AbortSigna
     jsonOptions: { ignoreUnknownFields: false, recursionLimit: LIMITS.messageDepth },
     binaryOptions: { recursionLimit: LIMITS.wireDepth },
     requestGate: requestGate(deps),
-    interceptors: [forgetJson, codedErrors(log), deadlines(clock), accessRules(deps)],
+    interceptors: [forgetJson, codedErrors(log), deadlines(clock), pageTokens(deps.keyring), accessRules(deps)],
   })
     .service(SubscriptionService, subscriptionService(deps))
     .service(EventService, eventService(streamed))

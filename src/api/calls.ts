@@ -19,10 +19,18 @@ import type { HttpRequest, HttpResponse } from "./port.ts";
 /** After a call's deadline, what the answer itself may still take before the call is cut. */
 const ANSWER_MS = 5_000;
 
-/** For how long the rest of a body is read after its call was answered; */
-const LINGER_MS = 2_000;
-/** where the call needs no key, and so nobody has a reason to send more. */
-const KEYLESS_LINGER_MS = 100;
+/** How long, and how much of it, the rest of a body is read after its call was answered. */
+interface Linger {
+  readonly forMs: number;
+  readonly mostBytes: number;
+}
+
+const LINGER: Linger = { forMs: 2_000, mostBytes: Number.POSITIVE_INFINITY };
+/**
+ * Where the call needs no key nobody has a reason to send more; and what is only dropped has to be collected all the
+ * same, in pauses that everybody feels.
+ */
+const KEYLESS_LINGER: Linger = { forMs: 100, mostBytes: 64 * 1_024 };
 
 export interface CallDeps {
   readonly router: ConnectRouter;
@@ -63,8 +71,8 @@ async function call(handler: UniversalHandler, exchange: Exchange, deps: CallDep
   const { request, response } = exchange;
   const sending = "stream" in response ? response.stream : response;
   const needsKey = !isOpenToAnyone(nameOf(handler));
-  const lingerMs = needsKey ? LINGER_MS : KEYLESS_LINGER_MS;
-  sending.once("finish", () => dropRest(exchange, deps.clock, lingerMs));
+  const linger = needsKey ? LINGER : KEYLESS_LINGER;
+  sending.once("finish", () => dropRest(exchange, deps.clock, linger));
   const universal = isJsonOverGrpc(request.headers["content-type"]) ? 415 : universalRequest(handler, exchange, deps);
   if (typeof universal === "number") {
     response.statusCode = universal;
@@ -102,9 +110,9 @@ function universalRequest(handler: UniversalHandler, exchange: Exchange, { bodie
   const { request, response, connection } = exchange;
   try {
     const values = createContextValues();
-    rememberPeer(request, values);
+    rememberPeer(connection, values);
     values.set(connectionKey, connection);
-    rememberCertificate(request, values);
+    rememberCertificate(request, connection, values);
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     // A handler that stops reading early must not take the connection with it: the answer would be lost.
     const counted = creditedBody(request.iterator({ destroyOnReturn: false }), connection);
@@ -165,11 +173,16 @@ async function* creditedBody(body: AsyncIterable<Buffer>, connection: Connection
  * What the answer did not wait for of the body (it was too large, say) is read and dropped for a while: to close at once
  * could take the answer along, and to read on for ever would keep a caller's connection that stopped half-way.
  */
-function dropRest({ request, connection }: Exchange, clock: Clock, lingerMs: number): void {
+function dropRest({ request, connection }: Exchange, clock: Clock, { forMs, mostBytes }: Linger): void {
   if (request.complete) return;
-  // It is we who take it: a caller whose body was too large once is not one who floods.
-  request.on("data", (chunk: Buffer) => connection.took(chunk.length));
-  const cancel = clock.after(lingerMs, () => cut(request));
+  let bytes = 0;
+  request.on("data", (chunk: Buffer) => {
+    // It is we who take it: a caller whose body was too large once is not one who floods.
+    connection.took(chunk.length);
+    bytes += chunk.length;
+    if (bytes >= mostBytes) request.pause();
+  });
+  const cancel = clock.after(forMs, () => cut(request));
   request.once("close", cancel);
   request.resume();
 }

@@ -4,13 +4,13 @@ import { createContextValues } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { fingerprintOf } from "../access/certificates.ts";
 import { certificateOf, rememberCertificate } from "./client-certificate.ts";
-import type { HttpRequest } from "./port.ts";
+import type { Connection } from "./connections.ts";
 
 const GOOD = new X509Certificate(readFileSync(new URL("../../test/support/tls/clients/good.pem", import.meta.url)));
 
 function seen(socket: object, nowMs: number, headers: object = {}): string | undefined {
   const values = createContextValues();
-  rememberCertificate({ socket, headers } as HttpRequest, values);
+  rememberCertificate({ headers: { ...headers } }, { socket: socket as Connection["socket"] }, values);
   return certificateOf({ values }, nowMs);
 }
 

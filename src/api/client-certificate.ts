@@ -3,6 +3,7 @@ import type { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 import { type ContextValues, createContextKey } from "@connectrpc/connect";
 import { fingerprintOf } from "../access/certificates.ts";
+import type { Connection } from "./connections.ts";
 import type { HttpRequest } from "./port.ts";
 
 interface Shown {
@@ -12,19 +13,19 @@ interface Shown {
 
 const certificateKey = createContextKey<Shown | undefined>(undefined, { description: "client certificate" });
 
-/** By connection: an HTTP/2 session or an HTTP/1.1 socket. What was seen there first counts until it ends. */
+/** By connection. What was seen there first counts until it ends. */
 const shownBy = new WeakMap<object, Shown | "none">();
 
 /** To be called before the call is handled, while its connection is known. */
-export function rememberCertificate(request: HttpRequest, values: ContextValues): void {
+export function rememberCertificate(
+  request: Pick<HttpRequest, "headers">,
+  { socket }: Pick<Connection, "socket">,
+  values: ContextValues,
+): void {
   // A browser shows its user's certificate for any page that asks; pages are to carry a key or token of their own.
   if (request.headers.origin !== undefined) return;
-  const session = "stream" in request ? request.stream.session : undefined;
-  const socket = "stream" in request ? session?.socket : request.socket;
-  if (socket === undefined) return;
-  const connection = session ?? socket;
-  const shown = shownBy.get(connection) ?? look(socket);
-  shownBy.set(connection, shown);
+  const shown = shownBy.get(socket) ?? look(socket);
+  shownBy.set(socket, shown);
   if (shown !== "none") values.set(certificateKey, shown);
 }
 
@@ -36,7 +37,6 @@ export function certificateOf(context: { readonly values: ContextValues }, nowMs
 }
 
 function look(socket: object): Shown | "none" {
-  // An HTTP/2 session hands out a stand-in for its socket: `in` finds nothing there, a reading does.
   const { authorized, getPeerX509Certificate }: Partial<TLSSocket> = socket;
   if (authorized !== true || getPeerX509Certificate === undefined) return "none";
   const certificate: X509Certificate | undefined = getPeerX509Certificate.call(socket);

@@ -14,6 +14,8 @@ export type PortLimits = { readonly [name in keyof typeof LIMITS & `port${string
 
 /** The connection that a request came over. */
 export interface Connection {
+  /** With TLS, what was laid over it. */
+  readonly socket: Socket;
   /** A key that counts came over it. */
   trust(): void;
   /** So many bytes of a body were wanted. */
@@ -85,6 +87,11 @@ export class Connections {
     return this.#sockets.has(socket) ? socket : (this.#byPeer.get(peerOf(socket)) ?? socket);
   }
 
+  /** Nobody with a key that counts has used it. */
+  isStranger(connection: Socket): boolean {
+    return this.#strangers.has(connection);
+  }
+
   /** It has said nothing yet. */
   silent(socket: Socket): void {
     if (this.#draining) socket.destroy();
@@ -112,7 +119,8 @@ export class Connections {
   /** A request has come whose headers are whole; answers the connection, or nothing where it asks too much at once. */
   began(over: Socket, response: NodeJS.EventEmitter): Connection | undefined {
     const socket = this.of(over);
-    if (!this.#sockets.has(socket)) return undefined;
+    // Of what it sent before it was cut, some more may be read.
+    if (socket.destroyed || !this.#sockets.has(socket)) return undefined;
     const underWay = (this.#callsUnderWay.get(socket) ?? 0) + 1;
     this.#callsUnderWay.set(socket, underWay);
     response.once("close", () => {
@@ -131,6 +139,7 @@ export class Connections {
       session.wantedBytes += HEADER_CREDIT_BYTES;
     }
     return {
+      socket: over,
       trust: () => this.#strangers.delete(socket),
       took: (bytes) => {
         if (session !== undefined) session.wantedBytes += bytes;

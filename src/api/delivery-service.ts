@@ -2,25 +2,27 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { DeliverySchema } from "../../gen/passbus/v1/delivery_pb.js";
+import type { ConnectionPhasesSchema, DeliverySchema } from "../../gen/passbus/v1/delivery_pb.js";
 import type { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import type { ChainStore } from "../delivery/chains-store.ts";
 import type { DeliveryFilter, DeliveryLog } from "../delivery/delivery-store.ts";
 import type { Watches } from "../delivery/watch.ts";
-import type { Attempt, Delivery } from "../domain/delivery.ts";
+import type { Attempt, ConnectionPhases, Delivery } from "../domain/delivery.ts";
+import { isOfKind, kindNumber } from "../domain/event.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { pageRequest, tokenFromCursor } from "../kernel/page.ts";
 import type { SubscriptionFeed } from "../matching/subscription-feed.ts";
+import { type ChangeCallsDeps, changeCalls } from "./change-calls.ts";
 import { statusOf, WIRE_STATUS } from "./delivery-status.ts";
-import { given, notFound, requiredId, timeRange } from "./fields.ts";
+import { askedEventKind, given, notFound, requiredId, timeRange } from "./fields.ts";
 import { principalOf } from "./gate.ts";
 import { type ReplayCallsDeps, replayCalls } from "./replay-calls.ts";
 import { type StatsCallsDeps, statsCalls } from "./stats-calls.ts";
 import type { Streams } from "./streams.ts";
 
-export interface DeliveryServiceDeps extends ReplayCallsDeps, StatsCallsDeps {
+export interface DeliveryServiceDeps extends ReplayCallsDeps, StatsCallsDeps, ChangeCallsDeps {
   readonly deliveryLog: Pick<DeliveryLog, "getDelivery" | "listDeliveries" | "retry" | "cancel"> &
     Pick<ChainStore, "promote">;
   readonly feed: Pick<SubscriptionFeed, "load">;
@@ -38,6 +40,7 @@ export function deliveryService(deps: DeliveryServiceDeps): Served {
   return {
     ...replayCalls(deps),
     ...statsCalls(deps),
+    ...changeCalls(deps),
     ...changes(deps),
 
     async getDelivery({ id }, context) {
@@ -58,6 +61,7 @@ export function deliveryService(deps: DeliveryServiceDeps): Served {
         ...(eventId !== undefined && { eventId }),
         ...(passId !== undefined && { passId }),
         ...(status !== undefined && { status }),
+        ...askedEventKind(request),
         ...timeRange(request),
       };
       const page = await deliveryLog.listDeliveries(tenant, filter, pageRequest(request.pageSize, request.pageToken));
@@ -68,8 +72,10 @@ export function deliveryService(deps: DeliveryServiceDeps): Served {
       const { tenant } = principalOf(context);
       const subscriptionId = given(request.subscriptionId);
       const status = statusOf(request.status, "status");
+      const kind = askedEventKind(request);
       const accepts = (delivery: Delivery) =>
         (subscriptionId === undefined || delivery.subscriptionId === subscriptionId) &&
+        (!isOfKind(kind) || kindNumber({ ...delivery, type: delivery.eventType }) === kindNumber(kind)) &&
         (status === undefined || delivery.status === status);
       for await (const told of streams.run(context, (signal) => watches.deliveries({ tenant, accepts, signal }))) {
         yield {
@@ -163,11 +169,24 @@ export function attemptMessage(attempt: Attempt): AttemptInit {
     duration: durationFromMs(attempt.durationMs),
     ...(attempt.sentAfterMs === undefined ? {} : { sentAfter: durationFromMs(attempt.sentAfterMs) }),
     ...(attempt.firstByteAfterMs === undefined ? {} : { firstByteAfter: durationFromMs(attempt.firstByteAfterMs) }),
+    ...(attempt.connection === undefined ? {} : { connection: connectionMessage(attempt.connection) }),
     statusCode: attempt.statusCode ?? 0,
     errorCode: attempt.errorCode ?? "",
     errorMessage: attempt.errorMessage ?? "",
     ...(request !== undefined && { request: { ...request, headers: { ...request.headers } } }),
     responseHeaders: { ...attempt.responseHeaders },
     responseExcerpt: attempt.responseExcerpt ?? "",
+  };
+}
+
+function connectionMessage({
+  dnsMs,
+  connectMs,
+  tlsMs,
+}: ConnectionPhases): MessageInitShape<typeof ConnectionPhasesSchema> {
+  return {
+    ...(dnsMs === undefined ? {} : { dns: durationFromMs(dnsMs) }),
+    ...(connectMs === undefined ? {} : { connect: durationFromMs(connectMs) }),
+    ...(tlsMs === undefined ? {} : { tls: durationFromMs(tlsMs) }),
   };
 }

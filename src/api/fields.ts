@@ -24,15 +24,25 @@ export function knownEnum<T extends number>(values: Readonly<Record<number, unkn
   return value;
 }
 
-/** The kind of event that a list is narrowed to. @throws CodedError `request.invalid` where both are set. */
-export function askedKind(request: {
-  readonly type: PassEventType;
+/** The kind of event whose deliveries a list is narrowed to. @throws CodedError `request.invalid` where both are set. */
+export function askedEventKind(request: {
+  readonly eventType: PassEventType;
   readonly operationalEventType: OperationalEventType;
 }): Partial<EventKind> {
-  const type = knownEnum(PassEventType, request.type, "type");
+  const { eventType, operationalEventType } = request;
+  return askedKind({ type: eventType, operationalEventType }, "event_type");
+}
+
+/** The kind of event that a list is narrowed to; `typeField` is what the request calls its type. @throws CodedError `request.invalid` where both are set. */
+export function askedKind(
+  request: { readonly type: PassEventType; readonly operationalEventType: OperationalEventType },
+  typeField = "type",
+): Partial<EventKind> {
+  const type = knownEnum(PassEventType, request.type, typeField);
   const field = "operational_event_type";
   const operationalType = knownEnum(OperationalEventType, request.operationalEventType, field);
-  if (type !== 0 && operationalType !== 0) throw invalidField(field, "excludes type; leave one of the two unset");
+  if (type !== 0 && operationalType !== 0)
+    throw invalidField(field, `excludes ${typeField}; leave one of the two unset`);
   return { ...(type !== 0 && { type }), ...(operationalType !== 0 && { operationalType }) };
 }
 

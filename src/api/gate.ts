@@ -6,11 +6,10 @@ import { ConnectError, type ContextValues, createContextKey, type HandlerContext
 import type { AuditLog } from "../access/audit.ts";
 import type { Authenticate, Principal } from "../access/authenticate.ts";
 import type { Rates } from "../access/rates.ts";
-import { isForProduction, isOpenToAnyone, METHOD_ACCESS, mayCall } from "../access/roles.ts";
+import { isOpenToAnyone, METHOD_ACCESS, refusalFor } from "../access/roles.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
-import { DEFAULT_ENVIRONMENT } from "../kernel/tenant.ts";
 import { connectionKey, peerOf } from "./access-peer.ts";
 import { mostBytesOf } from "./bodies.ts";
 import { certificateOf } from "./client-certificate.ts";
@@ -60,7 +59,7 @@ export function requestGate(deps: GateDeps): (context: HandlerContext) => Promis
       if (!METHOD_ACCESS.has(method)) {
         throw new CodedError("feature.unavailable", `this version of passbus does not serve ${method}`);
       }
-      const refusal = refusalOf(principal, method);
+      const refusal = refusalFor(principal.role, principal.tenant.environment, method);
       if (refusal !== undefined) {
         const { tenant, keyId: actor } = principal;
         deps.audit.refused({ tenant, actor, action: method, peer: peerOf(context), code: "role.insufficient" });
@@ -72,17 +71,6 @@ export function requestGate(deps: GateDeps): (context: HandlerContext) => Promis
       throw outgoingError(reason, (cause) => deps.log.error("api.authentication_failed", { method, err: cause }));
     }
   };
-}
-
-/** Undefined where the caller may. */
-function refusalOf({ role, tenant: { environment } }: Principal, method: string): string | undefined {
-  if (!mayCall(role, method)) {
-    const who = role === "portal" ? "a portal session" : `a key of the role ${role}`;
-    return `${who} may not call ${method}`;
-  }
-  if (!isForProduction(method) || environment === DEFAULT_ENVIRONMENT) return undefined;
-  const who = `a key of the environment ${environment}`;
-  return `${who} may not call ${method}, which is for all environments: take one of ${DEFAULT_ENVIRONMENT}`;
 }
 
 /**

@@ -11,11 +11,13 @@ import {
 } from "node:http2";
 import { createServer as createHttps } from "node:https";
 import type { Server, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { type Connection, Connections, type PortLimits } from "./connections.ts";
 import { framingFault } from "./framing.ts";
+import { pacedSocket, StrangersTurns } from "./paced-socket.ts";
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
 export type HttpResponse = ServerResponse | Http2ServerResponse;
@@ -32,6 +34,8 @@ export interface TlsFiles {
   readonly key: string;
   /** The authorities of clients' certificates, which are asked for then, and not required. */
   readonly clientCa?: string;
+  /** Their revocation lists, one of each; who shows a certificate that is on one is refused. */
+  readonly clientCrls?: readonly string[];
 }
 
 export interface PortOptions {
@@ -45,6 +49,8 @@ export interface PortOptions {
 
 export interface Port {
   readonly address: ListenAddress;
+  /** Connections from now on are made with these. Nothing happens where there was no TLS. */
+  replaceTls(tls: TlsFiles): void;
   /** Takes no new connections and calls; what is in flight ends by itself within `graceMs`, the rest is cut. */
   stop(graceMs: number): Promise<void>;
 }
@@ -58,7 +64,8 @@ const LOOK_EVERY_MS = 1_000;
 /** How every HTTP/2 connection begins (RFC 9113 §3.4); no HTTP/1.1 method does. */
 const HTTP2_BEGINS = Buffer.from("PRI ");
 
-type ServeSocket = (socket: Socket) => void;
+/** `first` was read from it already. */
+type ServeSocket = (socket: Socket, isOfHttp2: boolean, first?: Buffer) => void;
 
 export async function openPort(options: PortOptions): Promise<Port> {
   const limits: PortLimits = { ...LIMITS, ...options.limits };
@@ -70,17 +77,12 @@ export async function openPort(options: PortOptions): Promise<Port> {
     const connection = connections.began(socket, response);
     if (connection !== undefined) options.serve(request, response, connection);
   };
-  const serveHttp2 = http2Server(serve, connections, limits);
-  const http1 = {
-    maxHeaderSize: limits.portHeaderBytes,
-    headersTimeout: limits.portHeadersTimeoutMs,
-    requestTimeout: limits.portRequestTimeoutMs,
-    connectionsCheckingInterval: Math.min(LOOK_EVERY_MS, limits.portHeadersTimeoutMs),
-    keepAliveTimeout: limits.portKeepAliveMs,
-    keepAlive: true,
-    keepAliveInitialDelay: TCP_PROBE_MS,
-    noDelay: true,
+  const turns = new StrangersTurns(options.clock, limits);
+  const came = (socket: Socket) => {
+    if (connections.isStranger(connections.of(socket))) turns.end();
   };
+  const serveHttp2 = http2Server({ came, serve }, connections, limits);
+  const http1 = http1Options(limits);
   const { tls } = options;
   const handshakeTimeout = limits.portHeadersTimeoutMs;
   const front =
@@ -90,7 +92,9 @@ export async function openPort(options: PortOptions): Promise<Port> {
   front.maxHeadersCount = limits.portHeaders;
   front.on("request", (request: IncomingMessage, response: ServerResponse) => {
     const fault = framingFault(request);
-    if (fault === undefined) serve(request.socket, request, response);
+    const socket = sockets.get(request.socket) ?? request.socket;
+    came(socket);
+    if (fault === undefined) serve(socket, request, response);
     else refuse(response, fault);
   });
 
@@ -100,19 +104,26 @@ export async function openPort(options: PortOptions): Promise<Port> {
   const [connectionListener] = front.listeners(ready);
   if (connectionListener === undefined) throw new CodedError("internal", "node:http takes no connections");
   front.removeAllListeners(ready);
-  const serveHttp1: ServeSocket = (socket) => {
-    connectionListener.call(front, socket);
+  const sockets = new WeakMap<Duplex, Socket>();
+  const serveSocket: ServeSocket = (socket, isOfHttp2, first) => {
+    const connection = connections.of(socket);
+    const paced = pacedSocket(socket, first, { turns, isStranger: () => connections.isStranger(connection) });
+    sockets.set(paced, socket);
+    if (isOfHttp2) serveHttp2(socket, paced);
+    else connectionListener.call(front, paced);
   };
   front.on("connection", (socket: Socket) => connections.connected(socket));
-  if (tls === undefined)
-    front.on(ready, (socket: Socket) => sniff(socket, limits, connections, serveHttp1, serveHttp2));
-  else front.on(ready, (socket: Socket) => (isHttp2(socket) ? serveHttp2(socket) : serveHttp1(socket)));
+  if (tls === undefined) front.on(ready, (socket: Socket) => sniff(socket, limits, connections, serveSocket));
+  else
+    front.on(ready, (socket: Socket) => (isRevoked(socket) ? socket.destroy() : serveSocket(socket, isHttp2(socket))));
 
   await listening(front, options.listen);
   const bound = front.address();
   if (bound === null || typeof bound === "string") throw new CodedError("internal", "the port has no address");
   return {
     address: { host: bound.address, port: bound.port },
+    // Session tickets are new too: nobody whose certificate was revoked meanwhile takes a session up again.
+    replaceTls: (files) => "setSecureContext" in front && front.setSecureContext(tlsOptions(files)),
     stop: async (graceMs) => {
       const closed = new Promise<void>((resolve) => front.close(() => resolve()));
       connections.onIdle(() => front.closeIdleConnections());
@@ -122,16 +133,44 @@ export async function openPort(options: PortOptions): Promise<Port> {
   };
 }
 
-/** A certificate that isn't the authorities' does not end the handshake: nobody looks at it (client-certificate.ts). */
-function tlsOptions({ cert, key, clientCa }: TlsFiles) {
-  // Said outright, against --tls-min-v1.0.
-  const pair = { cert, key, minVersion: "TLSv1.2" } as const;
-  return clientCa === undefined ? pair : { ...pair, ca: clientCa, requestCert: true, rejectUnauthorized: false };
+function http1Options(limits: PortLimits) {
+  return {
+    maxHeaderSize: limits.portHeaderBytes,
+    headersTimeout: limits.portHeadersTimeoutMs,
+    requestTimeout: limits.portRequestTimeoutMs,
+    connectionsCheckingInterval: Math.min(LOOK_EVERY_MS, limits.portHeadersTimeoutMs),
+    keepAliveTimeout: limits.portKeepAliveMs,
+    keepAlive: true,
+    keepAliveInitialDelay: TCP_PROBE_MS,
+    noDelay: true,
+  };
 }
 
-type ServeOver = (socket: Socket, request: HttpRequest, response: HttpResponse) => void;
+/** A certificate that isn't the authorities' does not end the handshake: nobody looks at it (client-certificate.ts). */
+function tlsOptions({ cert, key, clientCa, clientCrls }: TlsFiles) {
+  // Said outright, against --tls-min-v1.0.
+  const pair = { cert, key, minVersion: "TLSv1.2" } as const;
+  if (clientCa === undefined) return pair;
+  const crl = clientCrls === undefined ? {} : { crl: [...clientCrls] };
+  return { ...pair, ca: clientCa, ...crl, requestCert: true, rejectUnauthorized: false };
+}
 
-function http2Server(serve: ServeOver, connections: Connections, limits: PortLimits): ServeSocket {
+/** Not merely passed over: whoever has a certificate that was taken back finds nothing here, with an API key or without. */
+function isRevoked(socket: Socket): boolean {
+  return "authorizationError" in socket && socket.authorizationError === "CERT_REVOKED";
+}
+
+interface Requests {
+  /** At once, when its head has been read; */
+  readonly came: (socket: Socket) => void;
+  /** and this where it is to be answered. */
+  readonly serve: (socket: Socket, request: HttpRequest, response: HttpResponse) => void;
+}
+
+/** `stream` is what the session is to read the socket through. */
+type ServeHttp2 = (socket: Socket, stream: Duplex) => void;
+
+function http2Server({ came, serve }: Requests, connections: Connections, limits: PortLimits): ServeHttp2 {
   const server = createHttp2({
     settings: {
       maxConcurrentStreams: limits.portCalls,
@@ -146,12 +185,13 @@ function http2Server(serve: ServeOver, connections: Connections, limits: PortLim
   server.on("request", (request, response) => {
     const socket = request.stream.session === undefined ? undefined : sockets.get(request.stream.session);
     if (socket === undefined) return;
+    came(socket);
     // What was taken back in the breath that asked for it (CVE-2023-44487) costs no call: its end has been read by then.
     setImmediate(() => {
       if (!request.stream.destroyed && !request.stream.closed) serve(socket, request, response);
     });
   });
-  return (socket) => {
+  return (socket, stream) => {
     // The session is made before `emit` returns, and says nothing before.
     server.once("session", (session) => {
       session.setLocalWindowSize(limits.portSessionWindowBytes);
@@ -161,7 +201,7 @@ function http2Server(serve: ServeOver, connections: Connections, limits: PortLim
       connections.opened(session, socket);
       sockets.set(session, socket);
     });
-    server.emit("connection", socket);
+    server.emit("connection", stream);
   };
 }
 
@@ -177,14 +217,8 @@ function isHttp2(socket: Socket): boolean {
   return "alpnProtocol" in socket && socket.alpnProtocol === "h2";
 }
 
-/** Reads as much as tells HTTP/2 from HTTP/1.1, puts it back, and hands the connection on. */
-function sniff(
-  socket: Socket,
-  limits: PortLimits,
-  connections: Connections,
-  serveHttp1: ServeSocket,
-  serveHttp2: ServeSocket,
-): void {
+/** Reads as much as tells HTTP/2 from HTTP/1.1, and hands the connection on with it. */
+function sniff(socket: Socket, limits: PortLimits, connections: Connections, serve: ServeSocket): void {
   let seen: Buffer = Buffer.alloc(0);
   const cut = () => socket.destroy();
   const look = (chunk: Buffer) => {
@@ -199,11 +233,7 @@ function sniff(
     socket.off("timeout", cut);
     connections.spoke(socket);
     socket.pause();
-    socket.unshift(seen);
-    if (may) serveHttp2(socket);
-    else serveHttp1(socket);
-    // HTTP/2 takes what was put back by itself; HTTP/1.1 wants it to flow.
-    if (!may) process.nextTick(() => socket.resume());
+    serve(socket, may, seen);
   };
   connections.silent(socket);
   socket.setTimeout(limits.portHeadersTimeoutMs);

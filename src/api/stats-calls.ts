@@ -1,16 +1,17 @@
-/** The two calls of DeliveryService that say how it stands: over time, and now. */
-import type { MessageInitShape } from "@bufbuild/protobuf";
+/** The calls of DeliveryService that say how it stands: over time, and now. */
+import { create, equals, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import { type Duration, durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import type {
-  DeliveryService,
-  DeliveryStatsSchema,
+import {
+  type DeliveryService,
+  type DeliveryStatsSchema,
   GetOverviewResponseSchema,
-  WorkerOverviewSchema,
+  type WorkerOverviewSchema,
 } from "../../gen/passbus/v1/delivery_service_pb.js";
 import type { EndpointStore } from "../delivery/endpoint-store.ts";
 import { type Point, pointOf, seriesOf, stepsOf } from "../delivery/series.ts";
 import { type Backlog, type CountRow, SPAN_MS, type StatsStore, type WorkerReport } from "../delivery/stats-store.ts";
+import { LatestWatches } from "../delivery/watch-latest.ts";
 import type { EndpointRecord } from "../domain/endpoint.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import type { Clock } from "../kernel/clock.ts";
@@ -20,24 +21,29 @@ import type { SubscriptionFeed } from "../matching/subscription-feed.ts";
 import { endpointKey, healthMessage } from "../subscriptions/health.ts";
 import { timeRange } from "./fields.ts";
 import { principalOf } from "./gate.ts";
+import type { Streams } from "./streams.ts";
 
 export interface StatsCallsDeps {
   readonly stats: Pick<StatsStore, "readCounts" | "backlog" | "reports">;
   readonly endpoints: Pick<EndpointStore, "read">;
   readonly feed: Pick<SubscriptionFeed, "load">;
+  readonly streams: Streams;
   readonly clock: Clock;
   /** The organisation whose `production` sees how the service does as a whole. */
   readonly operatedBy: string;
 }
 
-type Served = Pick<ServiceImpl<typeof DeliveryService>, "getDeliveryStats" | "getOverview">;
-type OverviewMessage = MessageInitShape<typeof GetOverviewResponseSchema>;
+type Served = Pick<ServiceImpl<typeof DeliveryService>, "getDeliveryStats" | "getOverview" | "watchOverview">;
+type OverviewInit = MessageInitShape<typeof GetOverviewResponseSchema>;
+type OverviewMessage = MessageShape<typeof GetOverviewResponseSchema>;
 
 const FAILING_SHOWN = 50;
 /** A worker that has said nothing for so long is not counted. */
 const REPORTED_MS = 30_000;
 /** However many dashboards look at a tenant, it is asked about once in so long. */
-const SEEN_MS = 2_000;
+const SEEN_MS = 1_000;
+/** And for no more than a fifth of the time is it being worked out. */
+const REST_SHARE = 5;
 const MANY_SUBSCRIPTIONS = 1_000;
 const SEEN_WITH_MANY_MS = 10_000;
 /** Tenants whose overviews are remembered before all are forgotten. */
@@ -49,7 +55,7 @@ interface Seen {
 }
 
 export function statsCalls(deps: StatsCallsDeps): Served {
-  const { stats, clock } = deps;
+  const { stats, streams, clock } = deps;
   const seen = new Map<string, Seen>();
   const look = (tenant: Tenant): Promise<OverviewMessage> => {
     const key = tenantKey(tenant);
@@ -61,13 +67,15 @@ export function statsCalls(deps: StatsCallsDeps): Served {
     const entry: Seen = { overview, untilMs: nowMs + SEEN_MS };
     seen.set(key, entry);
     overview.then(
-      ({ subscriptionsEnabled = 0 }) => {
-        if (subscriptionsEnabled > MANY_SUBSCRIPTIONS) entry.untilMs = nowMs + SEEN_WITH_MANY_MS;
+      ({ subscriptionsEnabled }) => {
+        const ownMs = subscriptionsEnabled > MANY_SUBSCRIPTIONS ? SEEN_WITH_MANY_MS : SEEN_MS;
+        entry.untilMs = nowMs + Math.max(ownMs, REST_SHARE * (clock.monotonic() - nowMs));
       },
       () => seen.delete(key),
     );
     return overview;
   };
+  const latest = new LatestWatches({ workOut: look, isSame, clock });
   return {
     async getDeliveryStats(request, context) {
       const { tenant } = principalOf(context);
@@ -85,7 +93,19 @@ export function statsCalls(deps: StatsCallsDeps): Served {
     },
 
     getOverview: (_request, context) => look(principalOf(context).tenant),
+
+    async *watchOverview(_request, context) {
+      const { tenant } = principalOf(context);
+      for await (const overview of streams.run(context, (signal) => latest.watch(tenant, signal))) yield { overview };
+    },
   };
+}
+
+/** But for the time at which each was seen. */
+function isSame(one: OverviewMessage, other: OverviewMessage): boolean {
+  const schema = GetOverviewResponseSchema;
+  const { time } = other;
+  return one === other || equals(schema, { ...one, ...(time !== undefined && { time }) }, other);
 }
 
 /** Events are counted of the tenant as a whole. */
@@ -107,7 +127,7 @@ async function overviewOf(deps: StatsCallsDeps, tenant: Tenant): Promise<Overvie
   ]);
   const enabled = subscriptions.filter(({ state }) => state === "enabled");
   const records = await endpoints.read(enabled.map(endpointKey));
-  return {
+  return create(GetOverviewResponseSchema, {
     time: timestampFromMs(nowMs),
     ...ratesOf(rows, nowMs),
     lastHour: pointMessage(pointOf(rows, hour.fromMs)),
@@ -117,7 +137,7 @@ async function overviewOf(deps: StatsCallsDeps, tenant: Tenant): Promise<Overvie
     subscriptionsEnabled: enabled.length,
     subscriptionsDisabled: subscriptions.length - enabled.length,
     ...(reports !== undefined && { service: serviceOf(reports) }),
-  };
+  });
 }
 
 /** Over the minute that has begun and the one before. */
@@ -138,7 +158,7 @@ function ratesOf(rows: readonly CountRow[], nowMs: number) {
 function failingOf(
   subscriptions: readonly Subscription[],
   records: readonly (EndpointRecord | undefined)[],
-): Pick<OverviewMessage, "failing" | "failingCount"> {
+): Pick<OverviewInit, "failing" | "failingCount"> {
   const failing = subscriptions.flatMap((subscription, at) => {
     const record = records[at];
     return record?.failingSinceMs === undefined ? [] : [{ subscription, record, sinceMs: record.failingSinceMs }];

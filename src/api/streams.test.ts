@@ -6,8 +6,9 @@ import { afterEach, describe, expect, it } from "vitest";
 import { DeliveryStatus } from "../../gen/passbus/v1/delivery_pb.js";
 import { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
+import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import { PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
-import { event, finished, waiting } from "../../test/contracts/rows.ts";
+import { event, finished, T0, waiting } from "../../test/contracts/rows.ts";
 import { ADMIN_KEY, type TestApi, testApi } from "../../test/support/api.ts";
 import { grpcWithKey } from "../../test/support/grpc.ts";
 import { MemoryChanges } from "../../test/support/memory-changes.ts";
@@ -176,6 +177,26 @@ describe("WatchDeliveries", () => {
       ["d1", DeliveryStatus.DELIVERED],
     ]);
     expect((await nextOf(done)).delivery).toMatchObject({ id: "d1", attempts: [{ id: "a1" }] });
+  });
+
+  it("tells of one type of event alone, of passes or of passbus's own", async () => {
+    const { feed, deliveries } = await setUp();
+    const scans = await begun(deliveries.watchDeliveries({ eventType: PassEventType.SCANNED }));
+    const news = await begun(
+      deliveries.watchDeliveries({ operationalEventType: OperationalEventType.DELIVERY_FAILED }),
+    );
+    feed.change(
+      waiting("d1"),
+      waiting("d2", T0, { eventType: PassEventType.SCANNED }),
+      // The number of passbus's own type is this one too.
+      waiting("d3", T0, { eventType: PassEventType.UNINSTALLED }),
+      waiting("d4", T0, {
+        eventType: PassEventType.UNSPECIFIED,
+        operationalType: OperationalEventType.DELIVERY_FAILED,
+      }),
+    );
+    expect((await nextOf(scans)).delivery?.id).toBe("d2");
+    expect((await nextOf(news)).delivery?.id).toBe("d4");
   });
 });
 

@@ -10,6 +10,7 @@ import { auditCommand } from "./audit.ts";
 import { runCli } from "./cli.ts";
 import { keysCommand } from "./keys.ts";
 import { portalCommand } from "./portal.ts";
+import { whoamiCommand } from "./whoami.ts";
 
 let api: TestApi;
 beforeAll(async () => {
@@ -17,7 +18,12 @@ beforeAll(async () => {
 });
 afterAll(() => api.stop(0));
 
-const commands = [keysCommand(() => Promise.reject(new Error("not over the API"))), portalCommand(), auditCommand()];
+const commands = [
+  keysCommand(() => Promise.reject(new Error("not over the API"))),
+  portalCommand(),
+  auditCommand(),
+  whoamiCommand(),
+];
 
 async function run(args: readonly string[], key = ADMIN_KEY) {
   const terminal = testTerminal({ PASSBUS_KEY: key });
@@ -75,6 +81,43 @@ describe("passbus keys", () => {
   });
 });
 
+describe("passbus whoami", () => {
+  it("says whom a key speaks for, until when, and in JSON what it may call; never the key", async () => {
+    const key = (await run(["keys", "create", "--role", "viewer", "--expires", "1d"])).out.trimEnd();
+    const { code, out } = await run(["whoami"], key);
+    expect([
+      code,
+      Object.fromEntries(
+        out
+          .trimEnd()
+          .split("\n")
+          .map((line) => line.split(/ {2,}/)),
+      ),
+    ]).toEqual([
+      0,
+      {
+        organisation: "acme",
+        environment: "production",
+        role: "viewer",
+        key: expect.stringMatching(/^key_[0-9a-f]{32}$/),
+        ends: expect.stringMatching(/^\d{4}-.*Z$/),
+        "may call": expect.stringMatching(/^\d+ methods/),
+      },
+    ]);
+    const { methods, ...caller } = JSON.parse((await run(["whoami", "--json"], key)).out);
+    expect(caller).toMatchObject({ role: "ROLE_VIEWER", entityId: "", operatesService: false });
+    expect(methods).toContain("passbus.v1.DeliveryService/ListDeliveries");
+    expect(methods).not.toContain("passbus.v1.DeliveryService/RetryDelivery");
+    expect(out).not.toContain(key.slice(-64));
+  });
+
+  it("says of the bootstrap key that it operates passbus, and of a portal session which entity it sees", async () => {
+    expect((await run(["whoami"])).out).toMatch(/key +bootstrap\nends +never\nmay call .*\noperates +this passbus\n$/);
+    const token = (await run(["portal", "create", "--entity", "shop"])).out.trimEnd();
+    expect((await run(["whoami"], token)).out).toMatch(/role +portal session\nentity +shop\nkey +ses_/);
+  });
+});
+
 describe("passbus keys bind and unbind", () => {
   const file = (name: string) => join(import.meta.dirname, "../../test/support/tls/clients", name);
 
@@ -83,9 +126,10 @@ describe("passbus keys bind and unbind", () => {
     const { id } = JSON.parse(made.out).key;
     const fingerprint = new X509Certificate(readFileSync(file("good.pem"))).fingerprint256;
     const plain = fingerprint.replaceAll(":", "").toLowerCase();
-    const bound = await run(["keys", "bind", id, "--certificate", file("good.pem")]);
+    const own = ["--certificate", file("good.pem"), "--private-key", file("key.pem")];
+    const bound = await run(["keys", "bind", id, ...own]);
     expect([bound.code, bound.out, bound.err]).toEqual([0, `${plain}\n`, `${id}: bound to\n`]);
-    const json = await run(["keys", "bind", id, "--certificate", file("good.pem"), "--json"]);
+    const json = await run(["keys", "bind", id, ...own, "--json"]);
     expect(JSON.parse(json.out)).toMatchObject({ id, certificateFingerprints: [plain] });
     const unbound = await run(["keys", "unbind", id, fingerprint]);
     expect([unbound.code, unbound.out, unbound.err]).toEqual([0, "", `${id}: no certificates\n`]);
@@ -93,10 +137,33 @@ describe("passbus keys bind and unbind", () => {
   });
 
   it.each(["key.pem", "none.pem"])("sends nothing of a file that is no certificate: %s", async (name) => {
-    const { code, err } = await run(["keys", "bind", "key_1", "--certificate", file(name)]);
+    const own = ["--certificate", file(name), "--private-key", file("key.pem")];
+    const { code, err } = await run(["keys", "bind", "key_1", ...own]);
     expect(code).toBe(2);
     expect(err).toContain("is no certificate that can be read");
     expect(err).not.toContain("PRIVATE");
+  });
+
+  it.each([
+    ["no private key", "good.pem", file("good.pem"), "is no private key in PEM"],
+    ["nowhere", "good.pem", file("none.key"), "is no private key in PEM"],
+  ])("sends nothing where --private-key is %s", async (_, certificate, key, words) => {
+    const { code, err } = await run([
+      "keys",
+      "bind",
+      "key_1",
+      "--certificate",
+      file(certificate),
+      "--private-key",
+      key,
+    ]);
+    expect([code, err]).toEqual([2, expect.stringContaining(words)]);
+  });
+
+  it("sends nothing where --private-key is another certificate's", async () => {
+    const key = join(import.meta.dirname, "../../test/support/tls/key.pem");
+    const { code, err } = await run(["keys", "bind", "key_1", "--certificate", file("good.pem"), "--private-key", key]);
+    expect([code, err]).toEqual([2, expect.stringContaining("is not that of the certificate")]);
   });
 });
 

@@ -1,6 +1,7 @@
 /** Every command, in the order in which the help lists them. main.ts hands in what they start and open. */
 import { auditCommand } from "./audit.ts";
 import { binsCommand } from "./bins.ts";
+import { changesCommand } from "./changes.ts";
 import type { AddCommand } from "./cli.ts";
 import { completionCommand } from "./completion.ts";
 import { configCommand } from "./config.ts";
@@ -22,6 +23,7 @@ import { type Start, serveCommand } from "./serve.ts";
 import { overviewCommand, statsCommand } from "./stats.ts";
 import { subscriptionsCommand } from "./subscriptions.ts";
 import { explainCommand, tailCommand } from "./tail.ts";
+import { whoamiCommand } from "./whoami.ts";
 
 export interface CommandDeps {
   readonly serve: Start;
@@ -51,9 +53,11 @@ export function allCommands(deps: CommandDeps): readonly AddCommand[] {
     binsCommand(),
     statsCommand(),
     overviewCommand(),
+    changesCommand(),
     limitsCommand(),
     passesCommand(),
     organisationCommand(),
+    whoamiCommand(),
     keysCommand(deps.openStore, deps.openSealedStore),
     portalCommand(),
     auditCommand(),

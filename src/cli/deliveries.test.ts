@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { attempt, event, finished, waiting } from "../../test/contracts/rows.ts";
 import { ADMIN_KEY, emptyDeliveryLog, type TestApi, testApi } from "../../test/support/api.ts";
 import { MemoryChanges } from "../../test/support/memory-changes.ts";
@@ -60,7 +61,20 @@ describe("passbus deliveries", () => {
         return { items: [tried], next: { timeMs: 7, id: "dlv_1" } };
       },
     });
-    const filters = ["--subscription", "sub_1", "--event", "e", "--pass", "p", "--status", "waiting", "--limit", "30"];
+    const filters = [
+      "--subscription",
+      "sub_1",
+      "--event",
+      "e",
+      "--pass",
+      "p",
+      "--status",
+      "waiting",
+      "--type",
+      "created",
+      "--limit",
+      "30",
+    ];
     const range = ["--since", AT, "--until", "2023-11-14T22:13:21Z"];
     const { out } = await run(["deliveries", "list", ...filters, ...range]);
     expect(
@@ -74,7 +88,14 @@ describe("passbus deliveries", () => {
       ["dlv_2", AT, "delivered", "1", "500", "-", "evt_1", "created", "sub_1"],
     ]);
     const times = { fromMs: Date.parse(AT), toMs: Date.parse(AT) + 1_000 };
-    const filter = { subscriptionId: "sub_1", eventId: "e", passId: "p", status: "waiting", ...times };
+    const filter = {
+      subscriptionId: "sub_1",
+      eventId: "e",
+      passId: "p",
+      status: "waiting",
+      type: PassEventType.CREATED,
+      ...times,
+    };
     expect(asked).toEqual([
       [filter, { size: 30 }],
       [filter, { size: 29, after: { timeMs: 7, id: "dlv_1" } }],
@@ -131,9 +152,19 @@ describe("passbus deliveries", () => {
 
   it("watches until its limit", async () => {
     const { changes, start } = await setUp();
-    const { terminal, ended } = start(["deliveries", "watch", "--status", "delivered", "--limit", "2"]);
+    const { terminal, ended } = start([
+      "deliveries",
+      "watch",
+      "--status",
+      "delivered",
+      "--type",
+      "created",
+      "--limit",
+      "2",
+    ]);
     await begun(terminal);
-    changes.change(tried, finished("dlv_2", "delivered", "a"), finished("dlv_3", "delivered", "a"));
+    const scan = finished("dlv_1", "delivered", "a", { eventType: PassEventType.SCANNED });
+    changes.change(tried, scan, finished("dlv_2", "delivered", "a"), finished("dlv_3", "delivered", "a"));
     expect(await within(5_000, "the end", ended)).toBe(0);
     expect(terminal.said.out).toBe(
       "dlv_2  delivered   1 attempt   500  evt_1  sub_1\ndlv_3  delivered   1 attempt   500  evt_1  sub_1\n",

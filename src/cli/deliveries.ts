@@ -7,7 +7,7 @@ import { type Attempt, type Delivery, DeliverySchema, DeliveryStatus } from "../
 import { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { type AddCommand, CommandFailed, EXIT, type Terminal } from "./cli.ts";
 import { addOutputOptions, type ConnectionOptions, connected, type OutputOptions } from "./connection.ts";
-import { kindWord } from "./event-kinds.ts";
+import { KIND_WORDS, kindOf, kindWord } from "./event-kinds.ts";
 import { follow } from "./follow.ts";
 import { moment } from "./moments.ts";
 import { beginReplay } from "./replay.ts";
@@ -33,6 +33,7 @@ interface ListOptions extends OutputOptions {
   readonly event?: string;
   readonly pass?: string;
   readonly status?: string;
+  readonly type?: string;
   readonly since?: Timestamp;
   readonly until?: Timestamp;
   readonly limit: number;
@@ -41,6 +42,7 @@ interface ListOptions extends OutputOptions {
 interface WatchOptions extends OutputOptions {
   readonly subscription?: string;
   readonly status?: string;
+  readonly type?: string;
   readonly limit?: number;
 }
 
@@ -62,6 +64,7 @@ export function deliveriesCommand(): AddCommand {
       .option("--event <id>", "only this event's")
       .option("--pass <id>", "only this pass's")
       .addOption(statusOption())
+      .addOption(typeOption())
       .option("--since <when>", "created since (1h, or 2026-01-31T12:00:00Z)", moment)
       .option("--until <when>", "created before", moment);
     addOutputOptions(list)
@@ -91,6 +94,7 @@ export function deliveriesCommand(): AddCommand {
       .description("show them as their state changes")
       .option("--subscription <id>", "only this subscription's")
       .addOption(statusOption())
+      .addOption(typeOption())
       .option("--limit <n>", "end after so many", count);
     addOutputOptions(watch).action((options: WatchOptions) => watchDeliveries(options, terminal));
     addSwitchCommands(group, terminal);
@@ -99,6 +103,16 @@ export function deliveriesCommand(): AddCommand {
 
 function statusOption(): Option {
   return new Option("--status <status>", "only in this state").choices(wordsOf(DeliveryStatus));
+}
+
+function typeOption(): Option {
+  return new Option("--type <type>", "only of events of this type").choices(KIND_WORDS);
+}
+
+/** As requests ask for deliveries of a kind of event. */
+function eventKindOf(word: string | undefined) {
+  const { type: eventType, operationalEventType } = kindOf(word);
+  return { eventType, operationalEventType };
 }
 
 function withClient<T>(
@@ -119,6 +133,7 @@ async function listDeliveries(options: ListOptions, terminal: Terminal): Promise
     eventId: options.event ?? "",
     passId: options.pass ?? "",
     status: numberOf(DeliveryStatus, options.status),
+    ...eventKindOf(options.type),
     ...(options.since !== undefined && { startTime: options.since }),
     ...(options.until !== undefined && { endTime: options.until }),
   };
@@ -240,6 +255,7 @@ async function watchDeliveries(options: WatchOptions, terminal: Terminal): Promi
   const request = {
     subscriptionId: options.subscription ?? "",
     status: numberOf(DeliveryStatus, options.status),
+    ...eventKindOf(options.type),
   };
   await withClient(options, terminal, (deliveries) =>
     follow<Delivery>(terminal, {

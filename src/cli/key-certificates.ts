@@ -1,16 +1,20 @@
 /** `passbus keys bind|unbind`: which client certificates speak for a key (docs/access.md). */
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { toJsonString } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient } from "@connectrpc/connect";
 import type { Command } from "commander";
 import { AccessService, type Key, KeySchema } from "../../gen/passbus/v1/access_service_pb.js";
+import { signProof } from "../access/certificate-proof.ts";
+import { systemClock } from "../kernel/clock.ts";
 import { CommandFailed, EXIT, type Terminal } from "./cli.ts";
 import { addOutputOptions, connected, type OutputOptions } from "./connection.ts";
 import { refused, WHOLE } from "./table.ts";
 
 interface BindOptions extends OutputOptions {
   readonly certificate: string;
+  readonly privateKey: string;
 }
 
 export function addCertificateCommands(keys: Command, terminal: Terminal): void {
@@ -18,13 +22,18 @@ export function addCertificateCommands(keys: Command, terminal: Terminal): void 
     .command("bind")
     .description("let a client certificate speak for a key: who connects with it needs no other")
     .argument("<id>", "the key's id (key_…)")
-    .requiredOption("--certificate <file>", "the certificate, in PEM or DER; of a chain, the first");
-  addOutputOptions(bind, "the key in JSON, for programs").action((id: string, options: BindOptions) =>
-    changed(options, terminal, async (access) => {
-      const certificate = readCertificate(options.certificate);
-      return (await access.bindKeyCertificate({ id, certificate })).key;
-    }),
-  );
+    .requiredOption("--certificate <file>", "the certificate, in PEM or DER; of a chain, the first")
+    .requiredOption("--private-key <file>", "its private key, in PEM: signs here that it is yours, and never leaves");
+  addOutputOptions(bind, "the key in JSON, for programs").action((id: string, options: BindOptions) => {
+    const certificate = readCertificate(options.certificate);
+    const privateKey = readPrivateKey(options.privateKey, certificate);
+    return changed(options, terminal, async (access) => {
+      const nowMs = systemClock.now();
+      const signature = signProof(privateKey, id, nowMs);
+      const signed = { certificate: certificate.raw, signedAt: timestampFromMs(nowMs), signature };
+      return (await access.bindKeyCertificate({ id, ...signed })).key;
+    });
+  });
   const unbind = keys
     .command("unbind")
     .description("take a key's client certificate away: it counts no more within a second")
@@ -37,13 +46,26 @@ export function addCertificateCommands(keys: Command, terminal: Terminal): void 
 }
 
 /** Read here, so that nothing else of the file leaves: a private key may stand beside it. */
-function readCertificate(file: string): Uint8Array {
+function readCertificate(file: string): X509Certificate {
   try {
-    return new X509Certificate(readFileSync(file)).raw;
+    return new X509Certificate(readFileSync(file));
   } catch (cause) {
     const message = `--certificate: ${JSON.stringify(file)} is no certificate that can be read`;
     throw new CommandFailed(message, { exitCode: EXIT.usage, cause });
   }
+}
+
+function readPrivateKey(file: string, certificate: X509Certificate): KeyObject {
+  const quoted = JSON.stringify(file);
+  let privateKey: KeyObject;
+  try {
+    privateKey = createPrivateKey(readFileSync(file));
+  } catch (cause) {
+    const message = `--private-key: ${quoted} is no private key in PEM, without a passphrase, that can be read`;
+    throw new CommandFailed(message, { exitCode: EXIT.usage, cause });
+  }
+  if (certificate.checkPrivateKey(privateKey)) return privateKey;
+  throw new CommandFailed(`--private-key: ${quoted} is not that of the certificate`, { exitCode: EXIT.usage });
 }
 
 async function changed(

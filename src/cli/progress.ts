@@ -11,7 +11,8 @@ export interface Progress {
 
 /** Between two drawings, for the sake of slow terminals. */
 const DRAW_EVERY_MS = 100;
-const CLEAR = "\r\u001b[K";
+/** Back to the line's beginning, and empty. */
+export const CLEAR_LINE = "\r\u001b[K";
 
 export function progressOn(terminal: Terminal, clock = systemClock): Progress {
   if (terminal.showsProgress !== true) return { show() {}, end() {} };
@@ -21,10 +22,10 @@ export function progressOn(terminal: Terminal, clock = systemClock): Progress {
       const now = clock.monotonic();
       if (drawnAt !== undefined && now - drawnAt < DRAW_EVERY_MS) return;
       drawnAt = now;
-      terminal.err(`${CLEAR}${share === undefined ? "" : `${barOf(share)} `}${text}`);
+      terminal.err(`${CLEAR_LINE}${share === undefined ? "" : `${barOf(share)} `}${text}`);
     },
     end() {
-      if (drawnAt !== undefined) terminal.err(CLEAR);
+      if (drawnAt !== undefined) terminal.err(CLEAR_LINE);
       drawnAt = undefined;
     },
   };

@@ -20,6 +20,7 @@ async function setup(keys: string, under = older) {
   await subscriptions.insert({ ...owner, secrets: [{ id: "sec_1", sealed, createdAtMs: 1 }] }, 10);
   const store = embeddedStore();
   const walk = { deliveries: store.deliveries, retention: { tenants: async () => [{ tenant: owner.tenant }] } };
+  const letters = new Map<string, number>();
   let closed = 0;
   const close = async () => {
     closed += 1;
@@ -27,11 +28,18 @@ async function setup(keys: string, under = older) {
   const keyring = keyringFrom(keys, systemRandom);
   const command = keysCommand(
     () => Promise.reject(new Error("not the admin store")),
-    async () => ({ subscriptions, erasures: store.erasures, ...walk, keyring, close }),
+    async () => ({
+      subscriptions,
+      erasures: store.erasures,
+      ...walk,
+      letterKeyUse: async () => letters,
+      keyring,
+      close,
+    }),
   );
   const terminal = testTerminal();
   const run = (...args: string[]) => runCli(["keys", "reencrypt", ...args], [command], terminal);
-  return { store, tenant: owner.tenant, subscriptions, terminal, run, closes: () => closed };
+  return { store, letters, tenant: owner.tenant, subscriptions, terminal, run, closes: () => closed };
 }
 
 test("keys reencrypt seals under the newest key and says which may go", async () => {
@@ -73,4 +81,12 @@ test("keys reencrypt keeps a key that payloads in the store are sealed under", a
   await store.deliveries.flush({ events: [event("evt_1", { tenant, value })], deliveries: [] });
   expect(await run()).toBe(0);
   expect(terminal.said.out).toContain("key k1: 0 sealed texts, 1 payloads, which go with their age\n");
+});
+
+test("keys reencrypt keeps a key that dead letters in the store are sealed under", async () => {
+  const { terminal, run, letters } = await setup(`${newer},${older}`);
+  letters.set("k1", 2);
+  expect(await run()).toBe(0);
+  expect(terminal.said.out).toContain("key k1: 0 sealed texts, 2 payloads, which go with their age\n");
+  expect(terminal.said.out).not.toContain("taken away");
 });

@@ -17,6 +17,8 @@ export interface SealedStore extends PayloadWalk {
   readonly subscriptions: SealedSubscriptions;
   readonly erasures: Pick<ErasureStore, "dueErasures" | "resealErasure">;
   readonly keyring: Keyring;
+  /** How many dead letters are sealed, by their key. */
+  letterKeyUse(): Promise<ReadonlyMap<string, number>>;
   close(): Promise<void>;
 }
 
@@ -52,7 +54,7 @@ async function run(options: Options, open: OpenSealedStore, terminal: Terminal):
         : await reencrypt(subscriptions, keyring, options.json === true ? undefined : progress);
     if (options.dryRun !== true) await reencryptErasures(erasures, keyring);
     line.end();
-    const payloads = await payloadKeyUse(store);
+    const payloads = sum(await payloadKeyUse(store), await store.letterKeyUse());
     const unused = keyring.keyIds.slice(1).filter((id) => !done.texts.has(id) && !payloads.has(id));
     const found = { ...done, payloads, unused };
     terminal.out(options.json === true ? `${jsonOf(found, keyring)}\n` : textOf(found, keyring));
@@ -69,7 +71,11 @@ async function run(options: Options, open: OpenSealedStore, terminal: Terminal):
   }
 }
 
-/** With what is sealed besides texts, and the older keys that nothing is sealed under. */
+function sum(left: ReadonlyMap<string, number>, right: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+  return new Map([...left, ...right].map(([id]) => [id, (left.get(id) ?? 0) + (right.get(id) ?? 0)]));
+}
+
+/** With what is sealed besides texts (payloads of events, and dead letters), and the older keys that nothing is sealed under. */
 interface Found extends KeyUse {
   readonly payloads: ReadonlyMap<string, number>;
   readonly unused: readonly string[];

@@ -5,6 +5,7 @@ import {
   type GetDeliveryStatsRequest,
   GetDeliveryStatsResponseSchema,
   GetOverviewResponseSchema,
+  WatchOverviewResponseSchema,
 } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { EndpointCondition } from "../../gen/passbus/v1/subscription_pb.js";
 import { type AnsweringServer, type Answers, answeringServer } from "../../test/support/answering-server.ts";
@@ -88,5 +89,15 @@ describe("passbus overview", () => {
     expect(out).toContain("and 2 more\n");
     expect(out).toMatch(/^w1 +- +2 +0 +0 +0 +yes/m);
     expect(JSON.parse((await run(answers, "overview", "--json")).out)).toMatchObject({ failingCount: 3 });
+  });
+
+  it("shows it anew whenever it has changed, with its time", async () => {
+    const watched = {
+      "passbus.v1.DeliveryService/WatchOverview": () =>
+        create(WatchOverviewResponseSchema, { overview: { time, eventsPerSecond: 5 } }),
+    };
+    const { out } = await run(watched, "overview", "--watch");
+    expect(out).toMatch(new RegExp(`^\n${AT}\nevents a second +5$`, "m"));
+    expect(JSON.parse((await run(watched, "overview", "--watch", "--json")).out)).toMatchObject({ eventsPerSecond: 5 });
   });
 });

@@ -13,6 +13,7 @@ import {
 import { EndpointCondition } from "../../gen/passbus/v1/subscription_pb.js";
 import type { AddCommand, Terminal } from "./cli.ts";
 import { addOutputOptions, type ConnectionOptions, connected, type OutputOptions } from "./connection.ts";
+import { follow } from "./follow.ts";
 import { moment, durationMs as readDurationMs } from "./moments.ts";
 import { cut, fieldsOf, momentOf, type Row, refused, shown, tableOf, WHOLE, wordOf } from "./table.ts";
 
@@ -99,15 +100,44 @@ function lengthOf(duration: Duration | undefined): string {
 export function overviewCommand(): AddCommand {
   return (program, terminal) => {
     const overview = program.command("overview").description("show how it stands: rates, what waits, what fails");
-    addOutputOptions(overview, "in JSON, for programs").action((options: OutputOptions) =>
-      showOverview(options, terminal),
+    overview.option("--watch", "show it again whenever it has changed, until Ctrl-C");
+    addOutputOptions(overview, "in JSON, for programs").action((options: OverviewOptions) =>
+      options.watch === true ? watchOverview(options, terminal) : showOverview(options, terminal),
     );
   };
 }
 
+interface OverviewOptions extends OutputOptions {
+  readonly watch?: true;
+}
+
 async function showOverview(options: OutputOptions, terminal: Terminal): Promise<void> {
-  const answer = await asked(options, terminal, (deliveries) => deliveries.getOverview({}));
-  if (options.json === true) return terminal.out(`${toJsonString(GetOverviewResponseSchema, answer, WHOLE)}\n`);
+  print(await asked(options, terminal, (deliveries) => deliveries.getOverview({})), options, terminal);
+}
+
+async function watchOverview(options: OutputOptions, terminal: Terminal): Promise<void> {
+  await connected(options, terminal, (transport) =>
+    follow<GetOverviewResponse>(terminal, {
+      limit: undefined,
+      what: "changes",
+      async *open(signal) {
+        for await (const { overview } of createClient(DeliveryService, transport).watchOverview({}, { signal })) {
+          yield { item: overview, skipped: 0 };
+        }
+      },
+      print(overview) {
+        if (options.json !== true) terminal.out(`\n${momentOf(overview.time)}\n`);
+        print(overview, options, terminal);
+      },
+    }),
+  );
+}
+
+function print(answer: GetOverviewResponse, options: OutputOptions, terminal: Terminal): void {
+  if (options.json === true) {
+    terminal.out(`${toJsonString(GetOverviewResponseSchema, answer, WHOLE)}\n`);
+    return;
+  }
   terminal.out(fieldsOf(fieldsOfOverview(answer)));
   const { failing, failingCount, service } = answer;
   if (failing.length > 0) {

@@ -8,7 +8,6 @@ import type { Config } from "../config/config.ts";
 import { listenRefusal, type TlsTexts } from "../config/refusals.ts";
 import { Erasures } from "../delivery/erasures.ts";
 import { Replays } from "../delivery/replays.ts";
-import { withSealedPayloads } from "../delivery/sealed-payloads.ts";
 import { withBinsDirectly } from "../inspector/bin-sender.ts";
 import type { LogWriter } from "../intake/event-log.ts";
 import { publisher } from "../intake/publish.ts";
@@ -30,8 +29,10 @@ import type { ApiFigures } from "./metrics.ts";
 import { type ApiEnds, type ApiPass, clock, ids, type KeyTexts, random } from "./parts.ts";
 import { serviceRates } from "./rates.ts";
 import { serviceRetention } from "./retention.ts";
+import { watchRevocation } from "./revocation.ts";
+import { sealedStores } from "./sealed-letters.ts";
 import { sealingWriter } from "./sealed-log.ts";
-import { signingKeys } from "./signing-keys.ts";
+import { type SigningKeys, signingKeys } from "./signing-keys.ts";
 import { subscriptionRules } from "./subscriptions.ts";
 
 const STARTING: Readiness = { ready: false, reasons: ["starting"] };
@@ -90,6 +91,16 @@ export function apiThreadService(): ThreadService<ApiThreadCalls> {
   };
 }
 
+function publicKeysOf({ bootstrapOrganisation: organisation }: Config, { ed25519Keys: of }: SigningKeys) {
+  return { of, tenant: { organisation, environment: DEFAULT_ENVIRONMENT } };
+}
+
+function watchLists(config: Config, tls: TlsTexts | undefined, { replaceTls }: Api, log: Log): () => void {
+  const { tlsClientCrl: path } = config;
+  if (tls === undefined || path === undefined) return () => {};
+  return watchRevocation({ tls, path, replace: replaceTls, clock, log });
+}
+
 async function openEnds({ config, pass }: ApiStart, log: Log): Promise<ApiEnds | undefined> {
   if (pass.kind === "embedded") return openEmbeddedApiEnds(pass, config);
   return config.roles.includes("api") ? await openDistributedApiEnds(config, log) : undefined;
@@ -127,7 +138,7 @@ async function composeApi(
   const mayPublish = (tenant: Tenant) => tenants.allows(config.kafkaTopic, tenant);
   const keys = signingKeys(start);
   const { keyring } = keys;
-  const stores = withSealedPayloads(ends.stores, { keyring, isOn: config.encryptPayloads, log });
+  const stores = sealedStores(ends.stores, { keyring, isOn: config.encryptPayloads, log });
   const isSealing = config.encryptPayloads && start.pass.kind === "embedded";
   const writer = isSealing ? sealingWriter(ends.writer, keyring) : ends.writer;
   let url = "";
@@ -146,6 +157,7 @@ async function composeApi(
     publishStream: publishStream({ log: counted(writer, published), ids, mayPublish }),
     deliveryLog: stores.deliveries,
     changes: stores.changes,
+    kinds: stores.kinds,
     feed: stores.feed,
     deadLetters: stores.deadLetters,
     redriver: redriver({ log: writer, deadLetters: stores.deadLetters, clock }),
@@ -159,21 +171,21 @@ async function composeApi(
     webhooks,
     challenge: endpointChallenge({ ...webhooks, random }),
     bins,
+    keyring,
     stats: stores.stats,
     endpoints: stores.endpoints,
-    publicKeys: {
-      of: keys.ed25519Keys,
-      tenant: { organisation: config.bootstrapOrganisation, environment: DEFAULT_ENVIRONMENT },
-    },
+    publicKeys: publicKeysOf(config, keys),
     readiness,
     wakeWorkers,
     clock,
     log,
   });
   ({ url } = api);
+  const endWatch = watchLists(config, tls, api, log);
   return {
     ...api,
     async stop(graceMs) {
+      endWatch();
       await api.stop(graceMs);
       await access.stop();
       sender.close();

@@ -24,6 +24,7 @@ import { distributedPreparation, openDistributed, openDistributedStores } from "
 import { embeddedPreparation, encryptionKeysOf, openEmbedded, openEmbeddedStores } from "./embedded.ts";
 import { serveMetrics } from "./metrics.ts";
 import { clock, ids, random, type Stores } from "./parts.ts";
+import { letterKeyUse } from "./sealed-letters.ts";
 import { makeWorker, type Worker, type WorkerState } from "./worker.ts";
 
 const READINESS_EVERY_MS = 500;
@@ -167,12 +168,12 @@ export async function openSealedStore(
   { readonly keyring: Keyring; close(): Promise<void> } & Pick<
     Stores,
     "subscriptions" | "erasures" | "retention" | "deliveries"
-  >
+  > & { letterKeyUse(): Promise<ReadonlyMap<string, number>> }
 > {
   // The keys first: a store needn't be opened that can't be read.
   const keyring = keyringFrom(await encryptionKeysOf(config), random);
   const { stores, close } = await (isDistributed(config) ? openDistributedStores(config) : openEmbeddedStores(config));
-  return { ...stores, keyring, close };
+  return { ...stores, letterKeyUse: () => letterKeyUse(stores), keyring, close };
 }
 
 /** What `passbus init` makes. */

@@ -10,7 +10,6 @@ import { deadTopicPlan, eventTopicPlan, kafkaPreparation } from "../adapters/kaf
 import { connectMongo, type MongoStore } from "../adapters/mongodb/mongodb.ts";
 import type { Config } from "../config/config.ts";
 import { readKafkaTlsTexts } from "../config/refusals.ts";
-import type { DeadLetterSink } from "../intake/dead-letters.ts";
 import type { LogWriter } from "../intake/event-log.ts";
 import { tenantRule } from "../intake/tenants.ts";
 import { CodedError } from "../kernel/errors.ts";
@@ -46,7 +45,7 @@ export async function openDistributed(config: Config, begun: AsyncDisposableStac
         group: config.kafkaGroup,
         sessionTimeoutMs: config.kafkaSessionMs,
       }),
-      deadLetters: both(store.deadLetters, deadTopic),
+      deadTopic,
       tenants: tenantRule(config.kafkaTenants, config.bootstrapOrganisation),
       isOwnLog: false,
     }),
@@ -147,15 +146,6 @@ function kafka(config: Config, log: Log): KafkaConnection {
 
 function openStore({ mongodbUri }: Config): Promise<MongoStore> {
   return connectMongo({ uri: needed(mongodbUri), clock });
-}
-
-/** The store is where people list them; the topic is where other programs read them. */
-function both(store: DeadLetterSink, topic: DeadLetterSink): DeadLetterSink {
-  return {
-    async put(letters) {
-      await Promise.all([store.put(letters), topic.put(letters)]);
-    },
-  };
 }
 
 /** A dead letter that is sent again to a topic which nobody reads any more would be lost. */

@@ -46,7 +46,6 @@ export async function openEmbedded(config: Config, begun: AsyncDisposableStack):
       stores,
       reader,
       scrubLog: reader.scrub,
-      deadLetters: stores.deadLetters,
       tenants: ownTenants(config),
       isOwnLog: true,
     }),

@@ -7,6 +7,7 @@ import type { EndpointStore, RateStore } from "../delivery/endpoint-store.ts";
 import type { ErasureStore } from "../delivery/erasure.ts";
 import type { HeartbeatStore } from "../delivery/heartbeat-store.ts";
 import type { SwitchStore } from "../delivery/kill-switch.ts";
+import type { KindFeed } from "../delivery/kind-feed.ts";
 import type { ReplayJobs, ReplayStore } from "../delivery/replay-store.ts";
 import type { RetentionStore } from "../delivery/retention.ts";
 import type { StatsStore } from "../delivery/stats-store.ts";
@@ -30,6 +31,7 @@ export const ids = idSource(clock, random);
 export interface Stores {
   readonly deliveries: DeliveryStore & DeliveryLog;
   readonly changes: ChangeFeed;
+  readonly kinds: KindFeed;
   readonly subscriptions: SubscriptionStore & SubscriptionWalk;
   readonly feed: SubscriptionFeed;
   readonly limits: LimitStore;
@@ -50,7 +52,8 @@ export interface WorkerEnds {
   readonly reader: LogReader;
   /** Where other workers share the store. */
   readonly heartbeats?: HeartbeatStore;
-  readonly deadLetters: DeadLetterSink;
+  /** Where other programs read dead letters, beside the store. */
+  readonly deadTopic?: DeadLetterSink;
   readonly tenants: TenantRule;
   /** Only our own API writes to this log. */
   readonly isOwnLog: boolean;

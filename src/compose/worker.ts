@@ -7,11 +7,11 @@ import { Heartbeat } from "../delivery/heartbeat.ts";
 import { KillSwitch, type Stopped } from "../delivery/kill-switch.ts";
 import { SOLE_HOLDER } from "../delivery/lease.ts";
 import { ReplayRunner } from "../delivery/replay-runner.ts";
-import { withSealedPayloads } from "../delivery/sealed-payloads.ts";
 import { Upkeep, type UpkeepDeps } from "../delivery/upkeep.ts";
 import { formatOf } from "../formats/registry.ts";
 import { withBins } from "../inspector/bin-sender.ts";
 import { Intake } from "../intake/consume.ts";
+import type { DeadLetterSink } from "../intake/dead-letters.ts";
 import { recordDecoder } from "../intake/decode.ts";
 import type { LogReader } from "../intake/event-log.ts";
 import { eventLoopLoad } from "../kernel/load.ts";
@@ -24,6 +24,7 @@ import { outbound } from "./guard.ts";
 import { type WorkerMeters, workerMeters } from "./metrics.ts";
 import { clock, ids, type KeyTexts, random, type Stores, type WorkerEnds } from "./parts.ts";
 import { upkeepRetention } from "./retention.ts";
+import { sealedStores } from "./sealed-letters.ts";
 import { openingReader } from "./sealed-log.ts";
 import { signingKeys } from "./signing-keys.ts";
 import { subscriptionRules } from "./subscriptions.ts";
@@ -69,7 +70,7 @@ function notesOn({ all, organisations }: Stopped): readonly string[] {
 export function makeWorker(config: Config, keyTexts: KeyTexts, ends: WorkerEnds, log: Log): Worker {
   const keys = signingKeys(keyTexts);
   const { keyring } = keys;
-  const stores = withSealedPayloads(ends.stores, { keyring, isOn: config.encryptPayloads, log });
+  const stores = sealedStores(ends.stores, { keyring, isOn: config.encryptPayloads, log });
   const reader = ends.isOwnLog ? openingReader(ends.reader, keyring) : ends.reader;
   let ownUrl = "";
   const bins = binsOf(config, keys, stores, () => ownUrl);
@@ -115,7 +116,7 @@ export function makeWorker(config: Config, keyTexts: KeyTexts, ends: WorkerEnds,
       isOwnLog: ends.isOwnLog,
       ...(config.encryptPayloads && { contentHash: keyring.hash }),
     }),
-    deadLetters: ends.deadLetters,
+    deadLetters: bothOf(stores.deadLetters, ends.deadTopic),
     taker: engine,
     clock,
     log,
@@ -125,6 +126,16 @@ export function makeWorker(config: Config, keyTexts: KeyTexts, ends: WorkerEnds,
   };
   const parts = { reader, killSwitch, heartbeat, erasures, meters, engine, replays, upkeep, intake, listening };
   return { ...workerOver(parts, config), state };
+}
+
+/** The store is where people list them; the topic is where other programs read them. */
+function bothOf(store: DeadLetterSink, topic: DeadLetterSink | undefined): DeadLetterSink {
+  if (topic === undefined) return store;
+  return {
+    async put(letters) {
+      await Promise.all([store.put(letters), topic.put(letters)]);
+    },
+  };
 }
 
 interface WorkerParts {

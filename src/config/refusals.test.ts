@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -75,6 +75,33 @@ describe("readTlsTexts", () => {
           message: expect.stringMatching(new RegExp(`^PASSBUS_TLS_CLIENT_CA: must name .*${says}`)),
         }),
       );
+    }
+  });
+
+  it("reads each revocation list, and names their variable where there is none", () => {
+    const tlsFile = (name: string) => join(import.meta.dirname, "../../test/support/tls", name);
+    const withLists = (crl: string) =>
+      readTlsTexts(
+        readConfig({
+          PASSBUS_TLS_CERT_FILE: CERT,
+          PASSBUS_TLS_KEY_FILE: KEY,
+          PASSBUS_TLS_CLIENT_CA: CERT,
+          PASSBUS_TLS_CLIENT_CRL: crl,
+        }),
+      )?.clientCrls;
+    const text = readFileSync(tlsFile("revoked/revoked.crl"), "utf8");
+    const two = join(directory, "two.crl");
+    writeFileSync(two, `of the first authority\n${text}of the second\n${text}`);
+    expect(withLists(two)).toEqual([text.trim(), text.trim()]);
+    const damaged = join(directory, "damaged.crl");
+    writeFileSync(damaged, `${text}-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n`);
+    for (const [file, says] of [
+      [missing, "ENOENT"],
+      [CERT, "has none"],
+      [damaged, "is damaged"],
+    ] as const) {
+      const message = expect.stringMatching(new RegExp(`^PASSBUS_TLS_CLIENT_CRL: must name .*${says}`));
+      expect(() => withLists(file)).toThrow(expect.objectContaining({ message }));
     }
   });
 

@@ -6,9 +6,11 @@ import { CodedError } from "../kernel/errors.ts";
 import type { Config } from "./config.ts";
 import { SETTINGS } from "./settings.ts";
 
-/** The PEM texts of PASSBUS_TLS_CERT_FILE and PASSBUS_TLS_KEY_FILE, and of PASSBUS_TLS_CLIENT_CA where it is set. */
+/** The PEM texts of PASSBUS_TLS_CERT_FILE and PASSBUS_TLS_KEY_FILE, and of PASSBUS_TLS_CLIENT_… where they are set. */
 export interface TlsTexts extends PairTexts {
   readonly clientCa?: string;
+  /** Each a list of its own. */
+  readonly clientCrls?: readonly string[];
 }
 
 interface PairTexts {
@@ -32,10 +34,23 @@ export function invalidSetting({ variable }: Row, description: string, options: 
  * @throws CodedError `config.invalid`, naming the file's variable, where a file can't be read, is no PEM of its sort, or
  * the key isn't the certificate's. Nothing of the files' content is in its message.
  */
-export function readTlsTexts({ tlsCertFile, tlsKeyFile, tlsClientCa }: Config): TlsTexts | undefined {
+export function readTlsTexts(config: Config): TlsTexts | undefined {
+  const { tlsCertFile, tlsKeyFile, tlsClientCa, tlsClientCrl } = config;
   if (tlsCertFile === undefined || tlsKeyFile === undefined) return undefined;
   const pair = readPair([SETTINGS.tlsCertFile, tlsCertFile], [SETTINGS.tlsKeyFile, tlsKeyFile]);
-  return tlsClientCa === undefined ? pair : { ...pair, clientCa: readAuthorities(SETTINGS.tlsClientCa, tlsClientCa) };
+  if (tlsClientCa === undefined) return pair;
+  const clientCa = readAuthorities(SETTINGS.tlsClientCa, tlsClientCa);
+  return { ...pair, clientCa, ...(tlsClientCrl !== undefined && { clientCrls: readRevocationLists(tlsClientCrl) }) };
+}
+
+/** Of PASSBUS_TLS_CLIENT_CRL. @throws CodedError `config.invalid` as `readTlsTexts` does. */
+export function readRevocationLists(path: string): readonly string[] {
+  const row = SETTINGS.tlsClientCrl;
+  const lists = readText(row, path).match(/-----BEGIN X509 CRL-----[^-]*-----END X509 CRL-----/g) ?? [];
+  if (lists.length === 0) throw invalidSetting(row, `must name revocation lists in PEM; ${quoted(path)} has none`);
+  const damaged = `must name revocation lists in PEM; one in ${quoted(path)} is damaged`;
+  accept(() => createSecureContext({ crl: [...lists] }), row, damaged);
+  return lists;
 }
 
 function readAuthorities(row: Row, path: string): string {
@@ -56,10 +71,18 @@ type NamedFile = readonly [row: Row, path: string];
 function readPair([certRow, certFile]: NamedFile, [keyRow, keyFile]: NamedFile): PairTexts {
   const cert = readText(certRow, certFile);
   const key = readText(keyRow, keyFile);
-  accept({ cert }, certRow, `must name a certificate chain in PEM; ${quoted(certFile)} is none`);
-  accept({ key }, keyRow, `must name a private key in PEM without a passphrase; ${quoted(keyFile)} is none`);
+  accept(
+    () => createSecureContext({ cert }),
+    certRow,
+    `must name a certificate chain in PEM; ${quoted(certFile)} is none`,
+  );
+  accept(
+    () => createSecureContext({ key }),
+    keyRow,
+    `must name a private key in PEM without a passphrase; ${quoted(keyFile)} is none`,
+  );
   const theirs = `must name the private key of ${certRow.variable}`;
-  accept({ cert, key }, keyRow, `${theirs}; ${quoted(keyFile)} is another's`);
+  accept(() => createSecureContext({ cert, key }), keyRow, `${theirs}; ${quoted(keyFile)} is another's`);
   return { cert, key };
 }
 
@@ -98,9 +121,9 @@ function readText(row: Row, path: string): string {
   }
 }
 
-function accept(texts: Partial<PairTexts>, row: Row, description: string): void {
+function accept(read: () => unknown, row: Row, description: string): void {
   try {
-    createSecureContext(texts);
+    read();
   } catch (error) {
     throw invalidSetting(row, description, { cause: error });
   }

@@ -128,7 +128,7 @@ export const SETTINGS = {
     shape: yesOrNo,
     fallback: "false",
     about:
-      "Whether events' payloads are encrypted at rest too, in the store and in the embedded log. What was written before stays as it is, and is readable either way. Kafka topics and dead letters are not encrypted (docs/keys.md).",
+      "Whether events' payloads and dead letters are encrypted at rest too, in the store and in the embedded log. What was written before stays as it is, and is readable either way. Kafka topics are not encrypted (docs/keys.md).",
   }),
   signingSeeds: optional({
     variable: "PASSBUS_SIGNING_SEEDS",
@@ -170,6 +170,12 @@ export const SETTINGS = {
     shape: path,
     about:
       "The authorities (a file in PEM) of clients' certificates. With it every client is asked for a certificate, and none needs one; `passbus keys bind` says which key it speaks for. Goes with PASSBUS_TLS_CERT_FILE.",
+  }),
+  tlsClientCrl: optional({
+    variable: "PASSBUS_TLS_CLIENT_CRL",
+    shape: path,
+    about:
+      "Revocation lists (a file in PEM) of the authorities of PASSBUS_TLS_CLIENT_CA, with which it goes: one of each, and none that is past its next update, or no certificate of that authority counts. A client with a revoked certificate is refused at the handshake. The file is read again within ten seconds of a change.",
   }),
   jwtIssuer: optional({
     variable: "PASSBUS_JWT_ISSUER",

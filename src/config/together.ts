@@ -17,6 +17,7 @@ const GROUPS: readonly (readonly Name[])[] = [
 /** The first says nothing without the second. */
 const NEEDS: readonly (readonly [name: Name, needed: Name])[] = [
   ["tlsClientCa", "tlsCertFile"],
+  ["tlsClientCrl", "tlsClientCa"],
   ["jwtJwksUrl", "jwtIssuer"],
 ];
 

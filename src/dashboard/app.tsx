@@ -1,5 +1,7 @@
 /** The dashboard: sign-in, then the layout with the page that the address names. */
 import { useCallback, useState } from "react";
+import type { Caller } from "../../gen/passbus/v1/access_service_pb.js";
+import { Changes } from "./changes.tsx";
 import { Layout } from "./layout.tsx";
 import { Pages } from "./pages/routes.tsx";
 import { Announcer } from "./parts/announcer.tsx";
@@ -7,20 +9,22 @@ import { SignedIn } from "./session.tsx";
 import { SignIn } from "./sign-in.tsx";
 
 export function App() {
-  const [token, setToken] = useState<string>();
+  const [signedIn, setSignedIn] = useState<{ readonly token: string; readonly caller: Caller }>();
   const [notice, setNotice] = useState<string>();
   const signOut = useCallback((why?: string) => {
-    setToken(undefined);
+    setSignedIn(undefined);
     setNotice(why);
   }, []);
   return (
     <Announcer>
-      {token === undefined ? (
-        <SignIn notice={notice} onSignIn={setToken} />
+      {signedIn === undefined ? (
+        <SignIn notice={notice} onSignIn={(token, caller) => setSignedIn({ token, caller })} />
       ) : (
-        <SignedIn key={token} token={token} onSignOut={signOut}>
+        <SignedIn key={signedIn.token} {...signedIn} onSignOut={signOut}>
           <Layout>
-            <Pages />
+            <Changes>
+              <Pages />
+            </Changes>
           </Layout>
         </SignedIn>
       )}

@@ -1,7 +1,7 @@
 /** What is round every page: the skip link, the navigation, the theme's switch, the way out. */
 import { type ReactNode, useEffect, useRef } from "react";
 import { Link, useLocation } from "wouter";
-import { NAVIGATION } from "./navigation.ts";
+import { navigationFor } from "./navigation.ts";
 import { Button } from "./parts/button.tsx";
 import { ThemeSwitch } from "./parts/theme-switch.tsx";
 import { useSession } from "./session.tsx";
@@ -9,7 +9,7 @@ import { useSession } from "./session.tsx";
 export function Layout({ children }: { readonly children: ReactNode }) {
   const [path] = useLocation();
   const main = useRef<HTMLElement>(null);
-  const { environment, signOut, isPortal } = useSession();
+  const { caller, who, may, signOut } = useSession();
   const lastPath = useRef(path);
   // A new page is announced and read from its beginning, as after a full load.
   useEffect(() => {
@@ -27,12 +27,10 @@ export function Layout({ children }: { readonly children: ReactNode }) {
         <Link href="/" className="brand">
           <span className="mark" aria-hidden="true" /> passbus
         </Link>
-        {environment === undefined ? null : (
-          <span className="environment">
-            <span className="visually-hidden">Environment: </span>
-            {environment}
-          </span>
-        )}
+        <span className="environment" title={`${caller.keyId} of ${caller.organisationId}`}>
+          <span className="visually-hidden">Signed in as </span>
+          {who}
+        </span>
         <span className="spring" />
         <ThemeSwitch />
         <Button kind="quiet" onPress={signOut}>
@@ -41,7 +39,7 @@ export function Layout({ children }: { readonly children: ReactNode }) {
       </header>
       <nav aria-label="Pages" className="pages">
         <ul>
-          {NAVIGATION.filter(({ portal }) => portal || !isPortal).map(({ href, label, also = [] }) => (
+          {navigationFor(may).map(({ href, label, also = [] }) => (
             <li key={href}>
               <Link href={href} aria-current={[href, ...also].some((each) => isHere(path, each)) ? "page" : undefined}>
                 {label}

@@ -48,6 +48,8 @@ const HOPELESS = new Set([
 interface LiveOptions<I extends DescMessage, O extends DescMessage> {
   readonly input: MessageInitShape<I>;
   readonly onMessage: (message: MessageShape<O>) => void;
+  /** The stream has begun, for the first time or again: nobody told what came before. */
+  readonly onBegin?: () => void;
   /** The stream was down and is back: what came in between was missed. */
   readonly onReconnect?: () => void;
   /** False closes it. */
@@ -60,11 +62,12 @@ interface LiveOptions<I extends DescMessage, O extends DescMessage> {
  */
 export function useLive<I extends DescMessage, O extends DescMessage>(
   method: DescMethodServerStreaming<I, O>,
-  { input, onMessage, onReconnect, on = true }: LiveOptions<I, O>,
+  { input, onMessage, onBegin, onReconnect, on = true }: LiveOptions<I, O>,
 ): LiveState {
   const transport = useTransport();
   const [state, setState] = useState<LiveState>({ kind: "connecting" });
   const tell = useEffectEvent(onMessage);
+  const begun = useEffectEvent(() => onBegin?.());
   const reconnected = useEffectEvent(() => onReconnect?.());
   const inputText = JSON.stringify(input, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
   const currentInput = useEffectEvent(() => input);
@@ -84,6 +87,7 @@ export function useLive<I extends DescMessage, O extends DescMessage>(
       for await (const message of response.message) {
         if (first) {
           setState({ kind: "live" });
+          begun();
           if (wasLive) reconnected();
           wasLive = true;
           first = false;

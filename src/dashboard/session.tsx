@@ -2,18 +2,22 @@
  * Who is signed in: a key, or a portal session's token, in this page's memory alone. It is in no URL, cookie or storage
  * of the browser, so that a reload, a new tab, or somebody at the machine later has to sign in again.
  */
+import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import { TransportProvider } from "@connectrpc/connect-query";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { createContext, type ReactNode, use, useMemo, useState } from "react";
-import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
+import { AccessService, type Caller, Role } from "../../gen/passbus/v1/access_service_pb.js";
 import { clientFor } from "./rpc.ts";
 
 interface Session {
-  /** "production" of "pb_production_…"; undefined where the key's text doesn't say. */
-  readonly environment: string | undefined;
+  readonly caller: Caller;
   readonly isPortal: boolean;
+  /** "viewer in production". */
+  readonly who: string;
+  /** Whether passbus lets the caller into the call: the one thing that decides what is offered. */
+  readonly may: (method: DescMethod) => boolean;
   readonly signOut: () => void;
 }
 
@@ -23,6 +27,16 @@ export function useSession(): Session {
   const session = use(SessionContext);
   if (session === undefined) throw new Error("useSession outside of the signed-in part");
   return session;
+}
+
+/**
+ * Why the caller may not make the call, in a sentence; undefined where they may. Empty of a portal session: its customer
+ * is not told what others may do.
+ */
+export function useRefusal(method: DescMethod | undefined): string | undefined {
+  const session = use(SessionContext);
+  if (method === undefined || session === undefined || session.may(method)) return undefined;
+  return session.isPortal ? "" : `This key, ${session.who}, may not do this.`;
 }
 
 /** Calls over Connect with the token in the `authorization` header. `onRefused` is told when it counts no longer. */
@@ -43,9 +57,17 @@ export function transportWith(token: string, onRefused?: () => void): Transport 
   });
 }
 
-/** Rejects with passbus's own refusal where the token is none that may read. */
-export async function checkToken(token: string): Promise<void> {
-  await clientFor(SubscriptionService, transportWith(token)).listSubscriptions({ pageSize: 1 });
+/** Whose the token is. Rejects with passbus's own refusal where it is nobody's. */
+export async function callerOf(token: string): Promise<Caller> {
+  const { caller } = await clientFor(AccessService, transportWith(token)).getCaller({});
+  if (caller === undefined) throw new ConnectError("passbus did not say whose key this is", Code.Internal);
+  return caller;
+}
+
+/** What a caller may, held against the methods' descriptors. */
+export function permissionsOf({ methods }: Pick<Caller, "methods">): Session["may"] {
+  const names = new Set(methods);
+  return ({ parent, name }) => names.has(`${parent.typeName}/${name}`);
 }
 
 function newQueryClient(): QueryClient {
@@ -62,12 +84,13 @@ function newQueryClient(): QueryClient {
 
 interface SignedInProps {
   readonly token: string;
+  readonly caller: Caller;
   readonly onSignOut: (why?: string) => void;
   readonly children: ReactNode;
 }
 
 /** What is inside calls as the token's owner. Nothing that was read is kept for the next one who signs in. */
-export function SignedIn({ token, onSignOut, children }: SignedInProps) {
+export function SignedIn({ token, caller, onSignOut, children }: SignedInProps) {
   const [queries] = useState(newQueryClient);
   const transport = useMemo(
     () => transportWith(token, () => onSignOut("This key does not count any longer: it was revoked, or has expired.")),
@@ -75,11 +98,13 @@ export function SignedIn({ token, onSignOut, children }: SignedInProps) {
   );
   const session = useMemo<Session>(
     () => ({
-      environment: /^pbs?_([a-z0-9-]+)_/.exec(token)?.[1],
-      isPortal: token.startsWith("pbs_"),
+      caller,
+      isPortal: caller.entityId !== "",
+      who: `${caller.entityId === "" ? Role[caller.role].toLowerCase() : "portal"} in ${caller.environment}`,
+      may: permissionsOf(caller),
       signOut: () => onSignOut(),
     }),
-    [token, onSignOut],
+    [caller, onSignOut],
   );
   return (
     <SessionContext value={session}>

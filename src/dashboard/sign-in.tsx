@@ -1,16 +1,18 @@
 /** The way in: a key, pasted. The page that the address names opens behind it. */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type FormEvent, useId, useState } from "react";
+import type { Caller } from "../../gen/passbus/v1/access_service_pb.js";
 import { useEmbeddingToken } from "./embedding.ts";
+import { navigationFor } from "./navigation.ts";
 import { Button } from "./parts/button.tsx";
 import { Failure } from "./parts/failure.tsx";
 import { ThemeSwitch } from "./parts/theme-switch.tsx";
-import { checkToken } from "./session.tsx";
+import { callerOf, permissionsOf } from "./session.tsx";
 
 interface Props {
   /** Why one is here again. */
   readonly notice: string | undefined;
-  readonly onSignIn: (token: string) => void;
+  readonly onSignIn: (token: string, caller: Caller) => void;
 }
 
 /** What can be said without asking passbus. */
@@ -37,14 +39,14 @@ export function SignIn({ notice, onSignIn }: Props) {
     if (wrong !== undefined) return;
     setBusy(true);
     try {
-      await checkToken(text);
-      onSignIn(text);
+      const caller = await callerOf(text);
+      if (navigationFor(permissionsOf(caller)).length > 0) return onSignIn(text, caller);
+      setBusy(false);
+      setRefusal("This key may publish events, but not read: use another.");
     } catch (reason) {
       const error = ConnectError.from(reason);
       setBusy(false);
       if (error.code === Code.Unauthenticated) setRefusal("passbus does not know this key, or it has expired.");
-      else if (error.code === Code.PermissionDenied)
-        setRefusal("This key may publish events, but not read: use another.");
       else setFailure(error);
     }
   };

@@ -1,4 +1,6 @@
 /** What the values of the API's enums are called on the pages. */
+import { CouponEventId, MembershipEventId } from "../../gen/io/integrations_pb.js";
+import { PassProtocol } from "../../gen/io/pass_pb.js";
 import { DeliveryStatus } from "../../gen/passbus/v1/delivery_pb.js";
 import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
@@ -59,6 +61,40 @@ export const OPERATIONAL_TYPES: readonly OperationalEventType[] = [
   OperationalEventType.DELIVERY_EXPIRED,
   OperationalEventType.FILTER_FAILED,
 ];
+
+/** Events that only passes of one protocol have: PassKit's format says them. */
+export const MEMBERSHIP_EVENT: ReadonlyMap<MembershipEventId, string> = new Map([
+  [MembershipEventId.MEMBER_EVENT_ENROLLED, "member enrolled"],
+  [MembershipEventId.MEMBER_EVENT_UPDATED, "member updated"],
+]);
+
+export const COUPON_EVENT: ReadonlyMap<CouponEventId, string> = new Map([
+  [CouponEventId.COUPON_EVENT_CREATED, "coupon created"],
+  [CouponEventId.COUPON_EVENT_REDEEMED, "coupon redeemed"],
+  [CouponEventId.COUPON_EVENT_UPDATED, "coupon updated"],
+  [CouponEventId.COUPON_EVENT_DELETED, "coupon deleted"],
+]);
+
+const PROTOCOLS: ReadonlyMap<PassProtocol, string> = new Map([
+  [PassProtocol.PASS_PROTOCOL_DO_NOT_USE, "any"],
+  [PassProtocol.MEMBERSHIP, "memberships"],
+  [PassProtocol.SINGLE_USE_COUPON, "single-use coupons"],
+  [PassProtocol.EVENT_TICKETING, "event tickets"],
+  [PassProtocol.FLIGHT_PROTOCOL, "flights"],
+  [PassProtocol.RAW_PROTOCOL, "raw"],
+  [PassProtocol.V1_PROTOCOL, "version 1"],
+]);
+
+/** Proprietary ones are numbers from 1000 on, without a name. */
+export function protocolName(protocol: PassProtocol): string {
+  return PROTOCOLS.get(protocol) ?? `protocol ${protocol}`;
+}
+
+/** To choose from; the one that is set stands among them in any case. */
+export function protocolOptions(set: PassProtocol): readonly (readonly [PassProtocol, string])[] {
+  const all = [...PROTOCOLS.keys()];
+  return (all.includes(set) ? all : [...all, set]).map((each) => [each, protocolName(each)] as const);
+}
 
 /** What happened, of an event or a delivery: of a pass, or of passbus itself. */
 export function eventName(type: PassEventType, operational: OperationalEventType): string {

@@ -104,10 +104,11 @@ function recordOf(
 ): Omit<Attempt, "id" | "startedAtMs"> {
   const errorCode = errorCodeOf(outcome);
   const failed = errorCode === undefined ? {} : { errorCode };
-  const { durationMs, sentAfterMs, firstByteAfterMs } = exchange;
+  const { durationMs, sentAfterMs, firstByteAfterMs, connection } = exchange;
   const moments = {
     ...(sentAfterMs === undefined ? {} : { sentAfterMs }),
     ...(firstByteAfterMs === undefined ? {} : { firstByteAfterMs }),
+    ...(connection === undefined ? {} : { connection }),
   };
   const sent = { durationMs, ...moments, request: requestRecord(request, rendered), ...failed };
   if (exchange.kind === "failure") return { ...sent, errorMessage: exchange.message };

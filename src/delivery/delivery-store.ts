@@ -144,7 +144,8 @@ export interface EventFilter extends Partial<EventKind> {
   readonly toMs?: number;
 }
 
-export interface DeliveryFilter {
+/** Of an event's `type` or `operationalType`, not both. */
+export interface DeliveryFilter extends Partial<EventKind> {
   readonly subscriptionId?: string;
   readonly eventId?: string;
   readonly passId?: string;

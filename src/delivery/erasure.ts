@@ -31,6 +31,9 @@ export interface ErasureRow {
 /** The asking for an erasure that a worker has read. */
 export type ErasureRead = Pick<ErasureRow, "id" | "askedAtMs">;
 
+/** A pass's id that is shorter than this stands in bytes that have nothing to do with it: dead letters' keys alone count. */
+export const FOUND_FROM_CHARACTERS = 8;
+
 export interface ErasureRequest {
   readonly target: ErasureTarget;
   /** What was logged or created at this time or earlier goes. */
@@ -40,6 +43,8 @@ export interface ErasureRequest {
    * unread in the log, when it was asked for reached them after `beforeMs`.
    */
   readonly madeAtMs: number;
+  /** Dead letters of the pass's tenant that go too: the store can't look into what is sealed. */
+  readonly letterIds?: readonly string[];
   /** Rows that are taken away, at most. */
   readonly limit: number;
 }

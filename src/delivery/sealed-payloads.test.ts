@@ -1,21 +1,34 @@
 import { expect, test } from "vitest";
-import { claim, event, put, T0, waiting } from "../../test/contracts/rows.ts";
+import {
+  attempt,
+  claim,
+  delivery,
+  event,
+  finished,
+  first,
+  outcome,
+  put,
+  T0,
+  waiting,
+} from "../../test/contracts/rows.ts";
 import { embeddedStore } from "../../test/support/embedded-store.ts";
+import type { Delivery } from "../domain/delivery.ts";
 import { silentLog } from "../kernel/log.ts";
 import { systemRandom } from "../kernel/random.ts";
 import { isSealed, keyringFrom, makeEncryptionKey } from "../signing/keyring.ts";
+import type { ChangeFeed } from "./change-feed.ts";
 import { withSealedPayloads } from "./sealed-payloads.ts";
 
 const older = makeEncryptionKey("k1", systemRandom);
 const newer = makeEncryptionKey("k2", systemRandom);
 const ACME = { organisation: "acme", environment: "production" };
-const quiet = {
-  watchEvents: () => Promise.reject(new Error("nobody watches")),
-  watchDeliveries: () => Promise.reject(new Error("nobody watches")),
-};
 
 function setup() {
-  const raw = { ...embeddedStore(), changes: quiet };
+  const changes: ChangeFeed = {
+    watchEvents: () => Promise.reject(new Error("nobody watches")),
+    watchDeliveries: () => Promise.reject(new Error("nobody watches")),
+  };
+  const raw = { ...embeddedStore(), changes };
   const failures: string[] = [];
   const log = { ...silentLog, error: (name: string) => void failures.push(name) };
   const sealed = (keys: string, isOn = true) =>
@@ -41,6 +54,59 @@ test("a payload lies in the store under a key, and is read as it was by every wa
   expect(claimed.map((one) => textOf(one.event.value))).toEqual([content]);
   const found = await store.replays.events(ACME, ["evt_1"]);
   expect(textOf(found.get("evt_1")?.value)).toBe(content);
+});
+
+const HASH = "9132e93d7b3bd40938dc12457c3bfa9db6fafe08573667d277a6058bb917aa37";
+const request = { method: "POST", url: "https://a.example/", headers: {}, bodySha256: HASH, bodyBytes: 9 };
+const hashesOf = (of: Delivery | undefined) => of?.attempts.map((each) => each.request?.bodySha256);
+
+test("the hash of an attempt's body lies in the store under a key, and is read as it was by every way of reading", async () => {
+  const { raw, sealed } = setup();
+  const told: Delivery[] = [];
+  raw.changes.watchDeliveries = async () => ({
+    read: async () => ({ items: told, more: false, skipped: 0 }),
+    close: async () => {},
+  });
+  const store = sealed(older);
+  const attempts = [attempt("att_1", { request }), attempt("att_2")];
+  await put(ports(store), finished("dlv_1", "failed", "", { attempts }));
+  await put(ports(store), waiting("dlv_2", T0));
+  const taken = (await claim(ports(store))).claimed[0]?.delivery ?? delivery("");
+  const write = outcome(taken, { status: "waiting", dueAtMs: T0 + 9, workClass: "retry" }, "att_3");
+  const tried = { ...write, attempt: attempt("att_3", { request }) };
+  await store.deliveries.flush({ events: [], deliveries: [tried] });
+  for (const id of ["dlv_1", "dlv_2"]) {
+    const lying = await raw.deliveries.getDelivery(ACME, id);
+    expect(JSON.stringify(lying)).toContain('"bodySha256":"k1.');
+    expect(JSON.stringify(lying)).not.toContain(HASH);
+    if (lying !== undefined) told.push(lying);
+  }
+  expect(hashesOf(await store.deliveries.getDelivery(ACME, "dlv_1"))).toEqual([HASH, undefined]);
+  const { items } = await store.deliveries.listDeliveries(ACME, {}, { size: 5 });
+  expect(items.map(hashesOf).toSorted()).toEqual([[HASH], [HASH, undefined]]);
+  const watched = await (await store.changes.watchDeliveries(ACME)).read(5);
+  expect(watched.items.map(hashesOf)).toEqual([[HASH, undefined], [HASH]]);
+  expect(hashesOf((await store.deliveries.cancel(ACME, "dlv_2", T0))?.delivery)).toEqual([HASH]);
+  const again = await store.deliveries.retry(ACME, "dlv_1", T0);
+  expect(typeof again === "object" && hashesOf(again)).toEqual([HASH, undefined]);
+});
+
+test("a hash that was stored plainly stays readable, one that belongs to another attempt or whose key is gone is empty", async () => {
+  const { raw, sealed } = setup();
+  await put(
+    ports(sealed(older, false)),
+    finished("dlv_1", "failed", "", { attempts: [attempt("att_1", { request })] }),
+  );
+  expect(hashesOf(await raw.deliveries.getDelivery(ACME, "dlv_1"))).toEqual([HASH]);
+  expect(hashesOf(await sealed(older).deliveries.getDelivery(ACME, "dlv_1"))).toEqual([HASH]);
+  await put(ports(sealed(older)), finished("dlv_2", "failed", "", { attempts: [attempt("att_2", { request })] }));
+  expect(hashesOf(await sealed(older, false).deliveries.getDelivery(ACME, "dlv_2"))).toEqual([HASH]);
+  expect(hashesOf(await sealed(newer).deliveries.getDelivery(ACME, "dlv_2"))).toEqual([""]);
+  const other = await raw.deliveries.getDelivery(ACME, "dlv_2");
+  const moved = attempt("att_3", other?.attempts[0]?.request ? { request: other.attempts[0].request } : {});
+  const row = finished("dlv_3", "failed", "", { attempts: [moved] });
+  await raw.deliveries.flush({ events: [], deliveries: [first(row)] });
+  expect(hashesOf(await sealed(older).deliveries.getDelivery(ACME, "dlv_3"))).toEqual([""]);
 });
 
 test("rows of before the setting was turned, either way, stay readable, also under a new key", async () => {

@@ -1,16 +1,18 @@
 /**
- * Events' payloads under a key of the keyring in the store, opened when they are read. Rows of before and after the
- * setting was turned lie side by side: a sealed one says so itself (`isSealed`). What tells two events of one id apart is
- * hashed before they come here (intake/decode.ts).
+ * Events' payloads, and the hashes of attempts' bodies (sealed-hashes.ts), under a key of the keyring in the store, opened
+ * when they are read. Rows of before and after the setting was turned lie side by side: a sealed one says so itself
+ * (`isSealed`). What tells two events of one id apart is hashed before they come here (intake/decode.ts).
  */
+import type { Delivery } from "../domain/delivery.ts";
 import type { StoredEvent } from "../domain/event.ts";
 import { CodedError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
 import { bytesSealedUnder, isSealed, type Keyring } from "../signing/keyring.ts";
 import type { ChangeFeed, ChangeReader } from "./change-feed.ts";
-import type { ClaimedDelivery, DeliveryLog, DeliveryStore } from "./delivery-store.ts";
+import type { ClaimedDelivery, DeliveryLog, DeliveryStore, FlushBatch } from "./delivery-store.ts";
 import type { ReplayJobs } from "./replay-store.ts";
 import type { RetentionStore } from "./retention.ts";
+import { openHashes, sealHashes } from "./sealed-hashes.ts";
 
 /** What hands events to the store, or gets them from it. */
 export interface EventStores {
@@ -31,11 +33,11 @@ export function withSealedPayloads<T extends EventStores>(stores: T, sealing: Pa
   const { keyring, isOn, log } = sealing;
   const { deliveries, changes, replays } = stores;
   const open = (event: StoredEvent) => openEvent(keyring, event);
+  const openDelivery = (delivery: Delivery) => openHashes(keyring, delivery);
   return {
     ...stores,
     deliveries: over<DeliveryStore & DeliveryLog, T["deliveries"]>(deliveries, {
-      flush: (batch) =>
-        deliveries.flush(isOn ? { ...batch, events: batch.events.map((event) => sealEvent(keyring, event)) } : batch),
+      flush: (batch) => deliveries.flush(isOn ? sealBatch(keyring, batch) : batch),
       async claim(request) {
         const { claimed, ...rest } = await deliveries.claim(request);
         return { ...rest, claimed: claimed.flatMap((one) => openClaimed(keyring, one, log)) };
@@ -48,9 +50,26 @@ export function withSealedPayloads<T extends EventStores>(stores: T, sealing: Pa
         const page = await deliveries.listEvents(tenant, filter, request);
         return { ...page, items: page.items.map(open) };
       },
+      async getDelivery(tenant, id) {
+        const delivery = await deliveries.getDelivery(tenant, id);
+        return delivery === undefined ? undefined : openDelivery(delivery);
+      },
+      async listDeliveries(tenant, filter, request) {
+        const page = await deliveries.listDeliveries(tenant, filter, request);
+        return { ...page, items: page.items.map(openDelivery) };
+      },
+      async cancel(tenant, id, nowMs) {
+        const answer = await deliveries.cancel(tenant, id, nowMs);
+        return answer === undefined ? undefined : { ...answer, delivery: openDelivery(answer.delivery) };
+      },
+      async retry(tenant, id, nowMs) {
+        const answer = await deliveries.retry(tenant, id, nowMs);
+        return typeof answer === "object" ? openDelivery(answer) : answer;
+      },
     }),
     changes: over<ChangeFeed, T["changes"]>(changes, {
       watchEvents: async (tenant) => openingReader(await changes.watchEvents(tenant), open),
+      watchDeliveries: async (tenant) => openingReader(await changes.watchDeliveries(tenant), openDelivery),
     }),
     replays: over<ReplayJobs, T["replays"]>(replays, {
       async events(tenant, ids) {
@@ -88,6 +107,13 @@ export async function payloadKeyUse({ retention, deliveries }: PayloadWalk): Pro
 /** Its id and its tenant are part of what is sealed: one that is copied to another row does not open there. */
 const sealedFor = ({ tenant, id }: StoredEvent): string => `event/${tenant.organisation}/${tenant.environment}/${id}`;
 
+function sealBatch(keyring: Keyring, { events, deliveries }: FlushBatch): FlushBatch {
+  return {
+    events: events.map((event) => sealEvent(keyring, event)),
+    deliveries: deliveries.map((write) => sealHashes(keyring, write)),
+  };
+}
+
 function sealEvent(keyring: Keyring, event: StoredEvent): StoredEvent {
   return event.value.length === 0 ? event : { ...event, value: keyring.sealBytes(event.value, sealedFor(event)) };
 }
@@ -108,10 +134,7 @@ function openClaimed(keyring: Keyring, claimed: ClaimedDelivery, log: Log): read
   }
 }
 
-function openingReader(
-  reader: ChangeReader<StoredEvent>,
-  open: (event: StoredEvent) => StoredEvent,
-): ChangeReader<StoredEvent> {
+function openingReader<T>(reader: ChangeReader<T>, open: (item: T) => T): ChangeReader<T> {
   return {
     async read(limit) {
       const changes = await reader.read(limit);
@@ -122,7 +145,7 @@ function openingReader(
 }
 
 /** `target` with some of its methods in place of its own. It may be of a class with private fields, which a copy lacks. */
-function over<P extends object, T extends P>(target: T, methods: Partial<P>): T {
+export function over<P extends object, T extends P>(target: T, methods: Partial<P>): T {
   const bound = new Map<PropertyKey, unknown>(Object.entries(methods));
   return new Proxy(target, {
     get(_, name) {

@@ -1,4 +1,5 @@
 import type { ConnectionTls } from "../domain/connection-tls.ts";
+import type { ConnectionPhases } from "../domain/delivery.ts";
 import type { UnreachableReason } from "../domain/outcome.ts";
 
 /** One HTTP request, complete: nothing is added but what HTTP itself asks for. */
@@ -20,6 +21,8 @@ export interface ExchangeMoments {
   readonly sentAfterMs?: number;
   /** The response's first byte came. */
   readonly firstByteAfterMs?: number;
+  /** Of the connection that was made for the request, or was to be. Absent where one was open already. */
+  readonly connection?: ConnectionPhases;
 }
 
 /** What came back. */
@@ -53,13 +56,7 @@ export interface Sender {
 }
 
 /** How long each phase of a request took, in milliseconds with fractions. Absent: not reached, or there was none. */
-export interface RequestPhases {
-  /** Resolving the host's name. */
-  readonly dnsMs?: number;
-  /** The TCP connection. */
-  readonly connectMs?: number;
-  /** The TLS handshake. */
-  readonly tlsMs?: number;
+export interface RequestPhases extends ConnectionPhases {
   /** From the request's first byte to the response's. */
   readonly firstByteMs?: number;
   /** From the beginning to the response's last byte, or to the failure. */

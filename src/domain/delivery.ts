@@ -39,6 +39,16 @@ export interface AttemptRequest {
   readonly bodyBytes: number;
 }
 
+/** How long the phases took of making a connection, in milliseconds. Absent: not reached, or there was none. */
+export interface ConnectionPhases {
+  /** Resolving the host's name. */
+  readonly dnsMs?: number;
+  /** The TCP connection; through a proxy, all until it had connected. */
+  readonly connectMs?: number;
+  /** The TLS handshake. */
+  readonly tlsMs?: number;
+}
+
 /** One HTTP request and what came of it, as the log keeps it. */
 export interface Attempt {
   /** Appending is idempotent by this (protocol, rule 4). */
@@ -49,6 +59,8 @@ export interface Attempt {
   readonly sentAfterMs?: number;
   /** From its start until the response's first byte. Absent where none came. */
   readonly firstByteAfterMs?: number;
+  /** Of the connection that was made for it, or was to be. Absent where one was open already. */
+  readonly connection?: ConnectionPhases;
   readonly statusCode?: number;
   /** Absent on success. */
   readonly errorCode?: ErrorCode;

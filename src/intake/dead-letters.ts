@@ -28,6 +28,8 @@ export interface DeadLetter {
   readonly message: string;
   /** Who may see it and send it again: whom the record speaks for, or may speak for where it claims another. */
   readonly tenant: Tenant;
+  /** Set where the value is what is to be kept already: it was cut, or it was not. */
+  readonly truncated?: boolean;
 }
 
 /** A dead letter as it is kept. */
@@ -72,8 +74,9 @@ export function deadLetterId({
 
 /** A letter as every store keeps it: under its id, with no more of its value than LIMITS allow. */
 export function letterToKeep(letter: DeadLetter): KeptDeadLetter {
-  const { record } = letter;
+  const { record, truncated } = letter;
   const id = deadLetterId(record);
+  if (truncated !== undefined) return { ...letter, id, truncated };
   if (record.value === null || record.value.length <= LIMITS.deadLetterBytes)
     return { ...letter, id, truncated: false };
   return {

@@ -86,6 +86,15 @@ export const LIMIT_ROWS = {
     effect: "the sender waits (flow control)",
   },
   portSessionWindowBytes: { about: "The same over one connection.", effect: "the sender waits (flow control)" },
+  portPieceBytes: {
+    about: "Of a connection that was never used with a key that counts, read before others have their turn.",
+    effect: "the rest waits for its next turn",
+  },
+  portTurnBytes: {
+    about: "Of all such connections, in one turn of the event loop.",
+    effect: "the same, and for `portTurnMs` more",
+  },
+  portTurnMs: { about: "The time that goes to them in one turn.", effect: "the same, and for as long again" },
   keylessBytes: { about: "One request of Health, which needs no key, unpacked.", error: "limit.request_bytes" },
   reflectionBytes: { about: "One request of reflection, which needs none either.", error: "limit.request_bytes" },
   keylessTimeoutMs: { about: "A whole unary request without a key.", effect: "it is cut" },

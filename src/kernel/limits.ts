@@ -73,7 +73,7 @@ export const LIMITS = {
   /** Calls at the same time over one HTTP/2 connection. */
   portCalls: 256,
   /** Requests that come over one HTTP/1.1 connection before the first is answered. */
-  portPipelined: 32,
+  portPipelined: 8,
   /** Calls that an HTTP/2 connection may cancel at once: all that it can have open; */
   portResets: 256,
   /** and a second, for as long as it likes. */
@@ -85,6 +85,11 @@ export const LIMITS = {
   /** How much of one call's body may be under way: a batch of 100 events without waiting for the other side. */
   portStreamWindowBytes: 256 * KIB,
   portSessionWindowBytes: 1 * MIB,
+  /** Of connections that were never used with a key that counts: read of one before the others have their turn, */
+  portPieceBytes: 512,
+  /** and of all of them in one turn of the event loop, and for how long; who used either up rests for as long. */
+  portTurnBytes: 64 * KIB,
+  portTurnMs: 1,
   /** One request of Health, which needs no key, unpacked. */
   keylessBytes: 1 * KIB,
   /** One request of reflection, which needs none either. */

@@ -1,4 +1,4 @@
-import { invalidField } from "./errors.ts";
+import { type CodedError, invalidField } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 
 /** A place in a list that is sorted newest first: the sort time in milliseconds, then the id. */
@@ -35,10 +35,13 @@ export function tokenFromCursor(cursor: Cursor | undefined): string {
 function cursorFromToken(token: string): Cursor {
   const match = /^(\d{1,15}) ([\x21-\x7e]{1,256})$/.exec(Buffer.from(token, "base64url").toString("latin1"));
   const [, time, id] = match ?? [];
-  if (time === undefined || id === undefined) {
-    throw invalidField("page_token", "must be the next_page_token of an earlier answer");
-  }
+  if (time === undefined || id === undefined) throw wrongPageToken();
   return { timeMs: Number(time), id };
+}
+
+/** Of a `page_token` that no answer to this call had. */
+export function wrongPageToken(): CodedError {
+  return invalidField("page_token", "must be the next_page_token of an earlier answer");
 }
 
 /** Cuts `size + 1` fetched items to a page, and says where the next one begins. */

@@ -55,6 +55,18 @@ describe("a keyring", () => {
   });
 });
 
+describe("a derived keyring", () => {
+  it("opens what another of the same keys and purpose sealed, and nothing of any other", () => {
+    const keyring = keyringFrom(older, systemRandom);
+    const sealed = keyring.derived("page token").seal("text", "a");
+    expect(keyringFrom(older, systemRandom).derived("page token").open(sealed, "a")).toBe("text");
+    expect(keyringFrom(`${newer},${older}`, systemRandom).derived("page token").open(sealed, "a")).toBe("text");
+    expect(() => keyring.open(sealed, "a")).toThrow(damaged);
+    expect(() => keyring.derived("something else").open(sealed, "a")).toThrow(damaged);
+    expect(() => keyring.derived("page token").open(keyring.seal("text", "a"), "a")).toThrow(damaged);
+  });
+});
+
 describe("the keys", () => {
   const { length } = older;
   it.each([

@@ -30,6 +30,8 @@ export interface Keyring {
   openBytes(sealed: Uint8Array, associatedData: string): Uint8Array;
   /** HMAC-SHA256 under a key made of the newest, in base64url behind that key's id: what was hashed can't be guessed. */
   hash(bytes: Uint8Array): string;
+  /** One for another purpose, of keys of its own (HKDF): nothing that either seals opens with the other. */
+  derived(purpose: string): Keyring;
 }
 
 /**
@@ -44,10 +46,13 @@ export function isSealed(bytes: Uint8Array): boolean {
  * @throws CodedError `config.invalid`. No key is in its message.
  */
 export function keyringFrom(keys: string, random: Random): Keyring {
-  const [newest, ...older] = parseKeys(keys);
+  return keyringOf(parseKeys(keys), random);
+}
+
+function keyringOf([newest, ...older]: NamedKeys, random: Random): Keyring {
   const byId = new Map([newest, ...older]);
   const [newestId, newestKey] = newest;
-  const hashKey = hashKeyOf(newestKey);
+  const hashKey = keyFor("content hash", newestKey);
   const keyOf = (id: string): KeyObject => {
     const key = byId.get(id);
     if (key !== undefined) return key;
@@ -83,12 +88,16 @@ export function keyringFrom(keys: string, random: Random): Keyring {
       return new Uint8Array(decrypt(key, Buffer.from(sealed.subarray(end)), associatedData));
     },
     hash: (bytes) => `${newestId}.${createHmac("sha256", hashKey).update(bytes).digest("base64url")}`,
+    derived(purpose) {
+      const derive = ([id, key]: NamedKey): NamedKey => [id, keyFor(purpose, key)];
+      return keyringOf([derive(newest), ...older.map(derive)], random);
+    },
   };
 }
 
 /** RFC 5869: what encrypts must not be used for anything else. */
-function hashKeyOf(key: KeyObject): KeyObject {
-  return createSecretKey(Buffer.from(hkdfSync("sha256", key, new Uint8Array(), "passbus content hash", KEY_BYTES)));
+function keyFor(purpose: string, key: KeyObject): KeyObject {
+  return createSecretKey(Buffer.from(hkdfSync("sha256", key, new Uint8Array(), `passbus ${purpose}`, KEY_BYTES)));
 }
 
 /** The id of the key that bytes were sealed under; undefined where they are not sealed. */
@@ -125,12 +134,14 @@ function damaged(cause: unknown): CodedError {
 }
 
 type NamedKey = readonly [id: string, key: KeyObject];
+/** The newest first. */
+type NamedKeys = readonly [NamedKey, ...NamedKey[]];
 
 /**
  * Keys of 32 bytes as a setting has them: `id:base64`, comma-separated, newest first.
  * @throws CodedError `config.invalid`. No key is in its message.
  */
-export function parseKeys(keys: string): readonly [NamedKey, ...NamedKey[]] {
+export function parseKeys(keys: string): NamedKeys {
   const named = keys.split(",").map((entry, index) => parseKey(entry.trim(), index));
   const [newest, ...older] = named;
   if (newest === undefined || new Set(named.map(([id]) => id)).size < named.length) {

@@ -2,6 +2,8 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Webhook } from "standardwebhooks";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { ActionMethod, DataType, MembershipEventId } from "../../gen/io/integrations_pb.js";
+import { PassProtocol } from "../../gen/io/pass_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { Format, State } from "../../gen/passbus/v1/subscription_pb.js";
 import { browser, Stage, type Visit } from "../support/browser.ts";
@@ -94,6 +96,73 @@ describe.skipIf(!browser.present)(browser.title("the subscriptions of the dashbo
       expect(await visit.offencesInAllLooks()).toEqual({});
       const one = await stored(idIn(visit) ?? "");
       expect([one?.format, one?.filter, one?.url]).toEqual([Format.PASSKIT, "event.pass.id != ''", endpoint("first")]);
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    "makes one of PassKit's format with events of a protocol and a field under another name, and changes it",
+    async () => {
+      await using visit = await stage.signedIn(`/subscriptions/new?url=${encodeURIComponent(endpoint("members"))}`);
+      visit.expectFailedCalls();
+      const { page } = visit;
+      await page.getByLabel("Format").selectOption({ label: "PassKit" });
+      await page.getByLabel("member enrolled").check();
+      await page.getByText("None: only the events below that are ticked.").waitFor();
+      await page.getByLabel("coupon redeemed").check();
+      await page.getByText("names the events of one protocol; leave one list empty").waitFor();
+      await page.getByLabel("coupon redeemed").uncheck();
+      await page.getByText("names the events of one protocol").waitFor({ state: "detached" });
+      await page.getByLabel("Of passes of").selectOption({ label: "memberships" });
+      await page.getByLabel("Method").selectOption({ label: "PUT" });
+      await page.getByLabel("Field of the pass").fill("meta.tier");
+      await page.getByText("must have 1 to", { exact: false }).waitFor();
+      await page.getByLabel("Name in the webhook").fill("tier");
+      await page.getByLabel("Its type").selectOption({ label: "TEXT" });
+      await page.getByText(`PUT ${endpoint("members")}`).waitFor();
+      await page.getByText("MEMBER_EVENT_ENROLLED").waitFor();
+      expect(await visit.offencesInAllLooks()).toEqual({});
+      await page.getByRole("button", { name: "Create the subscription" }).click();
+      await page.getByRole("button", { name: "I have kept it" }).click();
+      await page.getByText("meta.tier").waitFor();
+      await page.getByText("member enrolled").waitFor();
+      const id = idIn(visit) ?? "";
+      const mapping = {
+        ...{ sourceFieldUniqueName: "meta.tier", destinationFieldKey: "tier" },
+        ...{ destinationFieldDataType: DataType.TEXT, isRequired: false },
+      };
+      const made = await stored(id);
+      expect([made?.membershipEvents, made?.couponEvents, made?.protocol, made?.eventTypes]).toEqual([
+        [MembershipEventId.MEMBER_EVENT_ENROLLED],
+        [],
+        PassProtocol.MEMBERSHIP,
+        [],
+      ]);
+      expect(made?.formatOptions).toMatchObject({
+        passkitMethod: ActionMethod.METHOD_PUT,
+        passkitFieldMapping: mapping,
+      });
+      await page.getByRole("link", { name: "Change" }).click();
+      expect(await page.getByLabel("member enrolled").isChecked()).toBe(true);
+      expect(await page.getByLabel("Field of the pass").inputValue()).toBe("meta.tier");
+      await page.getByLabel("Field of the pass").fill("");
+      await page.getByLabel("Name in the webhook").fill("");
+      await page.getByLabel("updated", { exact: true }).check();
+      await page.getByRole("button", { name: "Save the changes" }).click();
+      await page.getByText(`Changed ${id}.`).waitFor();
+      const changed = await stored(id);
+      expect(changed?.formatOptions?.passkitFieldMapping).toBeUndefined();
+      expect(changed?.formatOptions?.passkitMethod).toBe(ActionMethod.METHOD_PUT);
+      expect([changed?.eventTypes, changed?.membershipEvents]).toEqual([
+        [PassEventType.UPDATED],
+        [MembershipEventId.MEMBER_EVENT_ENROLLED],
+      ]);
+      // To a format that can't say the protocol's events: they go with it.
+      await page.getByRole("link", { name: "Change" }).click();
+      await page.getByLabel("Format").selectOption({ label: "Standard Webhooks" });
+      await page.getByRole("button", { name: "Save the changes" }).click();
+      await page.getByText("Standard Webhooks").waitFor();
+      expect((await stored(id))?.membershipEvents).toEqual([]);
     },
     LIMIT_MS,
   );

@@ -128,6 +128,11 @@ export function deadLetterStoreContract(name: string, make: MakeStore): void {
     });
 
     test("a value over the limit is cut, and says so", async () => {
+      const cut = { ...letter(9, {}, { value: new Uint8Array(LIMITS.deadLetterBytes + 40).fill(2) }), truncated: true };
+      await store.deadLetters.put([cut]);
+      const [sealed] = (await store.deadLetters.list(ACME, {}, { size: 1 })).items;
+      // Said to be what is to be kept: a sealed one is larger than what it holds.
+      expect([sealed?.truncated, sealed?.record.value?.length]).toEqual([true, LIMITS.deadLetterBytes + 40]);
       const fits = letter(1, {}, { value: new Uint8Array(LIMITS.deadLetterBytes).fill(1) });
       const over = letter(2, {}, { value: new Uint8Array(LIMITS.deadLetterBytes + 1).fill(2) });
       await store.deadLetters.put([fits, over]);

@@ -125,6 +125,7 @@ export function deliveryFlushContract(name: string, make: MakeStore): void {
           bodySha256: "00ff",
           bodyBytes: 9,
         },
+        connection: { dnsMs: 3, connectMs: 0, tlsMs: 12 },
         responseHeaders: { "retry-after": "7" },
         responseExcerpt: "\ufffd\0 busy",
       });

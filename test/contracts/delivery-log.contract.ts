@@ -43,15 +43,25 @@ export function deliveryLogContract(name: string, make: MakeStore): void {
   describe(`${name}: lists of deliveries`, () => {
     const rows: readonly Delivery[] = [
       waiting("d1", T0, { createdAtMs: T0 + 1, eventId: "evt_1", passId: "p1", subscriptionId: "sub_a" }),
-      triedOnce("d2", "a2", T0, { createdAtMs: T0 + 2, eventId: "evt_1", passId: "p1", subscriptionId: "sub_b" }),
+      triedOnce("d2", "a2", T0, {
+        ...{ createdAtMs: T0 + 2, eventId: "evt_1", passId: "p1", subscriptionId: "sub_b" },
+        eventType: PassEventType.SCANNED,
+      }),
       finished("d3", "delivered", "a3", {
         createdAtMs: T0 + 3,
         eventId: "evt_2",
         passId: "p2",
         subscriptionId: "sub_a",
       }),
-      finished("d4", "failed", "a4", { createdAtMs: T0 + 4, eventId: "evt_2", passId: "p2", subscriptionId: "sub_b" }),
-      delivery("d5", { status: "held", createdAtMs: T0 + 5, eventId: "evt_3", passId: "p1", subscriptionId: "sub_a" }),
+      finished("d4", "failed", "a4", {
+        ...{ createdAtMs: T0 + 4, eventId: "evt_2", passId: "p2", subscriptionId: "sub_b" },
+        eventType: PassEventType.SCANNED,
+      }),
+      delivery("d5", {
+        ...{ status: "held", createdAtMs: T0 + 5, eventId: "evt_3", passId: "p1", subscriptionId: "sub_a" },
+        eventType: PassEventType.UNSPECIFIED,
+        operationalType: OperationalEventType.DELIVERY_FAILED,
+      }),
       finished("d6", "failed", "a6", { createdAtMs: T0 + 6, eventId: "evt_3", passId: "p1", subscriptionId: "sub_b" }),
     ];
 
@@ -64,6 +74,28 @@ export function deliveryLogContract(name: string, make: MakeStore): void {
       ["failed", { status: "failed" }, (of) => of.status === "failed"],
       ["waiting", { status: "waiting" }, (of) => of.status === "waiting"],
       ["attempting", { status: "attempting" }, () => false],
+      ["type", { type: PassEventType.SCANNED }, (of) => of.eventType === PassEventType.SCANNED],
+      [
+        "type of passbus's own",
+        { operationalType: OperationalEventType.DELIVERY_FAILED },
+        (of) => of.operationalType === OperationalEventType.DELIVERY_FAILED,
+      ],
+      // The same number as the one of passbus's own.
+      ["type of a pass's", { type: PassEventType.UNINSTALLED }, () => false],
+      [
+        "type and subscription",
+        { type: PassEventType.CREATED, subscriptionId: "sub_a" },
+        (of) => of.id < "d4" && of.subscriptionId === "sub_a",
+      ],
+      ["type and delivered", { type: PassEventType.SCANNED, status: "delivered" }, () => false],
+      ["type and failed", { type: PassEventType.SCANNED, status: "failed" }, (of) => of.id === "d4"],
+      [
+        "type, failed and subscription",
+        { type: PassEventType.SCANNED, status: "failed", subscriptionId: "sub_b" },
+        (of) => of.id === "d4",
+      ],
+      ["type and pass", { type: PassEventType.SCANNED, passId: "p1" }, (of) => of.id === "d2"],
+      ["type and event", { type: PassEventType.SCANNED, eventId: "evt_2" }, (of) => of.id === "d4"],
       ["time", { fromMs: T0 + 2, toMs: T0 + 5 }, (of) => of.createdAtMs >= T0 + 2 && of.createdAtMs < T0 + 5],
       [
         "subscription and status",

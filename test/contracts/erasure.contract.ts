@@ -1,6 +1,6 @@
 /** ErasureStore: what goes of a pass, a deleted subscription and an organisation, what stays, and the list of erasures. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { ErasedCounts, ErasureTarget } from "../../src/delivery/erasure.ts";
+import type { ErasedCounts, ErasureRequest, ErasureTarget } from "../../src/delivery/erasure.ts";
 import type { DeadLetter } from "../../src/intake/dead-letters.ts";
 import type { Tenant } from "../../src/kernel/tenant.ts";
 import {
@@ -31,14 +31,15 @@ export function erasureContract(name: string, make: MakeStore): void {
   /** All steps; what went, and in how many steps. */
   async function eraseAll(
     target: ErasureTarget,
-    { beforeMs = T0, madeAtMs = T0, limit = 500 } = {},
+    asked: Partial<Omit<ErasureRequest, "target">> = {},
   ): Promise<ErasedCounts & { steps: number }> {
     const all = { events: 0, deliveries: 0, deadLetters: 0, others: 0, steps: 0 };
+    const request = { beforeMs: T0, madeAtMs: T0, limit: 500, ...asked };
     for (;;) {
-      const { more, ...counts } = await store.erasures.erase({ target, beforeMs, madeAtMs, limit });
+      const { more, ...counts } = await store.erasures.erase({ target, ...request });
       for (const kind of ["events", "deliveries", "deadLetters", "others"] as const) {
         all[kind] += counts[kind];
-        expect(counts[kind]).toBeLessThanOrEqual(limit);
+        expect(counts[kind]).toBeLessThanOrEqual(request.limit);
       }
       all.steps += 1;
       if (!more) return all;
@@ -156,6 +157,18 @@ export function erasureContract(name: string, make: MakeStore): void {
         left.push((await store.bins.listRequests(tenant, id, { size: 9 })).items.length);
       }
       expect(left).toEqual([1, 1, 3, 3]);
+    });
+
+    test("takes the dead letters that are named, of its tenant alone", async () => {
+      await store.deadLetters.put([letter(1, "sealed"), letter(2, "sealed"), letter(3, "sealed", {}, GLOBEX)]);
+      const ids: string[] = [];
+      for (const tenant of [ACME, GLOBEX]) {
+        const { items } = await store.deadLetters.list(tenant, {}, { size: 9 });
+        ids.push(...items.filter(({ record }) => record.offset !== 2).map(({ id }) => id));
+      }
+      const target = { kind: "pass", tenant: ACME, passId: PASS } as const;
+      expect(await eraseAll(target, { letterIds: [...ids, "dead_0"] })).toMatchObject({ deadLetters: 1 });
+      expect([await letterOffsets(), await letterOffsets(GLOBEX)]).toEqual([[2], [3]]);
     });
 
     test("whose id is short is looked for in keys alone", async () => {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe } from "vitest";
 import { type MongoDatabase, mongoDatabase } from "../support/mongo-database.ts";
 import { mongodb } from "../support/services/services.ts";
 import { changeFeedContract } from "./change-feed.contract.ts";
+import { kindFeedContract } from "./kind-feed.contract.ts";
 
 describe.skipIf(!mongodb.present)(mongodb.title("watching the store on MongoDB"), () => {
   let database: MongoDatabase;
@@ -12,4 +13,5 @@ describe.skipIf(!mongodb.present)(mongodb.title("watching the store on MongoDB")
   afterAll(() => database.drop());
 
   changeFeedContract("MongoDB", () => database.open());
+  kindFeedContract("MongoDB", () => database.open());
 });

@@ -16,6 +16,7 @@ import type {
 import type { EndpointStore, RateStore } from "../../src/delivery/endpoint-store.ts";
 import type { ErasureStore } from "../../src/delivery/erasure.ts";
 import type { SwitchStore } from "../../src/delivery/kill-switch.ts";
+import type { KindFeed } from "../../src/delivery/kind-feed.ts";
 import type { ReplayJobs, ReplayStore } from "../../src/delivery/replay-store.ts";
 import type { RetentionStore } from "../../src/delivery/retention.ts";
 import type { StatsStore } from "../../src/delivery/stats-store.ts";
@@ -46,6 +47,7 @@ export interface StorePorts {
   readonly deadLetters: DeadLetterStore;
   readonly bins: BinStore;
   readonly stats: StatsStore;
+  readonly kinds: KindFeed;
 }
 
 /** One empty store under test. */

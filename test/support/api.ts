@@ -10,9 +10,10 @@ import { FailedAttempts } from "../../src/access/failed-attempts.ts";
 import { idOfKey, makeKey, makeSession } from "../../src/access/keys.ts";
 import { Rates } from "../../src/access/rates.ts";
 import { directSender } from "../../src/adapters/http/direct-sender.ts";
-import { type ApiDeps, startApi } from "../../src/api/api.ts";
+import { type Api, type ApiDeps, startApi } from "../../src/api/api.ts";
 import type { ChangeFeed } from "../../src/delivery/change-feed.ts";
 import { Erasures } from "../../src/delivery/erasures.ts";
+import type { KindFeed } from "../../src/delivery/kind-feed.ts";
 import { Replays } from "../../src/delivery/replays.ts";
 import { Bins, type BinsDeps } from "../../src/inspector/bins.ts";
 import type { AppendResult, NewRecord } from "../../src/intake/event-log.ts";
@@ -65,6 +66,7 @@ export interface TestApi extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   readonly stage: Stage;
+  readonly replaceTls: Api["replaceTls"];
   stop(graceMs?: number): Promise<void>;
 }
 
@@ -112,20 +114,18 @@ export async function testApi({ subscriptionStore, ...given }: Given = {}): Prom
     publishStream: publishStream({ log, ids, mayPublish: () => true }),
     deliveryLog: emptyDeliveryLog,
     changes: quietFeed,
+    kinds: { watchKind: quietKind },
     feed: { load: async () => ({ version: 0, subscriptions: [] }) },
     deadLetters: stage.deadLetters,
     redriver: redriver({ log, deadLetters: stage.deadLetters, clock }),
     limits,
     replays: new Replays({ ...replayStage(), clock, ids }),
-    rates: new Rates({
-      service: { callsPerSecond: 0, eventsPerSecond: 0 },
-      given: (organisation) => limits.limits(organisation),
-      clock,
-    }),
+    rates: ratesOf(limits, clock),
     erasures: new Erasures({ store: embeddedStore().erasures, keyring, clock, log: silentLog }),
     retention: { eventRetentionMs: 30 * DAY_MS, deliveryRetentionMs: 30 * DAY_MS },
     switches: new MemorySwitches(),
     ...inspectorStage({ keyring, ed25519Keys, clock, ids }),
+    keyring,
     operatedBy: TENANT.organisation,
     webhooks,
     challenge: endpointChallenge({ ...webhooks, random: systemRandom }),
@@ -141,7 +141,13 @@ export async function testApi({ subscriptionStore, ...given }: Given = {}): Prom
     await access.audit.stop();
     webhooks.sender.close();
   };
-  return { url: api.url, port: api.address.port, stage, stop, [Symbol.asyncDispose]: () => stop(0) };
+  const { url, replaceTls } = api;
+  return { url, port: api.address.port, stage, replaceTls, stop, [Symbol.asyncDispose]: () => stop(0) };
+}
+
+function ratesOf(limits: MemoryLimits, clock: Clock): Rates {
+  const service = { callsPerSecond: 0, eventsPerSecond: 0 };
+  return new Rates({ service, given: (organisation) => limits.limits(organisation), clock });
 }
 
 async function checkEndpoint(url: string) {
@@ -239,3 +245,8 @@ const quietReader = async () => ({
 });
 
 const quietFeed: ChangeFeed = { watchEvents: quietReader, watchDeliveries: quietReader };
+
+const quietKind: KindFeed["watchKind"] = async () => ({
+  read: async () => ({ ids: new Set(), more: false }),
+  close: async () => {},
+});

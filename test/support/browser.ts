@@ -19,6 +19,22 @@ export const WIDE = { width: 1_280, height: 860 };
 const BETWEEN = { width: 820, height: 860 };
 export const NARROW = { width: 390, height: 844 };
 
+/** The one on the PATH, without a window and without calls of its own. */
+export function launchChromium(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: chromiumPath(),
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--no-first-run",
+    ],
+  });
+}
+
 /** A passbus, and a browser to look at it. */
 export class Stage implements AsyncDisposable {
   readonly passbus: RunningPassbus;
@@ -35,21 +51,7 @@ export class Stage implements AsyncDisposable {
   static async open(settings: Readonly<Record<string, string>> = {}): Promise<Stage> {
     await buildIfStale();
     const directory = new DataDirectory();
-    const [passbus, launched] = await Promise.all([
-      RunningPassbus.start(directory.path, settings),
-      chromium.launch({
-        executablePath: chromiumPath(),
-        args: [
-          "--headless",
-          "--no-sandbox",
-          "--disable-gpu",
-          "--disable-background-networking",
-          "--disable-component-update",
-          "--disable-sync",
-          "--no-first-run",
-        ],
-      }),
-    ]);
+    const [passbus, launched] = await Promise.all([RunningPassbus.start(directory.path, settings), launchChromium()]);
     return new Stage(passbus, launched, directory);
   }
 

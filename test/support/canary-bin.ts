@@ -73,10 +73,22 @@ export class CanaryBin {
     expect(kept.map(([where, text]) => [where, text.length > 1])).toEqual(kept.map(([where]) => [where, true]));
     expect(kept).toHaveLength(2);
     expect(kept.flatMap(([where, text]) => this.#canaries.foundIn(where, text))).toEqual([]);
+    await this.#conflict(passId);
     // It may be delivered before it is stored; what the log hasn't let go of yet goes when it is erased again.
     await eventually(SOON_MS, "a log without a backlog", async () => ((await store.isRecorded()) ? true : undefined));
-    expect(await events.erasePass({ passId })).toMatchObject({ events: 1n, done: true });
+    expect(await events.erasePass({ passId })).toMatchObject({ events: 1n, deadLetters: 1n, done: true });
     expect(await requests()).toEqual([]);
+  }
+
+  /** The pass is in a dead letter too, which is looked for also where it is encrypted. */
+  async #conflict(passId: string): Promise<void> {
+    const { events } = this.#clients;
+    const letters = async () => (await events.listDeadLetters({ pageSize: 500 })).deadLetters.length;
+    const before = await letters();
+    const other = canaryEvent("evt-forgotten", passId);
+    if (other.pass !== undefined) other.pass.externalId = canary("conflict-of-the-forgotten");
+    await events.publishEvents({ events: [other] });
+    await eventually(SOON_MS, "its dead letter", async () => ((await letters()) > before ? true : undefined));
   }
 }
 

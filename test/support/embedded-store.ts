@@ -4,9 +4,11 @@ import type { StoreCalls } from "../../src/adapters/sqlite/calls.ts";
 import { accessStore } from "../../src/adapters/sqlite/client-access.ts";
 import { binStore } from "../../src/adapters/sqlite/client-bins.ts";
 import { chainStore } from "../../src/adapters/sqlite/client-chains.ts";
+import { deadLetterStore } from "../../src/adapters/sqlite/client-dead-letters.ts";
 import { deliveryLog, deliveryStore } from "../../src/adapters/sqlite/client-deliveries.ts";
 import { endpointStore } from "../../src/adapters/sqlite/client-endpoints.ts";
 import { erasureStore } from "../../src/adapters/sqlite/client-erasures.ts";
+import { kindFeed } from "../../src/adapters/sqlite/client-kinds.ts";
 import { replayStore } from "../../src/adapters/sqlite/client-replays.ts";
 import { statsStore } from "../../src/adapters/sqlite/client-stats.ts";
 import { subscriptionFeed, subscriptionStore } from "../../src/adapters/sqlite/client-subscriptions.ts";
@@ -33,9 +35,11 @@ export function embeddedStore() {
     subscriptions: subscriptionStore(calls),
     feed: subscriptionFeed(calls),
     access: accessStore(calls),
+    deadLetters: deadLetterStore(calls),
     erasures: erasureStore(calls),
     bins: binStore(calls),
     stats: statsStore(calls),
     endpoints: endpointStore(calls),
+    kinds: kindFeed(calls),
   };
 }

@@ -12,6 +12,102 @@ import type { Duration, FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_passbus_v1_access_service: GenFile;
 
 /**
+ * Who carries the key, token or certificate that a call came with.
+ *
+ * @generated from message passbus.v1.Caller
+ */
+export declare type Caller = Message<"passbus.v1.Caller"> & {
+  /**
+   * @generated from field: string organisation_id = 1;
+   */
+  organisationId: string;
+
+  /**
+   * @generated from field: string environment = 2;
+   */
+  environment: string;
+
+  /**
+   * Unspecified of a portal session.
+   *
+   * @generated from field: passbus.v1.Role role = 3;
+   */
+  role: Role;
+
+  /**
+   * The one entity that a portal session sees; empty of all others.
+   *
+   * @generated from field: string entity_id = 4;
+   */
+  entityId: string;
+
+  /**
+   * As the audit log names them: the key's id ("key_…", or "bootstrap" for the configuration's), the portal session's
+   * ("ses_…"), or "jwt_…" of an issuer's token.
+   *
+   * @generated from field: string key_id = 5;
+   */
+  keyId: string;
+
+  /**
+   * Unset: it does not expire.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 6;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * Every method that the role, or the portal session, and the environment are let into:
+   * "passbus.v1.SubscriptionService/RotateSecret". What a call asks for may still be refused.
+   *
+   * @generated from field: repeated string methods = 7;
+   */
+  methods: string[];
+
+  /**
+   * Who operates this passbus: an administrator of the bootstrap organisation, in the environment production. They may
+   * turn the delivery switch of the whole service, and set rates and other organisations' limits.
+   *
+   * @generated from field: bool operates_service = 8;
+   */
+  operatesService: boolean;
+};
+
+/**
+ * Describes the message passbus.v1.Caller.
+ * Use `create(CallerSchema)` to create a new message.
+ */
+export declare const CallerSchema: GenMessage<Caller>;
+
+/**
+ * @generated from message passbus.v1.GetCallerRequest
+ */
+export declare type GetCallerRequest = Message<"passbus.v1.GetCallerRequest"> & {
+};
+
+/**
+ * Describes the message passbus.v1.GetCallerRequest.
+ * Use `create(GetCallerRequestSchema)` to create a new message.
+ */
+export declare const GetCallerRequestSchema: GenMessage<GetCallerRequest>;
+
+/**
+ * @generated from message passbus.v1.GetCallerResponse
+ */
+export declare type GetCallerResponse = Message<"passbus.v1.GetCallerResponse"> & {
+  /**
+   * @generated from field: passbus.v1.Caller caller = 1;
+   */
+  caller?: Caller | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.GetCallerResponse.
+ * Use `create(GetCallerResponseSchema)` to create a new message.
+ */
+export declare const GetCallerResponseSchema: GenMessage<GetCallerResponse>;
+
+/**
  * @generated from message passbus.v1.Key
  */
 export declare type Key = Message<"passbus.v1.Key"> & {
@@ -207,6 +303,22 @@ export declare type BindKeyCertificateRequest = Message<"passbus.v1.BindKeyCerti
    * @generated from field: bytes certificate = 2;
    */
   certificate: Uint8Array;
+
+  /**
+   * When `signature` was made: at most 5 minutes from now, by the server's clock. Its whole seconds count.
+   *
+   * @generated from field: google.protobuf.Timestamp signed_at = 3;
+   */
+  signedAt?: Timestamp | undefined;
+
+  /**
+   * With the certificate's private key, over "passbus:bind-key-certificate:v1:<id>:<unix seconds of signed_at>": RSA
+   * (PKCS #1 v1.5 or PSS) or ECDSA (DER) with SHA-256, or Ed25519. Empty where the call's own TLS connection shows this
+   * certificate, which the server's authorities vouch for.
+   *
+   * @generated from field: bytes signature = 4;
+   */
+  signature: Uint8Array;
 };
 
 /**
@@ -979,6 +1091,16 @@ export declare const DeliverySwitchScopeSchema: GenEnum<DeliverySwitchScope>;
  */
 export declare const AccessService: GenService<{
   /**
+   * Whom this call came from, and what they may call: for whoever has any key, token or portal session.
+   *
+   * @generated from rpc passbus.v1.AccessService.GetCaller
+   */
+  getCaller: {
+    methodKind: "unary";
+    input: typeof GetCallerRequestSchema;
+    output: typeof GetCallerResponseSchema;
+  },
+  /**
    * A key of the caller's own organisation and environment.
    *
    * @generated from rpc passbus.v1.AccessService.CreateKey
@@ -1009,7 +1131,8 @@ export declare const AccessService: GenService<{
     output: typeof RevokeKeyResponseSchema;
   },
   /**
-   * From now on a call over a connection with this client certificate, and without a key, has the key's rights. A
+   * From now on a call over a connection with this client certificate, and without a key, has the key's rights. The
+   * caller shows that its private key is theirs: by this call's own TLS connection, or by a signature. A
    * certificate speaks for one key at most; ALREADY_EXISTS where it is another's that counts, or
    * was ever another tenant's. It ends with the key.
    *

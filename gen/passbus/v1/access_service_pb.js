@@ -9,238 +9,259 @@ import { file_google_protobuf_duration, file_google_protobuf_field_mask, file_go
  * Describes the file passbus/v1/access_service.proto.
  */
 export const file_passbus_v1_access_service = /*@__PURE__*/
-  fileDesc("Ch9wYXNzYnVzL3YxL2FjY2Vzc19zZXJ2aWNlLnByb3RvEgpwYXNzYnVzLnYxIr8CCgNLZXkSCgoCaWQYASABKAkSHgoEcm9sZRgCIAEoDjIQLnBhc3NidXMudjEuUm9sZRITCgtlbnZpcm9ubWVudBgDIAEoCRITCgtkZXNjcmlwdGlvbhgEIAEoCRIuCgpjcmVhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiAKGGNlcnRpZmljYXRlX2ZpbmdlcnByaW50cxgJIAMoCSIwChBDcmVhdGVLZXlSZXF1ZXN0EhwKA2tleRgBIAEoCzIPLnBhc3NidXMudjEuS2V5IkEKEUNyZWF0ZUtleVJlc3BvbnNlEhwKA2tleRgBIAEoCzIPLnBhc3NidXMudjEuS2V5Eg4KBnNlY3JldBgCIAEoCSI4Cg9MaXN0S2V5c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiSgoQTGlzdEtleXNSZXNwb25zZRIdCgRrZXlzGAEgAygLMg8ucGFzc2J1cy52MS5LZXkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIh4KEFJldm9rZUtleVJlcXVlc3QSCgoCaWQYASABKAkiEwoRUmV2b2tlS2V5UmVzcG9uc2UiPAoZQmluZEtleUNlcnRpZmljYXRlUmVxdWVzdBIKCgJpZBgBIAEoCRITCgtjZXJ0aWZpY2F0ZRgCIAEoDCI6ChpCaW5kS2V5Q2VydGlmaWNhdGVSZXNwb25zZRIcCgNrZXkYASABKAsyDy5wYXNzYnVzLnYxLktleSI+ChtVbmJpbmRLZXlDZXJ0aWZpY2F0ZVJlcXVlc3QSCgoCaWQYASABKAkSEwoLZmluZ2VycHJpbnQYAiABKAkiPAocVW5iaW5kS2V5Q2VydGlmaWNhdGVSZXNwb25zZRIcCgNrZXkYASABKAsyDy5wYXNzYnVzLnYxLktleSK+AQoNUG9ydGFsU2Vzc2lvbhIKCgJpZBgBIAEoCRIRCgllbnRpdHlfaWQYAiABKAkSLgoKY3JlYXRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXAoaQ3JlYXRlUG9ydGFsU2Vzc2lvblJlcXVlc3QSEQoJZW50aXR5X2lkGAEgASgJEisKCGxpZmV0aW1lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIlgKG0NyZWF0ZVBvcnRhbFNlc3Npb25SZXNwb25zZRIqCgdzZXNzaW9uGAEgASgLMhkucGFzc2J1cy52MS5Qb3J0YWxTZXNzaW9uEg0KBXRva2VuGAIgASgJIkIKGUxpc3RQb3J0YWxTZXNzaW9uc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiYgoaTGlzdFBvcnRhbFNlc3Npb25zUmVzcG9uc2USKwoIc2Vzc2lvbnMYASADKAsyGS5wYXNzYnVzLnYxLlBvcnRhbFNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIigKGlJldm9rZVBvcnRhbFNlc3Npb25SZXF1ZXN0EgoKAmlkGAEgASgJIh0KG1Jldm9rZVBvcnRhbFNlc3Npb25SZXNwb25zZSKsAgoST3JnYW5pc2F0aW9uTGltaXRzEiIKGm9yZ2FuaXNhdGlvbl9zdWJzY3JpcHRpb25zGAEgASgFEhwKFGVudGl0eV9zdWJzY3JpcHRpb25zGAIgASgFEjIKD2V2ZW50X3JldGVudGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChJkZWxpdmVyeV9yZXRlbnRpb24YBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNAoRcGF5bG9hZF9yZXRlbnRpb24YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGAoQY2FsbHNfcGVyX3NlY29uZBgGIAEoBRIZChFldmVudHNfcGVyX3NlY29uZBgHIAEoBSKMAQoQU2V0TGltaXRzUmVxdWVzdBIXCg9vcmdhbmlzYXRpb25faWQYASABKAkSLgoGbGltaXRzGAIgASgLMh4ucGFzc2J1cy52MS5PcmdhbmlzYXRpb25MaW1pdHMSLwoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIkMKEVNldExpbWl0c1Jlc3BvbnNlEi4KBmxpbWl0cxgBIAEoCzIeLnBhc3NidXMudjEuT3JnYW5pc2F0aW9uTGltaXRzIhIKEEdldExpbWl0c1JlcXVlc3QiQwoRR2V0TGltaXRzUmVzcG9uc2USLgoGbGltaXRzGAEgASgLMh4ucGFzc2J1cy52MS5PcmdhbmlzYXRpb25MaW1pdHMipQEKDkRlbGl2ZXJ5U3dpdGNoEi4KBXNjb3BlGAEgASgOMh8ucGFzc2J1cy52MS5EZWxpdmVyeVN3aXRjaFNjb3BlEg8KB3N0b3BwZWQYAiABKAgSDgoGcmVhc29uGAMgASgJEi4KCnN0b3BwZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnN0b3BwZWRfYnkYBSABKAkiawoYU2V0RGVsaXZlcnlTd2l0Y2hSZXF1ZXN0Ei4KBXNjb3BlGAEgASgOMh8ucGFzc2J1cy52MS5EZWxpdmVyeVN3aXRjaFNjb3BlEg8KB3N0b3BwZWQYAiABKAgSDgoGcmVhc29uGAMgASgJIkcKGVNldERlbGl2ZXJ5U3dpdGNoUmVzcG9uc2USKgoGc3dpdGNoGAEgASgLMhoucGFzc2J1cy52MS5EZWxpdmVyeVN3aXRjaCIaChhHZXREZWxpdmVyeVN3aXRjaFJlcXVlc3QiSQoZR2V0RGVsaXZlcnlTd2l0Y2hSZXNwb25zZRIsCghzd2l0Y2hlcxgBIAMoCzIaLnBhc3NidXMudjEuRGVsaXZlcnlTd2l0Y2girgEKC0F1ZGl0UmVjb3JkEgoKAmlkGAEgASgJEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWFjdG9yGAMgASgJEg4KBmFjdGlvbhgEIAEoCRIOCgZ0YXJnZXQYBSABKAkSDAoEcGVlchgGIAEoCRIPCgdyZWZ1c2VkGAcgASgIEgwKBGNvZGUYCCABKAkSDQoFY291bnQYCSABKAMi7wEKF0xpc3RBdWRpdFJlY29yZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg0KBWFjdG9yGAMgASgJEg4KBmFjdGlvbhgEIAEoCRIOCgZ0YXJnZXQYBSABKAkSFAoHcmVmdXNlZBgGIAEoCEgAiAEBEi4KCnN0YXJ0X3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIKCghfcmVmdXNlZCJdChhMaXN0QXVkaXRSZWNvcmRzUmVzcG9uc2USKAoHcmVjb3JkcxgBIAMoCzIXLnBhc3NidXMudjEuQXVkaXRSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkoKGURlbGV0ZU9yZ2FuaXNhdGlvblJlcXVlc3QSFwoPb3JnYW5pc2F0aW9uX2lkGAEgASgJEhQKDGNvbmZpcm1hdGlvbhgCIAEoCSJHChpEZWxldGVPcmdhbmlzYXRpb25SZXNwb25zZRIKCgJpZBgBIAEoCRIPCgdkZWxldGVkGAIgASgDEgwKBGRvbmUYAyABKAgqeQoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDgoKUk9MRV9BRE1JThABEhEKDVJPTEVfT1BFUkFUT1IQAhISCg5ST0xFX1BVQkxJU0hFUhADEhMKD1JPTEVfU1VCU0NSSUJFUhAEEg8KC1JPTEVfVklFV0VSEAUqhwEKE0RlbGl2ZXJ5U3dpdGNoU2NvcGUSJQohREVMSVZFUllfU1dJVENIX1NDT1BFX1VOU1BFQ0lGSUVEEAASJgoiREVMSVZFUllfU1dJVENIX1NDT1BFX09SR0FOSVNBVElPThABEiEKHURFTElWRVJZX1NXSVRDSF9TQ09QRV9TRVJWSUNFEAIyiwoKDUFjY2Vzc1NlcnZpY2USSAoJQ3JlYXRlS2V5EhwucGFzc2J1cy52MS5DcmVhdGVLZXlSZXF1ZXN0Gh0ucGFzc2J1cy52MS5DcmVhdGVLZXlSZXNwb25zZRJFCghMaXN0S2V5cxIbLnBhc3NidXMudjEuTGlzdEtleXNSZXF1ZXN0GhwucGFzc2J1cy52MS5MaXN0S2V5c1Jlc3BvbnNlEkgKCVJldm9rZUtleRIcLnBhc3NidXMudjEuUmV2b2tlS2V5UmVxdWVzdBodLnBhc3NidXMudjEuUmV2b2tlS2V5UmVzcG9uc2USYwoSQmluZEtleUNlcnRpZmljYXRlEiUucGFzc2J1cy52MS5CaW5kS2V5Q2VydGlmaWNhdGVSZXF1ZXN0GiYucGFzc2J1cy52MS5CaW5kS2V5Q2VydGlmaWNhdGVSZXNwb25zZRJpChRVbmJpbmRLZXlDZXJ0aWZpY2F0ZRInLnBhc3NidXMudjEuVW5iaW5kS2V5Q2VydGlmaWNhdGVSZXF1ZXN0GigucGFzc2J1cy52MS5VbmJpbmRLZXlDZXJ0aWZpY2F0ZVJlc3BvbnNlEmYKE0NyZWF0ZVBvcnRhbFNlc3Npb24SJi5wYXNzYnVzLnYxLkNyZWF0ZVBvcnRhbFNlc3Npb25SZXF1ZXN0GicucGFzc2J1cy52MS5DcmVhdGVQb3J0YWxTZXNzaW9uUmVzcG9uc2USYwoSTGlzdFBvcnRhbFNlc3Npb25zEiUucGFzc2J1cy52MS5MaXN0UG9ydGFsU2Vzc2lvbnNSZXF1ZXN0GiYucGFzc2J1cy52MS5MaXN0UG9ydGFsU2Vzc2lvbnNSZXNwb25zZRJmChNSZXZva2VQb3J0YWxTZXNzaW9uEiYucGFzc2J1cy52MS5SZXZva2VQb3J0YWxTZXNzaW9uUmVxdWVzdBonLnBhc3NidXMudjEuUmV2b2tlUG9ydGFsU2Vzc2lvblJlc3BvbnNlEkgKCVNldExpbWl0cxIcLnBhc3NidXMudjEuU2V0TGltaXRzUmVxdWVzdBodLnBhc3NidXMudjEuU2V0TGltaXRzUmVzcG9uc2USSAoJR2V0TGltaXRzEhwucGFzc2J1cy52MS5HZXRMaW1pdHNSZXF1ZXN0Gh0ucGFzc2J1cy52MS5HZXRMaW1pdHNSZXNwb25zZRJgChFTZXREZWxpdmVyeVN3aXRjaBIkLnBhc3NidXMudjEuU2V0RGVsaXZlcnlTd2l0Y2hSZXF1ZXN0GiUucGFzc2J1cy52MS5TZXREZWxpdmVyeVN3aXRjaFJlc3BvbnNlEmAKEUdldERlbGl2ZXJ5U3dpdGNoEiQucGFzc2J1cy52MS5HZXREZWxpdmVyeVN3aXRjaFJlcXVlc3QaJS5wYXNzYnVzLnYxLkdldERlbGl2ZXJ5U3dpdGNoUmVzcG9uc2USXQoQTGlzdEF1ZGl0UmVjb3JkcxIjLnBhc3NidXMudjEuTGlzdEF1ZGl0UmVjb3Jkc1JlcXVlc3QaJC5wYXNzYnVzLnYxLkxpc3RBdWRpdFJlY29yZHNSZXNwb25zZRJjChJEZWxldGVPcmdhbmlzYXRpb24SJS5wYXNzYnVzLnYxLkRlbGV0ZU9yZ2FuaXNhdGlvblJlcXVlc3QaJi5wYXNzYnVzLnYxLkRlbGV0ZU9yZ2FuaXNhdGlvblJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("Ch9wYXNzYnVzL3YxL2FjY2Vzc19zZXJ2aWNlLnByb3RvEgpwYXNzYnVzLnYxItQBCgZDYWxsZXISFwoPb3JnYW5pc2F0aW9uX2lkGAEgASgJEhMKC2Vudmlyb25tZW50GAIgASgJEh4KBHJvbGUYAyABKA4yEC5wYXNzYnVzLnYxLlJvbGUSEQoJZW50aXR5X2lkGAQgASgJEg4KBmtleV9pZBgFIAEoCRIuCgpleHBpcmVzX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdtZXRob2RzGAcgAygJEhgKEG9wZXJhdGVzX3NlcnZpY2UYCCABKAgiEgoQR2V0Q2FsbGVyUmVxdWVzdCI3ChFHZXRDYWxsZXJSZXNwb25zZRIiCgZjYWxsZXIYASABKAsyEi5wYXNzYnVzLnYxLkNhbGxlciK/AgoDS2V5EgoKAmlkGAEgASgJEh4KBHJvbGUYAiABKA4yEC5wYXNzYnVzLnYxLlJvbGUSEwoLZW52aXJvbm1lbnQYAyABKAkSEwoLZGVzY3JpcHRpb24YBCABKAkSLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIgChhjZXJ0aWZpY2F0ZV9maW5nZXJwcmludHMYCSADKAkiMAoQQ3JlYXRlS2V5UmVxdWVzdBIcCgNrZXkYASABKAsyDy5wYXNzYnVzLnYxLktleSJBChFDcmVhdGVLZXlSZXNwb25zZRIcCgNrZXkYASABKAsyDy5wYXNzYnVzLnYxLktleRIOCgZzZWNyZXQYAiABKAkiOAoPTGlzdEtleXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIkoKEExpc3RLZXlzUmVzcG9uc2USHQoEa2V5cxgBIAMoCzIPLnBhc3NidXMudjEuS2V5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIeChBSZXZva2VLZXlSZXF1ZXN0EgoKAmlkGAEgASgJIhMKEVJldm9rZUtleVJlc3BvbnNlIn4KGUJpbmRLZXlDZXJ0aWZpY2F0ZVJlcXVlc3QSCgoCaWQYASABKAkSEwoLY2VydGlmaWNhdGUYAiABKAwSLQoJc2lnbmVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglzaWduYXR1cmUYBCABKAwiOgoaQmluZEtleUNlcnRpZmljYXRlUmVzcG9uc2USHAoDa2V5GAEgASgLMg8ucGFzc2J1cy52MS5LZXkiPgobVW5iaW5kS2V5Q2VydGlmaWNhdGVSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2ZpbmdlcnByaW50GAIgASgJIjwKHFVuYmluZEtleUNlcnRpZmljYXRlUmVzcG9uc2USHAoDa2V5GAEgASgLMg8ucGFzc2J1cy52MS5LZXkivgEKDVBvcnRhbFNlc3Npb24SCgoCaWQYASABKAkSEQoJZW50aXR5X2lkGAIgASgJEi4KCmNyZWF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKGkNyZWF0ZVBvcnRhbFNlc3Npb25SZXF1ZXN0EhEKCWVudGl0eV9pZBgBIAEoCRIrCghsaWZldGltZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJYChtDcmVhdGVQb3J0YWxTZXNzaW9uUmVzcG9uc2USKgoHc2Vzc2lvbhgBIAEoCzIZLnBhc3NidXMudjEuUG9ydGFsU2Vzc2lvbhINCgV0b2tlbhgCIAEoCSJCChlMaXN0UG9ydGFsU2Vzc2lvbnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImIKGkxpc3RQb3J0YWxTZXNzaW9uc1Jlc3BvbnNlEisKCHNlc3Npb25zGAEgAygLMhkucGFzc2J1cy52MS5Qb3J0YWxTZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIoChpSZXZva2VQb3J0YWxTZXNzaW9uUmVxdWVzdBIKCgJpZBgBIAEoCSIdChtSZXZva2VQb3J0YWxTZXNzaW9uUmVzcG9uc2UirAIKEk9yZ2FuaXNhdGlvbkxpbWl0cxIiChpvcmdhbmlzYXRpb25fc3Vic2NyaXB0aW9ucxgBIAEoBRIcChRlbnRpdHlfc3Vic2NyaXB0aW9ucxgCIAEoBRIyCg9ldmVudF9yZXRlbnRpb24YAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNQoSZGVsaXZlcnlfcmV0ZW50aW9uGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjQKEXBheWxvYWRfcmV0ZW50aW9uGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhgKEGNhbGxzX3Blcl9zZWNvbmQYBiABKAUSGQoRZXZlbnRzX3Blcl9zZWNvbmQYByABKAUijAEKEFNldExpbWl0c1JlcXVlc3QSFwoPb3JnYW5pc2F0aW9uX2lkGAEgASgJEi4KBmxpbWl0cxgCIAEoCzIeLnBhc3NidXMudjEuT3JnYW5pc2F0aW9uTGltaXRzEi8KC3VwZGF0ZV9tYXNrGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayJDChFTZXRMaW1pdHNSZXNwb25zZRIuCgZsaW1pdHMYASABKAsyHi5wYXNzYnVzLnYxLk9yZ2FuaXNhdGlvbkxpbWl0cyISChBHZXRMaW1pdHNSZXF1ZXN0IkMKEUdldExpbWl0c1Jlc3BvbnNlEi4KBmxpbWl0cxgBIAEoCzIeLnBhc3NidXMudjEuT3JnYW5pc2F0aW9uTGltaXRzIqUBCg5EZWxpdmVyeVN3aXRjaBIuCgVzY29wZRgBIAEoDjIfLnBhc3NidXMudjEuRGVsaXZlcnlTd2l0Y2hTY29wZRIPCgdzdG9wcGVkGAIgASgIEg4KBnJlYXNvbhgDIAEoCRIuCgpzdG9wcGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpzdG9wcGVkX2J5GAUgASgJImsKGFNldERlbGl2ZXJ5U3dpdGNoUmVxdWVzdBIuCgVzY29wZRgBIAEoDjIfLnBhc3NidXMudjEuRGVsaXZlcnlTd2l0Y2hTY29wZRIPCgdzdG9wcGVkGAIgASgIEg4KBnJlYXNvbhgDIAEoCSJHChlTZXREZWxpdmVyeVN3aXRjaFJlc3BvbnNlEioKBnN3aXRjaBgBIAEoCzIaLnBhc3NidXMudjEuRGVsaXZlcnlTd2l0Y2giGgoYR2V0RGVsaXZlcnlTd2l0Y2hSZXF1ZXN0IkkKGUdldERlbGl2ZXJ5U3dpdGNoUmVzcG9uc2USLAoIc3dpdGNoZXMYASADKAsyGi5wYXNzYnVzLnYxLkRlbGl2ZXJ5U3dpdGNoIq4BCgtBdWRpdFJlY29yZBIKCgJpZBgBIAEoCRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVhY3RvchgDIAEoCRIOCgZhY3Rpb24YBCABKAkSDgoGdGFyZ2V0GAUgASgJEgwKBHBlZXIYBiABKAkSDwoHcmVmdXNlZBgHIAEoCBIMCgRjb2RlGAggASgJEg0KBWNvdW50GAkgASgDIu8BChdMaXN0QXVkaXRSZWNvcmRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRINCgVhY3RvchgDIAEoCRIOCgZhY3Rpb24YBCABKAkSDgoGdGFyZ2V0GAUgASgJEhQKB3JlZnVzZWQYBiABKAhIAIgBARIuCgpzdGFydF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCgoIX3JlZnVzZWQiXQoYTGlzdEF1ZGl0UmVjb3Jkc1Jlc3BvbnNlEigKB3JlY29yZHMYASADKAsyFy5wYXNzYnVzLnYxLkF1ZGl0UmVjb3JkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJKChlEZWxldGVPcmdhbmlzYXRpb25SZXF1ZXN0EhcKD29yZ2FuaXNhdGlvbl9pZBgBIAEoCRIUCgxjb25maXJtYXRpb24YAiABKAkiRwoaRGVsZXRlT3JnYW5pc2F0aW9uUmVzcG9uc2USCgoCaWQYASABKAkSDwoHZGVsZXRlZBgCIAEoAxIMCgRkb25lGAMgASgIKnkKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg4KClJPTEVfQURNSU4QARIRCg1ST0xFX09QRVJBVE9SEAISEgoOUk9MRV9QVUJMSVNIRVIQAxITCg9ST0xFX1NVQlNDUklCRVIQBBIPCgtST0xFX1ZJRVdFUhAFKocBChNEZWxpdmVyeVN3aXRjaFNjb3BlEiUKIURFTElWRVJZX1NXSVRDSF9TQ09QRV9VTlNQRUNJRklFRBAAEiYKIkRFTElWRVJZX1NXSVRDSF9TQ09QRV9PUkdBTklTQVRJT04QARIhCh1ERUxJVkVSWV9TV0lUQ0hfU0NPUEVfU0VSVklDRRACMtUKCg1BY2Nlc3NTZXJ2aWNlEkgKCUdldENhbGxlchIcLnBhc3NidXMudjEuR2V0Q2FsbGVyUmVxdWVzdBodLnBhc3NidXMudjEuR2V0Q2FsbGVyUmVzcG9uc2USSAoJQ3JlYXRlS2V5EhwucGFzc2J1cy52MS5DcmVhdGVLZXlSZXF1ZXN0Gh0ucGFzc2J1cy52MS5DcmVhdGVLZXlSZXNwb25zZRJFCghMaXN0S2V5cxIbLnBhc3NidXMudjEuTGlzdEtleXNSZXF1ZXN0GhwucGFzc2J1cy52MS5MaXN0S2V5c1Jlc3BvbnNlEkgKCVJldm9rZUtleRIcLnBhc3NidXMudjEuUmV2b2tlS2V5UmVxdWVzdBodLnBhc3NidXMudjEuUmV2b2tlS2V5UmVzcG9uc2USYwoSQmluZEtleUNlcnRpZmljYXRlEiUucGFzc2J1cy52MS5CaW5kS2V5Q2VydGlmaWNhdGVSZXF1ZXN0GiYucGFzc2J1cy52MS5CaW5kS2V5Q2VydGlmaWNhdGVSZXNwb25zZRJpChRVbmJpbmRLZXlDZXJ0aWZpY2F0ZRInLnBhc3NidXMudjEuVW5iaW5kS2V5Q2VydGlmaWNhdGVSZXF1ZXN0GigucGFzc2J1cy52MS5VbmJpbmRLZXlDZXJ0aWZpY2F0ZVJlc3BvbnNlEmYKE0NyZWF0ZVBvcnRhbFNlc3Npb24SJi5wYXNzYnVzLnYxLkNyZWF0ZVBvcnRhbFNlc3Npb25SZXF1ZXN0GicucGFzc2J1cy52MS5DcmVhdGVQb3J0YWxTZXNzaW9uUmVzcG9uc2USYwoSTGlzdFBvcnRhbFNlc3Npb25zEiUucGFzc2J1cy52MS5MaXN0UG9ydGFsU2Vzc2lvbnNSZXF1ZXN0GiYucGFzc2J1cy52MS5MaXN0UG9ydGFsU2Vzc2lvbnNSZXNwb25zZRJmChNSZXZva2VQb3J0YWxTZXNzaW9uEiYucGFzc2J1cy52MS5SZXZva2VQb3J0YWxTZXNzaW9uUmVxdWVzdBonLnBhc3NidXMudjEuUmV2b2tlUG9ydGFsU2Vzc2lvblJlc3BvbnNlEkgKCVNldExpbWl0cxIcLnBhc3NidXMudjEuU2V0TGltaXRzUmVxdWVzdBodLnBhc3NidXMudjEuU2V0TGltaXRzUmVzcG9uc2USSAoJR2V0TGltaXRzEhwucGFzc2J1cy52MS5HZXRMaW1pdHNSZXF1ZXN0Gh0ucGFzc2J1cy52MS5HZXRMaW1pdHNSZXNwb25zZRJgChFTZXREZWxpdmVyeVN3aXRjaBIkLnBhc3NidXMudjEuU2V0RGVsaXZlcnlTd2l0Y2hSZXF1ZXN0GiUucGFzc2J1cy52MS5TZXREZWxpdmVyeVN3aXRjaFJlc3BvbnNlEmAKEUdldERlbGl2ZXJ5U3dpdGNoEiQucGFzc2J1cy52MS5HZXREZWxpdmVyeVN3aXRjaFJlcXVlc3QaJS5wYXNzYnVzLnYxLkdldERlbGl2ZXJ5U3dpdGNoUmVzcG9uc2USXQoQTGlzdEF1ZGl0UmVjb3JkcxIjLnBhc3NidXMudjEuTGlzdEF1ZGl0UmVjb3Jkc1JlcXVlc3QaJC5wYXNzYnVzLnYxLkxpc3RBdWRpdFJlY29yZHNSZXNwb25zZRJjChJEZWxldGVPcmdhbmlzYXRpb24SJS5wYXNzYnVzLnYxLkRlbGV0ZU9yZ2FuaXNhdGlvblJlcXVlc3QaJi5wYXNzYnVzLnYxLkRlbGV0ZU9yZ2FuaXNhdGlvblJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+
+/**
+ * Describes the message passbus.v1.Caller.
+ * Use `create(CallerSchema)` to create a new message.
+ */
+export const CallerSchema = /*@__PURE__*/
+  messageDesc(file_passbus_v1_access_service, 0);
+
+/**
+ * Describes the message passbus.v1.GetCallerRequest.
+ * Use `create(GetCallerRequestSchema)` to create a new message.
+ */
+export const GetCallerRequestSchema = /*@__PURE__*/
+  messageDesc(file_passbus_v1_access_service, 1);
+
+/**
+ * Describes the message passbus.v1.GetCallerResponse.
+ * Use `create(GetCallerResponseSchema)` to create a new message.
+ */
+export const GetCallerResponseSchema = /*@__PURE__*/
+  messageDesc(file_passbus_v1_access_service, 2);
 
 /**
  * Describes the message passbus.v1.Key.
  * Use `create(KeySchema)` to create a new message.
  */
 export const KeySchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 0);
+  messageDesc(file_passbus_v1_access_service, 3);
 
 /**
  * Describes the message passbus.v1.CreateKeyRequest.
  * Use `create(CreateKeyRequestSchema)` to create a new message.
  */
 export const CreateKeyRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 1);
+  messageDesc(file_passbus_v1_access_service, 4);
 
 /**
  * Describes the message passbus.v1.CreateKeyResponse.
  * Use `create(CreateKeyResponseSchema)` to create a new message.
  */
 export const CreateKeyResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 2);
+  messageDesc(file_passbus_v1_access_service, 5);
 
 /**
  * Describes the message passbus.v1.ListKeysRequest.
  * Use `create(ListKeysRequestSchema)` to create a new message.
  */
 export const ListKeysRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 3);
+  messageDesc(file_passbus_v1_access_service, 6);
 
 /**
  * Describes the message passbus.v1.ListKeysResponse.
  * Use `create(ListKeysResponseSchema)` to create a new message.
  */
 export const ListKeysResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 4);
+  messageDesc(file_passbus_v1_access_service, 7);
 
 /**
  * Describes the message passbus.v1.RevokeKeyRequest.
  * Use `create(RevokeKeyRequestSchema)` to create a new message.
  */
 export const RevokeKeyRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 5);
+  messageDesc(file_passbus_v1_access_service, 8);
 
 /**
  * Describes the message passbus.v1.RevokeKeyResponse.
  * Use `create(RevokeKeyResponseSchema)` to create a new message.
  */
 export const RevokeKeyResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 6);
+  messageDesc(file_passbus_v1_access_service, 9);
 
 /**
  * Describes the message passbus.v1.BindKeyCertificateRequest.
  * Use `create(BindKeyCertificateRequestSchema)` to create a new message.
  */
 export const BindKeyCertificateRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 7);
+  messageDesc(file_passbus_v1_access_service, 10);
 
 /**
  * Describes the message passbus.v1.BindKeyCertificateResponse.
  * Use `create(BindKeyCertificateResponseSchema)` to create a new message.
  */
 export const BindKeyCertificateResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 8);
+  messageDesc(file_passbus_v1_access_service, 11);
 
 /**
  * Describes the message passbus.v1.UnbindKeyCertificateRequest.
  * Use `create(UnbindKeyCertificateRequestSchema)` to create a new message.
  */
 export const UnbindKeyCertificateRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 9);
+  messageDesc(file_passbus_v1_access_service, 12);
 
 /**
  * Describes the message passbus.v1.UnbindKeyCertificateResponse.
  * Use `create(UnbindKeyCertificateResponseSchema)` to create a new message.
  */
 export const UnbindKeyCertificateResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 10);
+  messageDesc(file_passbus_v1_access_service, 13);
 
 /**
  * Describes the message passbus.v1.PortalSession.
  * Use `create(PortalSessionSchema)` to create a new message.
  */
 export const PortalSessionSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 11);
+  messageDesc(file_passbus_v1_access_service, 14);
 
 /**
  * Describes the message passbus.v1.CreatePortalSessionRequest.
  * Use `create(CreatePortalSessionRequestSchema)` to create a new message.
  */
 export const CreatePortalSessionRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 12);
+  messageDesc(file_passbus_v1_access_service, 15);
 
 /**
  * Describes the message passbus.v1.CreatePortalSessionResponse.
  * Use `create(CreatePortalSessionResponseSchema)` to create a new message.
  */
 export const CreatePortalSessionResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 13);
+  messageDesc(file_passbus_v1_access_service, 16);
 
 /**
  * Describes the message passbus.v1.ListPortalSessionsRequest.
  * Use `create(ListPortalSessionsRequestSchema)` to create a new message.
  */
 export const ListPortalSessionsRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 14);
+  messageDesc(file_passbus_v1_access_service, 17);
 
 /**
  * Describes the message passbus.v1.ListPortalSessionsResponse.
  * Use `create(ListPortalSessionsResponseSchema)` to create a new message.
  */
 export const ListPortalSessionsResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 15);
+  messageDesc(file_passbus_v1_access_service, 18);
 
 /**
  * Describes the message passbus.v1.RevokePortalSessionRequest.
  * Use `create(RevokePortalSessionRequestSchema)` to create a new message.
  */
 export const RevokePortalSessionRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 16);
+  messageDesc(file_passbus_v1_access_service, 19);
 
 /**
  * Describes the message passbus.v1.RevokePortalSessionResponse.
  * Use `create(RevokePortalSessionResponseSchema)` to create a new message.
  */
 export const RevokePortalSessionResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 17);
+  messageDesc(file_passbus_v1_access_service, 20);
 
 /**
  * Describes the message passbus.v1.OrganisationLimits.
  * Use `create(OrganisationLimitsSchema)` to create a new message.
  */
 export const OrganisationLimitsSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 18);
+  messageDesc(file_passbus_v1_access_service, 21);
 
 /**
  * Describes the message passbus.v1.SetLimitsRequest.
  * Use `create(SetLimitsRequestSchema)` to create a new message.
  */
 export const SetLimitsRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 19);
+  messageDesc(file_passbus_v1_access_service, 22);
 
 /**
  * Describes the message passbus.v1.SetLimitsResponse.
  * Use `create(SetLimitsResponseSchema)` to create a new message.
  */
 export const SetLimitsResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 20);
+  messageDesc(file_passbus_v1_access_service, 23);
 
 /**
  * Describes the message passbus.v1.GetLimitsRequest.
  * Use `create(GetLimitsRequestSchema)` to create a new message.
  */
 export const GetLimitsRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 21);
+  messageDesc(file_passbus_v1_access_service, 24);
 
 /**
  * Describes the message passbus.v1.GetLimitsResponse.
  * Use `create(GetLimitsResponseSchema)` to create a new message.
  */
 export const GetLimitsResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 22);
+  messageDesc(file_passbus_v1_access_service, 25);
 
 /**
  * Describes the message passbus.v1.DeliverySwitch.
  * Use `create(DeliverySwitchSchema)` to create a new message.
  */
 export const DeliverySwitchSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 23);
+  messageDesc(file_passbus_v1_access_service, 26);
 
 /**
  * Describes the message passbus.v1.SetDeliverySwitchRequest.
  * Use `create(SetDeliverySwitchRequestSchema)` to create a new message.
  */
 export const SetDeliverySwitchRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 24);
+  messageDesc(file_passbus_v1_access_service, 27);
 
 /**
  * Describes the message passbus.v1.SetDeliverySwitchResponse.
  * Use `create(SetDeliverySwitchResponseSchema)` to create a new message.
  */
 export const SetDeliverySwitchResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 25);
+  messageDesc(file_passbus_v1_access_service, 28);
 
 /**
  * Describes the message passbus.v1.GetDeliverySwitchRequest.
  * Use `create(GetDeliverySwitchRequestSchema)` to create a new message.
  */
 export const GetDeliverySwitchRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 26);
+  messageDesc(file_passbus_v1_access_service, 29);
 
 /**
  * Describes the message passbus.v1.GetDeliverySwitchResponse.
  * Use `create(GetDeliverySwitchResponseSchema)` to create a new message.
  */
 export const GetDeliverySwitchResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 27);
+  messageDesc(file_passbus_v1_access_service, 30);
 
 /**
  * Describes the message passbus.v1.AuditRecord.
  * Use `create(AuditRecordSchema)` to create a new message.
  */
 export const AuditRecordSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 28);
+  messageDesc(file_passbus_v1_access_service, 31);
 
 /**
  * Describes the message passbus.v1.ListAuditRecordsRequest.
  * Use `create(ListAuditRecordsRequestSchema)` to create a new message.
  */
 export const ListAuditRecordsRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 29);
+  messageDesc(file_passbus_v1_access_service, 32);
 
 /**
  * Describes the message passbus.v1.ListAuditRecordsResponse.
  * Use `create(ListAuditRecordsResponseSchema)` to create a new message.
  */
 export const ListAuditRecordsResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 30);
+  messageDesc(file_passbus_v1_access_service, 33);
 
 /**
  * Describes the message passbus.v1.DeleteOrganisationRequest.
  * Use `create(DeleteOrganisationRequestSchema)` to create a new message.
  */
 export const DeleteOrganisationRequestSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 31);
+  messageDesc(file_passbus_v1_access_service, 34);
 
 /**
  * Describes the message passbus.v1.DeleteOrganisationResponse.
  * Use `create(DeleteOrganisationResponseSchema)` to create a new message.
  */
 export const DeleteOrganisationResponseSchema = /*@__PURE__*/
-  messageDesc(file_passbus_v1_access_service, 32);
+  messageDesc(file_passbus_v1_access_service, 35);
 
 /**
  * Describes the enum passbus.v1.Role.

@@ -190,6 +190,14 @@ export declare type Attempt = Message<"passbus.v1.Attempt"> & {
    * @generated from field: google.protobuf.Duration first_byte_after = 11;
    */
   firstByteAfter?: Duration | undefined;
+
+  /**
+   * Of the connection that was made for it, or was to be. Unset where the request went over one that was open already, and
+   * in attempts that an older passbus made.
+   *
+   * @generated from field: passbus.v1.ConnectionPhases connection = 12;
+   */
+  connection?: ConnectionPhases | undefined;
 };
 
 /**
@@ -197,6 +205,40 @@ export declare type Attempt = Message<"passbus.v1.Attempt"> & {
  * Use `create(AttemptSchema)` to create a new message.
  */
 export declare const AttemptSchema: GenMessage<Attempt>;
+
+/**
+ * How long the phases of making a connection took. Unset: not reached, or there was none.
+ *
+ * @generated from message passbus.v1.ConnectionPhases
+ */
+export declare type ConnectionPhases = Message<"passbus.v1.ConnectionPhases"> & {
+  /**
+   * Resolving the host's name.
+   *
+   * @generated from field: google.protobuf.Duration dns = 1;
+   */
+  dns?: Duration | undefined;
+
+  /**
+   * The TCP connection; through a proxy, all until it had connected.
+   *
+   * @generated from field: google.protobuf.Duration connect = 2;
+   */
+  connect?: Duration | undefined;
+
+  /**
+   * The TLS handshake.
+   *
+   * @generated from field: google.protobuf.Duration tls = 3;
+   */
+  tls?: Duration | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.ConnectionPhases.
+ * Use `create(ConnectionPhasesSchema)` to create a new message.
+ */
+export declare const ConnectionPhasesSchema: GenMessage<ConnectionPhases>;
 
 /**
  * What was sent, without secrets and without the body.

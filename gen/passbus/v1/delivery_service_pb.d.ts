@@ -7,6 +7,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { Delivery, DeliveryStatus } from "./delivery_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { PassEventType } from "./pass_event_pb.js";
+import type { OperationalEventType } from "./operational_event_pb.js";
 import type { EndpointHealth } from "./subscription_pb.js";
 
 /**
@@ -95,6 +96,20 @@ export declare type ListDeliveriesRequest = Message<"passbus.v1.ListDeliveriesRe
    * @generated from field: google.protobuf.Timestamp end_time = 8;
    */
   endTime?: Timestamp | undefined;
+
+  /**
+   * Of events of this type.
+   *
+   * @generated from field: passbus.v1.PassEventType event_type = 9;
+   */
+  eventType: PassEventType;
+
+  /**
+   * Of events of passbus itself, of this type. Not together with event_type.
+   *
+   * @generated from field: passbus.v1.OperationalEventType operational_event_type = 10;
+   */
+  operationalEventType: OperationalEventType;
 };
 
 /**
@@ -610,6 +625,20 @@ export declare type WatchDeliveriesRequest = Message<"passbus.v1.WatchDeliveries
    * @generated from field: passbus.v1.DeliveryStatus status = 2;
    */
   status: DeliveryStatus;
+
+  /**
+   * Of events of this type.
+   *
+   * @generated from field: passbus.v1.PassEventType event_type = 3;
+   */
+  eventType: PassEventType;
+
+  /**
+   * Of events of passbus itself, of this type. Not together with event_type.
+   *
+   * @generated from field: passbus.v1.OperationalEventType operational_event_type = 4;
+   */
+  operationalEventType: OperationalEventType;
 };
 
 /**
@@ -888,6 +917,78 @@ export declare type GetOverviewResponse = Message<"passbus.v1.GetOverviewRespons
 export declare const GetOverviewResponseSchema: GenMessage<GetOverviewResponse>;
 
 /**
+ * @generated from message passbus.v1.WatchOverviewRequest
+ */
+export declare type WatchOverviewRequest = Message<"passbus.v1.WatchOverviewRequest"> & {
+};
+
+/**
+ * Describes the message passbus.v1.WatchOverviewRequest.
+ * Use `create(WatchOverviewRequestSchema)` to create a new message.
+ */
+export declare const WatchOverviewRequestSchema: GenMessage<WatchOverviewRequest>;
+
+/**
+ * @generated from message passbus.v1.WatchOverviewResponse
+ */
+export declare type WatchOverviewResponse = Message<"passbus.v1.WatchOverviewResponse"> & {
+  /**
+   * @generated from field: passbus.v1.GetOverviewResponse overview = 1;
+   */
+  overview?: GetOverviewResponse | undefined;
+};
+
+/**
+ * Describes the message passbus.v1.WatchOverviewResponse.
+ * Use `create(WatchOverviewResponseSchema)` to create a new message.
+ */
+export declare const WatchOverviewResponseSchema: GenMessage<WatchOverviewResponse>;
+
+/**
+ * @generated from message passbus.v1.WatchChangesRequest
+ */
+export declare type WatchChangesRequest = Message<"passbus.v1.WatchChangesRequest"> & {
+  /**
+   * Empty: all that the caller may list.
+   *
+   * @generated from field: repeated passbus.v1.ChangeKind kinds = 1;
+   */
+  kinds: ChangeKind[];
+
+  /**
+   * Only what changes of this entity's subscriptions: SUBSCRIPTIONS, HEALTH and STATISTICS. A portal session's own, always.
+   *
+   * @generated from field: string entity_id = 2;
+   */
+  entityId: string;
+};
+
+/**
+ * Describes the message passbus.v1.WatchChangesRequest.
+ * Use `create(WatchChangesRequestSchema)` to create a new message.
+ */
+export declare const WatchChangesRequestSchema: GenMessage<WatchChangesRequest>;
+
+/**
+ * @generated from message passbus.v1.WatchChangesResponse
+ */
+export declare type WatchChangesResponse = Message<"passbus.v1.WatchChangesResponse"> & {
+  /**
+   * What has changed since the response before. None in the first, which says that the watch has begun, and in one at
+   * least every 30 seconds.
+   *
+   * @generated from field: repeated passbus.v1.ChangeKind kinds = 1;
+   */
+  kinds: ChangeKind[];
+};
+
+/**
+ * Describes the message passbus.v1.WatchChangesResponse.
+ * Use `create(WatchChangesResponseSchema)` to create a new message.
+ */
+export declare const WatchChangesResponseSchema: GenMessage<WatchChangesResponse>;
+
+/**
  * Deliveries that have not ended.
  *
  * @generated from message passbus.v1.Backlog
@@ -1122,6 +1223,84 @@ export enum ReplayState {
 export declare const ReplayStateSchema: GenEnum<ReplayState>;
 
 /**
+ * @generated from enum passbus.v1.ChangeKind
+ */
+export enum ChangeKind {
+  /**
+   * @generated from enum value: CHANGE_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: CHANGE_KIND_SUBSCRIPTIONS = 1;
+   */
+  SUBSCRIPTIONS = 1,
+
+  /**
+   * How endpoints are doing: a subscription's health.
+   *
+   * @generated from enum value: CHANGE_KIND_HEALTH = 2;
+   */
+  HEALTH = 2,
+
+  /**
+   * What GetDeliveryStats counts.
+   *
+   * @generated from enum value: CHANGE_KIND_STATISTICS = 3;
+   */
+  STATISTICS = 3,
+
+  /**
+   * @generated from enum value: CHANGE_KIND_REPLAYS = 4;
+   */
+  REPLAYS = 4,
+
+  /**
+   * @generated from enum value: CHANGE_KIND_DEAD_LETTERS = 5;
+   */
+  DEAD_LETTERS = 5,
+
+  /**
+   * @generated from enum value: CHANGE_KIND_BINS = 6;
+   */
+  BINS = 6,
+
+  /**
+   * Not when they were used last.
+   *
+   * @generated from enum value: CHANGE_KIND_KEYS = 7;
+   */
+  KEYS = 7,
+
+  /**
+   * @generated from enum value: CHANGE_KIND_PORTAL_SESSIONS = 8;
+   */
+  PORTAL_SESSIONS = 8,
+
+  /**
+   * @generated from enum value: CHANGE_KIND_AUDIT_RECORDS = 9;
+   */
+  AUDIT_RECORDS = 9,
+
+  /**
+   * @generated from enum value: CHANGE_KIND_LIMITS = 10;
+   */
+  LIMITS = 10,
+
+  /**
+   * The kill switch.
+   *
+   * @generated from enum value: CHANGE_KIND_DELIVERY_SWITCH = 11;
+   */
+  DELIVERY_SWITCH = 11,
+}
+
+/**
+ * Describes the enum passbus.v1.ChangeKind.
+ */
+export declare const ChangeKindSchema: GenEnum<ChangeKind>;
+
+/**
  * What was sent, what came back, and sending again.
  *
  * @generated from service passbus.v1.DeliveryService
@@ -1266,6 +1445,30 @@ export declare const DeliveryService: GenService<{
     methodKind: "unary";
     input: typeof GetOverviewRequestSchema;
     output: typeof GetOverviewResponseSchema;
+  },
+  /**
+   * How it stands, whenever that has changed: once a second at most, and seldom where there are very many subscriptions,
+   * and at least every 30 seconds. A slow client gets the newest. What TailEvents says of the number of streams and of
+   * their end holds here too.
+   *
+   * @generated from rpc passbus.v1.DeliveryService.WatchOverview
+   */
+  watchOverview: {
+    methodKind: "server_streaming";
+    input: typeof WatchOverviewRequestSchema;
+    output: typeof WatchOverviewResponseSchema;
+  },
+  /**
+   * Says what has changed, by its kind, within a second or two and whoever changed it, so that whoever shows it reads it
+   * again: a change of many things, or many changes, may be told once. Asking for a kind takes the role that may list it.
+   * What TailEvents says of the number of streams and of their end holds here too.
+   *
+   * @generated from rpc passbus.v1.DeliveryService.WatchChanges
+   */
+  watchChanges: {
+    methodKind: "server_streaming";
+    input: typeof WatchChangesRequestSchema;
+    output: typeof WatchChangesResponseSchema;
   },
 }>;
 

@@ -4,6 +4,7 @@ import type { ConnectionTls } from "../../domain/connection-tls.ts";
 import { isAllowedAddress, type NetworkSet } from "../../kernel/addresses.ts";
 import { CodedError } from "../../kernel/errors.ts";
 import { refusedAddress } from "../../kernel/url.ts";
+import type { Line } from "./line.ts";
 import { type OutboundProxy, openTunnel } from "./proxy.ts";
 import type { ResolveHost } from "./resolver.ts";
 
@@ -23,12 +24,15 @@ export interface ConnectorOptions {
   readonly watch?: (socket: Socket) => void;
 }
 
+/** Undici's, which tells a line of the connection that it makes for it. */
+export type GuardedConnector = (target: buildConnector.Options, callback: buildConnector.Callback, line?: Line) => void;
+
 /**
  * The guard at the door: makes undici's connections, to allowed addresses alone. Each connection resolves its host anew
  * and connects to an address that was checked in that very answer, so a name that turns to another address between two
  * looks (DNS rebinding) gains nothing. A kept-alive connection stays with the address it was made to.
  */
-export function guardedConnector(options: ConnectorOptions): buildConnector.connector {
+export function guardedConnector(options: ConnectorOptions): GuardedConnector {
   const { allowedNetworks, resolve, connectTimeoutMs, tls, watch, proxy, egressAddress } = options;
   const ca = tls?.ca ?? options.ca;
   const client = tls?.client;
@@ -45,7 +49,8 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
     ...(ca === undefined ? {} : { ca }),
     ...(client === undefined ? {} : { cert: client.certificates, key: client.key }),
   });
-  return (target, callback) => {
+  return (target, callback, line) => {
+    line?.begin();
     // An address literal is never looked up.
     if (isIP(target.hostname) !== 0 && !isAllowedAddress(target.hostname, allowedNetworks)) {
       queueMicrotask(() => callback(refused(target.hostname), null));
@@ -60,8 +65,10 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
     if (proxy !== undefined) {
       tunnelled(dialled, proxy, lookup, connectTimeoutMs).then(
         (socket) => {
-          if (target.protocol === "https:") connect({ ...dialled, httpSocket: socket }, connected);
-          else connected(null, socket);
+          line?.tunnelled();
+          if (target.protocol !== "https:") return connected(null, socket);
+          const begun: unknown = connect({ ...dialled, httpSocket: socket }, connected);
+          if (begun instanceof Socket) line?.watchTls(begun);
         },
         (error) => callback(error, null),
       );
@@ -69,7 +76,9 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
     }
     // undici 8.12 answers the socket, which its types don't say.
     const begun: unknown = connect(dialled, connected);
-    if (begun instanceof Socket) watch?.(begun);
+    if (!(begun instanceof Socket)) return;
+    watch?.(begun);
+    line?.watch(begun);
   };
 }
 

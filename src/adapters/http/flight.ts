@@ -1,11 +1,14 @@
 import type { Dispatcher } from "undici";
 import type { Exchange, ExchangeMoments, OutboundRequest } from "../../delivery/sender.ts";
+import type { ConnectionPhases } from "../../domain/delivery.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { LIMITS } from "../../kernel/limits.ts";
 import { endedReusedConnection } from "./connector.ts";
 import { type FailureReason, failureMessage, failureReason } from "./failure.ts";
+import type { Line } from "./line.ts";
 
 const NOTHING = new Uint8Array(0);
+const NO_MOMENTS: ExchangeMoments = {};
 
 /** Given to undici where an exchange is over for us. Nobody sees them, so they needn't cost a stack trace each. */
 const OVER = new Error("the exchange is over");
@@ -26,6 +29,8 @@ export interface Tower {
 export class Flight implements Dispatcher.DispatchHandler {
   readonly request: OutboundRequest;
   readonly isTls: boolean;
+  /** Of the client that it was given to. */
+  line: Line | undefined;
   readonly #tower: Tower;
   readonly #resolve: (exchange: Exchange) => void;
   readonly #startedMs: number;
@@ -33,6 +38,7 @@ export class Flight implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined;
   #sentAfterMs: number | undefined;
   #firstByteAfterMs: number | undefined;
+  #connection: ConnectionPhases | undefined;
   #isResent = false;
   #hasLanded = false;
   #interims = 0;
@@ -65,6 +71,7 @@ export class Flight implements Dispatcher.DispatchHandler {
     if (this.#hasLanded) throw OVER;
     this.#controller = controller;
     this.#sentAfterMs = this.#elapsedMs();
+    this.#connection = this.line?.take();
   }
 
   /** The first byte of a response, or of an interim one. */
@@ -129,8 +136,10 @@ export class Flight implements Dispatcher.DispatchHandler {
 
   #moments(): ExchangeMoments {
     const [sentAfterMs, firstByteAfterMs] = [this.#sentAfterMs, this.#firstByteAfterMs];
-    if (sentAfterMs === undefined) return {};
-    return firstByteAfterMs === undefined ? { sentAfterMs } : { sentAfterMs, firstByteAfterMs };
+    const connection = sentAfterMs === undefined ? this.line?.take() : this.#connection;
+    const made = connection === undefined ? NO_MOMENTS : { connection };
+    if (sentAfterMs === undefined) return made;
+    return firstByteAfterMs === undefined ? { ...made, sentAfterMs } : { ...made, sentAfterMs, firstByteAfterMs };
   }
 
   #land(exchange: Exchange): boolean {

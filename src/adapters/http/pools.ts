@@ -1,6 +1,9 @@
-import { type buildConnector, Client, type Dispatcher, Pool } from "undici";
+import { Client, type Dispatcher, Pool } from "undici";
 import type { ConnectionTls } from "../../domain/connection-tls.ts";
 import type { Clock } from "../../kernel/clock.ts";
+import type { GuardedConnector } from "./connector.ts";
+import { Flight } from "./flight.ts";
+import { Line } from "./line.ts";
 
 /** A pool of connections to one origin, with what decides when it is closed. */
 export interface OpenPool {
@@ -21,7 +24,7 @@ export interface PoolsOptions {
   readonly maxPools: number;
   readonly pool: Omit<Pool.Options, "connect">;
   /** Makes the connections of those that trust and show what is given. */
-  readonly connector: (tls: ConnectionTls | undefined) => buildConnector.connector;
+  readonly connector: (tls: ConnectionTls | undefined) => GuardedConnector;
 }
 
 /**
@@ -30,7 +33,7 @@ export interface PoolsOptions {
  */
 export class Pools {
   readonly #options: PoolsOptions;
-  readonly #connect: buildConnector.connector;
+  readonly #connect: GuardedConnector;
   readonly #open = new Map<string, OpenPool>();
   readonly #closing = new Set<Promise<void>>();
   #cancelSweep: (() => void) | undefined;
@@ -51,7 +54,9 @@ export class Pools {
     if (pool === undefined) {
       if (this.#open.size >= this.#options.maxPools) this.#closeOldest();
       const connect = tls === undefined ? this.#connect : this.#options.connector(tls);
-      const dispatcher = new Pool(origin, { ...this.#options.pool, connect });
+      const { clock } = this.#options;
+      const factory = (to: URL, options: object) => clientWith(clock, to, options, connect);
+      const dispatcher = new Pool(origin, { ...this.#options.pool, connect, factory });
       pool = { key, origin, tls, dispatcher, inFlight: 0, usedAtMs: 0 };
       this.#open.set(key, pool);
       this.#cancelSweep ??= this.#sweepLater();
@@ -69,7 +74,7 @@ export class Pools {
   single({ origin, tls }: Pick<OpenPool, "origin" | "tls">): Dispatcher {
     const { connections: _, ...options } = this.#options.pool;
     const connect = tls === undefined ? this.#connect : this.#options.connector(tls);
-    return new Client(origin, { ...options, connect, pipelining: 0 });
+    return clientWith(this.#options.clock, new URL(origin), { ...options, pipelining: 0 }, connect);
   }
 
   /** Cuts all connections. */
@@ -105,4 +110,16 @@ export class Pools {
     const closed = pool.dispatcher.close().finally(() => this.#closing.delete(closed));
     this.#closing.add(closed);
   }
+}
+
+/** A client whose flights know the line that they go over. */
+function clientWith(clock: Clock, origin: URL, options: Client.Options, connect: GuardedConnector): Client {
+  const line = new Line(clock);
+  const client = new Client(origin, { ...options, connect: (target, callback) => connect(target, callback, line) });
+  const dispatch = client.dispatch.bind(client);
+  client.dispatch = (request, handler) => {
+    if (handler instanceof Flight) handler.line = line;
+    return dispatch(request, handler);
+  };
+  return client;
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { RequestListener } from "node:http";
 import type { Socket } from "node:net";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { bodyOf, httpServer, httpsServer, type TestServer, tcpServer } from "../../../test/support/receiver.ts";
 import type { Exchange, OutboundRequest, Sender } from "../../delivery/sender.ts";
@@ -132,6 +133,48 @@ describe("where the time went", () => {
       expect(durationMs - firstByteAfterMs).toBeGreaterThanOrEqual(50);
     }
     expect(server.connections()).toBe(1);
+  });
+
+  it("names the phases of the connection that was made for it, and none of one that was open", async () => {
+    await using server = await httpsServer({ key, cert }, ok);
+    const resolve = async () => {
+      await delay(30);
+      return ["127.0.0.1"];
+    };
+    const sender = makeSender({ ca: cert, resolve });
+    const url = `https://localhost:${server.port}/hook`;
+    const { connection, sentAfterMs = -1 } = await sender.send(request(url));
+    expect(connection).toEqual({ dnsMs: expect.any(Number), connectMs: expect.any(Number), tlsMs: expect.any(Number) });
+    const { dnsMs = 0, connectMs = 0, tlsMs = 0 } = connection ?? {};
+    expect(dnsMs).toBeGreaterThanOrEqual(29);
+    // Each is rounded for itself.
+    expect(dnsMs + connectMs + tlsMs).toBeLessThanOrEqual(sentAfterMs + 2);
+    expect(await sender.send(request(url))).not.toHaveProperty("connection");
+    expect(server.connections()).toBe(1);
+  });
+
+  it("gives each of several at once the phases of its own connection", async () => {
+    await using server = await httpServer((_request, response) => setTimeout(() => response.end(), 50));
+    const sender = makeSender();
+    const url = `http://127.0.0.1:${server.port}/hook`;
+    const sendAll = () => Promise.all(Array.from({ length: 5 }, () => sender.send(request(url))));
+    const first = await sendAll();
+    expect(first.map(({ connection }) => connection)).toEqual(first.map(() => ({ connectMs: expect.any(Number) })));
+    expect((await sendAll()).filter(({ connection }) => connection !== undefined)).toEqual([]);
+    expect(server.connections()).toBe(5);
+  });
+
+  it("tells how far a connection came that was not made", async () => {
+    const resolve = async () => {
+      await delay(30);
+      throw new Error("no such name");
+    };
+    const failed = await makeSender({ resolve }).send(request("http://nobody.example/"));
+    expect(failed.connection).toEqual({ dnsMs: expect.any(Number) });
+    await using silent = await tcpServer(() => {});
+    const url = `https://127.0.0.1:${silent.port}/hook`;
+    const { connection } = await makeSender().send(request(url, { timeoutMs: 300 }));
+    expect(connection).toEqual({ connectMs: expect.any(Number) });
   });
 
   it("says no more than what was reached", async () => {

@@ -156,6 +156,11 @@ describe.skipIf(!mongodbPlans.present)(mongodbPlans.title("the store's questions
     ["a subscription's", () => store.deliveries.listDeliveries(tenant, { subscriptionId: "sub_1" }, { size: 5 })],
     ["an event's", () => store.deliveries.listDeliveries(tenant, { eventId: "evt_1" }, { size: 5 })],
     ["a pass's", () => store.deliveries.listDeliveries(tenant, { passId: "pass-1" }, { size: 5 })],
+    ["a type's", () => store.deliveries.listDeliveries(tenant, { type: 1 }, { size: 5 })],
+    [
+      "a type's of a subscription",
+      () => store.deliveries.listDeliveries(tenant, { type: 1, subscriptionId: "sub_1" }, { size: 5 }),
+    ],
     ["what failed", () => store.deliveries.listDeliveries(tenant, { status: "failed" }, { size: 5 })],
     ["events", () => store.deliveries.listEvents(tenant, {}, { size: 5 })],
     ["a pass's events", () => store.deliveries.listEvents(tenant, { passId: "pass-1", fromMs: T0 }, { size: 5 })],
@@ -171,6 +176,13 @@ describe.skipIf(!mongodbPlans.present)(mongodbPlans.title("the store's questions
     for (const plan of await plansOf(run)) {
       expect(plan).not.toContain("COLLSCAN");
       expect(plan).toMatch(/IXSCAN|IDHACK|DISTINCT_SCAN|EXPRESS|EOF/);
+    }
+  });
+
+  test("deliveries of other types are passed over in the index", async () => {
+    for (const filter of [{ type: 1 }, { type: 1, subscriptionId: "sub_1" }]) {
+      const [plan = ""] = await plansOf(() => store.deliveries.listDeliveries(tenant, filter, { size: 5 }));
+      expect(plan).toMatch(/"keyPattern":\{[^}]*"createdAt":1,"_id":1,"type":1\}/);
     }
   });
 
@@ -190,6 +202,8 @@ describe.skipIf(!mongodbPlans.present)(mongodbPlans.title("the store's questions
       () => deliveries.listDeliveries(tenant, { subscriptionId: "sub_1" }, { size: 5 }),
       () => deliveries.listDeliveries(tenant, { passId: "pass-1" }, { size: 5 }),
       () => deliveries.listDeliveries(tenant, { status: "failed" }, { size: 5 }),
+      () => deliveries.listDeliveries(tenant, { type: 1 }, { size: 5 }),
+      () => deliveries.listDeliveries(tenant, { type: 1, subscriptionId: "sub_1" }, { size: 5 }),
       () => deliveries.listEvents(tenant, {}, { size: 5 }),
       () => subscriptions.list(tenant, {}, { size: 5 }),
       () => deadLetters.list(tenant, {}, { size: 5 }),

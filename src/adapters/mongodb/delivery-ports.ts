@@ -12,6 +12,7 @@ import type {
   OpenSubscription,
 } from "../../delivery/delivery-store.ts";
 import type { Delivery } from "../../domain/delivery.ts";
+import { isOfKind, kindNumber } from "../../domain/event.ts";
 import { type Tenant, tenantKey } from "../../kernel/tenant.ts";
 import { Chains } from "./chains.ts";
 import { Claims } from "./claims.ts";
@@ -195,13 +196,14 @@ function dueAgain(row: DeliveryDocument, nowMs: number): DeliveryDocument {
 }
 
 function listFilter(tenant: Tenant, filter: DeliveryFilter): Filter<DeliveryDocument> {
-  const { subscriptionId, eventId, passId, status, fromMs, toMs } = filter;
+  const { subscriptionId, eventId, passId, status, fromMs, toMs, ...kind } = filter;
   return {
     tenant: tenantKey(tenant),
     ...(subscriptionId === undefined ? {} : { lane: idIn(tenant, subscriptionId) }),
     ...(eventId === undefined ? {} : { event: eventId }),
     ...(passId === undefined ? {} : { pass: passId }),
     ...(status === undefined ? {} : { status: STATUSES.indexOf(status) }),
+    ...(isOfKind(kind) ? { type: kindNumber(kind) } : {}),
     ...span("createdAt", fromMs, toMs),
   };
 }

@@ -1,6 +1,13 @@
 /** Erasures, and the steps that they are made in. A step looks for the ids of what goes, and takes those away. */
 import type { Filter } from "mongodb";
-import type { ErasureRequest, ErasureRow, ErasureStep, ErasureStore, ErasureTarget } from "../../delivery/erasure.ts";
+import {
+  type ErasureRequest,
+  type ErasureRow,
+  type ErasureStep,
+  type ErasureStore,
+  type ErasureTarget,
+  FOUND_FROM_CHARACTERS,
+} from "../../delivery/erasure.ts";
 import { type Tenant, tenantKey } from "../../kernel/tenant.ts";
 import { COLLECTIONS, type DeliveryDocument, type EventDocument, idIn, idOf, tenantOf } from "./documents.ts";
 import { type Stored, translated, type Wire, WRITE_CONCERN } from "./wire.ts";
@@ -27,8 +34,6 @@ export const TENANT_COLLECTIONS = [
   { collection: COLLECTIONS.auditRecords, since: "time" },
 ] as const;
 
-/** An id that is shorter than this stands in bytes that have nothing to do with it. */
-const FOUND_FROM_CHARACTERS = 8;
 /** Documents that a step looks at for each that it may take away, where the index doesn't find them. */
 const LOOKED_AT = 1_000;
 
@@ -127,6 +132,8 @@ class Step {
     await this.#remove(COLLECTIONS.deliveries, { tenant, pass: passId, createdAt: { $lte: beforeMs } });
     await this.#removeOrphans({ tenant, pass: passId });
     await this.#removeLetters(tenant, passId);
+    const { letterIds = [] } = this.#request;
+    if (letterIds.length > 0) await this.#remove(COLLECTIONS.deadLetters, { tenant, _id: { $in: [...letterIds] } });
     await this.#removeReplays(tenant, ({ filter }) => filter?.passId === passId);
     await this.#remove(COLLECTIONS.binRequests, { tenant, receivedAt: { $lte: this.#request.madeAtMs } });
   }

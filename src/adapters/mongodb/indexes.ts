@@ -37,8 +37,8 @@ export const INDEXES: readonly IndexRow[] = [
   },
   { name: "events_retained", collection: events, key: { tenant: 1, retainedFrom: 1, _id: 1 } },
 
-  { name: "deliveries_time", collection: deliveries, key: { tenant: 1, createdAt: 1, _id: 1 } },
-  { name: "deliveries_lane", collection: deliveries, key: { lane: 1, createdAt: 1, _id: 1 } },
+  { name: "deliveries_time", collection: deliveries, key: { tenant: 1, createdAt: 1, _id: 1, type: 1 } },
+  { name: "deliveries_lane", collection: deliveries, key: { lane: 1, createdAt: 1, _id: 1, type: 1 } },
   { name: "deliveries_event", collection: deliveries, key: { tenant: 1, event: 1 } },
   { name: "deliveries_pass", collection: deliveries, key: { tenant: 1, pass: 1, createdAt: 1, _id: 1 } },
   { name: "deliveries_due", collection: deliveries, key: { workAt: 1 }, partialFilterExpression: hasWork },

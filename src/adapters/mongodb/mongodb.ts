@@ -9,7 +9,7 @@
  *   claims.ts      due work under leases, in shares (shares.ts)
  *   clock-steps.ts what a clock that was wrong has left
  *   heartbeats.ts  who lives, and the end of a dead one's leases, found by tokens.ts
- *   changes.ts     what every process writes, for those who watch
+ *   changes.ts     what every process writes, for those who watch; kinds.ts: of what kind it is
  *   events.ts      events, and how they outlive their open deliveries (upkeep.ts)
  *   expiry.ts      what is past its time
  */
@@ -22,6 +22,7 @@ import type { EndpointStore, RateStore } from "../../delivery/endpoint-store.ts"
 import type { ErasureStore } from "../../delivery/erasure.ts";
 import type { HeartbeatStore } from "../../delivery/heartbeat-store.ts";
 import type { SwitchStore } from "../../delivery/kill-switch.ts";
+import type { KindFeed } from "../../delivery/kind-feed.ts";
 import type { ReplayJobs, ReplayStore } from "../../delivery/replay-store.ts";
 import type { RetentionStore } from "../../delivery/retention.ts";
 import type { StatsStore } from "../../delivery/stats-store.ts";
@@ -46,6 +47,7 @@ import { EventTable } from "./events.ts";
 import { retentionStore } from "./expiry.ts";
 import { MongoHeartbeats } from "./heartbeats.ts";
 import { indexPreparation } from "./indexes.ts";
+import { kindFeed } from "./kinds.ts";
 import { limitStore } from "./organisations.ts";
 import { replayStore } from "./replays.ts";
 import { statsStore } from "./stats.ts";
@@ -71,6 +73,7 @@ export interface MongoStore {
   readonly deliveries: DeliveryStore & DeliveryLog;
   readonly heartbeats: HeartbeatStore;
   readonly changes: ChangeFeed;
+  readonly kinds: KindFeed;
   readonly subscriptions: SubscriptionStore & SubscriptionWalk;
   readonly feed: SubscriptionFeed;
   readonly limits: LimitStore;
@@ -118,6 +121,7 @@ export function mongoStore(client: MongoClient, options: MongoOptions): MongoSto
     deliveries: new MongoDeliveries(wire, events, tokens, options.lookRows ?? LOOK_ROWS),
     heartbeats: new MongoHeartbeats(wire, tokens),
     changes: changeFeed(wire),
+    kinds: kindFeed(wire),
     subscriptions,
     feed: subscriptions,
     limits: limitStore(wire),

@@ -11,6 +11,7 @@ import type { BinCalls } from "./bin-calls.ts";
 import type { ChainCalls } from "./chain-calls.ts";
 import type { EndpointCalls } from "./endpoint-calls.ts";
 import type { ErasureCalls } from "./erasure-calls.ts";
+import type { KindCalls } from "./kind-calls.ts";
 import type { ReplayCalls } from "./replay-calls.ts";
 import type { StatsCalls } from "./stats-calls.ts";
 
@@ -135,6 +136,8 @@ export interface ListDeliveries {
   readonly eventId?: string;
   readonly passId?: string;
   readonly status?: number;
+  /** Of the event, as `kindNumber` has it. */
+  readonly type?: number;
   readonly fromMs?: number;
   readonly toMs?: number;
   readonly size: number;
@@ -292,6 +295,7 @@ export interface StoreCalls
     ChainCalls,
     EndpointCalls,
     ErasureCalls,
+    KindCalls,
     ReplayCalls,
     BinCalls,
     StatsCalls {

@@ -155,9 +155,14 @@ export function deliveryLog(calls: Calls): DeliveryLog {
       return row === null ? undefined : deliveryOf(tenant, row);
     },
     async listDeliveries(tenant, filter, page) {
-      const { status, ...rest } = filter;
+      const { status, type, operationalType, ...rest } = filter;
+      const kind = kindNumber({
+        ...(type !== undefined && { type }),
+        ...(operationalType !== undefined && { operationalType }),
+      });
       const answer = await calls.call("listDeliveries", {
         ...rest,
+        ...(kind === 0 ? {} : { type: kind }),
         ...(status === undefined ? {} : { status: STATUSES.indexOf(status) }),
         ...cursorRow(page),
         tenant: tenantRow(tenant),

@@ -6,6 +6,7 @@ import type { DeliveryLog, DeliveryStore } from "../../delivery/delivery-store.t
 import type { EndpointStore, RateStore } from "../../delivery/endpoint-store.ts";
 import type { ErasureStore } from "../../delivery/erasure.ts";
 import type { SwitchStore } from "../../delivery/kill-switch.ts";
+import type { KindFeed } from "../../delivery/kind-feed.ts";
 import type { ReplayJobs, ReplayStore } from "../../delivery/replay-store.ts";
 import type { RetentionStore } from "../../delivery/retention.ts";
 import type { StatsStore } from "../../delivery/stats-store.ts";
@@ -26,6 +27,7 @@ import { deadLetterStore } from "./client-dead-letters.ts";
 import { deliveryLog, deliveryStore } from "./client-deliveries.ts";
 import { endpointStore } from "./client-endpoints.ts";
 import { erasureStore } from "./client-erasures.ts";
+import { kindFeed } from "./client-kinds.ts";
 import { replayStore } from "./client-replays.ts";
 import { statsStore } from "./client-stats.ts";
 import { limitStore, subscriptionFeed, subscriptionStore } from "./client-subscriptions.ts";
@@ -34,6 +36,7 @@ import { retentionStore, switchStore } from "./client-upkeep.ts";
 export interface SqliteStore {
   readonly deliveries: DeliveryStore & DeliveryLog;
   readonly changes: ChangeFeed;
+  readonly kinds: KindFeed;
   readonly subscriptions: SubscriptionStore & SubscriptionWalk;
   readonly feed: SubscriptionFeed;
   readonly limits: LimitStore;
@@ -62,6 +65,7 @@ export function storeOver(calls: CallClient<StoreCalls>): SqliteStore {
   return {
     deliveries: { ...deliveryStore(calls), ...chainStore(calls), ...deliveryLog(calls) },
     changes: changeFeed(calls),
+    kinds: kindFeed(calls),
     subscriptions: subscriptionStore(calls),
     feed: subscriptionFeed(calls),
     limits: limitStore(calls),

@@ -32,6 +32,7 @@ export class DeliveryList {
       .add("pass_id = ?", asked.passId)
       .add("subscription_id = ?", asked.subscriptionId)
       .add("status = ?", asked.status)
+      .add("event_type = ?", asked.type)
       .span("created_at", asked.fromMs, asked.toMs)
       .page("created_at", asked.after);
     const index = indexFor(asked);

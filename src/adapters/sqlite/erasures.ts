@@ -1,6 +1,11 @@
 /** Erasures, and the steps that they are made in. What is deleted is overwritten too (`secure_delete` in schema.ts). */
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
-import type { ErasedCounts, ErasureRow, ErasureTarget } from "../../delivery/erasure.ts";
+import {
+  type ErasedCounts,
+  type ErasureRow,
+  type ErasureTarget,
+  FOUND_FROM_CHARACTERS,
+} from "../../delivery/erasure.ts";
 import type { Tenant } from "../../kernel/tenant.ts";
 import type { ErasureCalls } from "./erasure-calls.ts";
 import { BUSY_TIMEOUT_MS } from "./schema.ts";
@@ -34,9 +39,6 @@ const REWRITTEN_BYTES = 32 * 1024 * 1024;
 function isBusy(error: unknown): boolean {
   return error instanceof Error && "errcode" in error && (error.errcode === 5 || error.errcode === 6);
 }
-
-/** An id that is shorter than this stands in bytes that have nothing to do with it. */
-const FOUND_FROM_CHARACTERS = 8;
 
 /** Takes rows away until the limit of its step is reached. */
 class Step {
@@ -131,11 +133,12 @@ export class ErasureTable {
     return null;
   };
 
-  readonly erase: ErasureCalls["erase"] = ({ target, beforeMs, madeAtMs, limit }) => {
+  readonly erase: ErasureCalls["erase"] = ({ target, beforeMs, madeAtMs, letterIds = [], limit }) => {
     const step = new Step(this.#statements, limit);
     switch (target.kind) {
       case "pass":
         this.#erasePass(target, beforeMs, step);
+        this.#eraseLetters(target.tenant, letterIds, step);
         this.#emptyBins(target.tenant, madeAtMs, step);
         break;
       case "subscription":
@@ -212,6 +215,13 @@ export class ErasureTable {
       number,
       passId,
     );
+  }
+
+  #eraseLetters(tenant: Tenant, ids: readonly string[], step: Step): void {
+    const number = this.#tenants.find([tenant.organisation, tenant.environment]);
+    if (number === undefined || ids.length === 0) return;
+    const which = "tenant = ? AND id IN (SELECT value FROM json_each(?))";
+    step.remove("dead_letters", "dead_letters_id", which, number, JSON.stringify(ids));
   }
 
   #emptyBins(tenant: Tenant, untilMs: number, step: Step): void {

@@ -328,6 +328,13 @@ export const STEPS: readonly string[] = [
     next_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  // A list of deliveries of one type of event passes over those of others in the index, without reading their rows.
+  `
+  DROP INDEX deliveries_time;
+  DROP INDEX deliveries_subscription;
+  CREATE INDEX deliveries_time ON deliveries (tenant, created_at, event_type);
+  CREATE INDEX deliveries_subscription ON deliveries (tenant, subscription_id, created_at, event_type);
+  `,
 ];
 
 /** How long a transaction waits for another process's. */

@@ -20,6 +20,8 @@ import { ErasureTable } from "./erasures.ts";
 import { EventTable } from "./events.ts";
 import { ExpiryTable } from "./expiry.ts";
 import { flushWith } from "./flush.ts";
+import type { KindCalls } from "./kind-calls.ts";
+import { KindTable } from "./kinds.ts";
 import { OrganisationTable } from "./organisations.ts";
 import type { ReplayCalls } from "./replay-calls.ts";
 import { CandidateList } from "./replay-candidates.ts";
@@ -78,6 +80,7 @@ export function storeService(database: DatabaseSync): StoreService {
     ...inspectorHandlers(queue, new BinTable(database, tenants), new StatsTable(database, tenants)),
     ...deadLetterHandlers(queue, new DeadLetterTable(database, tenants)),
     ...changeHandlers(queue, changes, tenants),
+    ...kindHandlers(queue, new KindTable(database), tenants),
     knownEvents: reading(events.knownEvents),
     knownDeliveries: reading(deliveries.knownDeliveries),
     openSubscriptions: reading(claims.openSubscriptions),
@@ -175,6 +178,14 @@ function changeHandlers(queue: WriteQueue, changes: ChangeTable, tenants: Tenant
     unwatch: reading(changes.unwatch),
     changedEvents: reading(changes.changedEvents),
     changedDeliveries: reading(changes.changedDeliveries),
+  };
+}
+
+function kindHandlers(queue: WriteQueue, kinds: KindTable, tenants: Tenants): CallHandlers<KindCalls> {
+  return {
+    watchKind: async ({ tenant, kind }) => kinds.open(await queue.add(1, () => tenants.ensure(tenant)), kind),
+    changedIds: reading(kinds.changedIds),
+    unwatchKind: reading(kinds.unwatchKind),
   };
 }
 

@@ -303,6 +303,7 @@ describe("the cost of the store's statements", () => {
       for (const of of [{}, { passId: "p" }, { eventId: "e" }, { subscriptionId: "s" }]) {
         for (const status of [{}, { status: "failed" }, { status: "delivered" }] as const) {
           await store.deliveries.listDeliveries(ACME, { ...of, ...status, fromMs: T0 }, page);
+          await store.deliveries.listDeliveries(ACME, { ...of, ...status, type: 1 }, page);
         }
       }
     }

@@ -1,9 +1,10 @@
 /** Which address opens which page. Each page is a script of its own, loaded when it is first opened. */
 import { lazy, Suspense } from "react";
 import { Redirect, Route, Switch, useLocation } from "wouter";
-import { isBarredFromPortal } from "../navigation.ts";
+import { mayOpen, navigationFor } from "../navigation.ts";
 import { useSession } from "../session.tsx";
 import { NotFound } from "./not-found.tsx";
+import { Refused } from "./refused.tsx";
 
 const Overview = lazy(async () => ({ default: (await import("./overview/overview.tsx")).Overview }));
 const Subscriptions = lazy(async () => ({ default: (await import("./subscriptions/list.tsx")).SubscriptionList }));
@@ -26,13 +27,15 @@ const Bin = lazy(async () => ({ default: (await import("./inspector/bin.tsx")).B
 
 /** A portal session sees its entity, and so nothing of the overview. */
 function Home() {
-  return useSession().isPortal ? <Redirect to="/subscriptions" replace /> : <Overview />;
+  const { isPortal, may } = useSession();
+  if (mayOpen("/", may)) return <Overview />;
+  return <Redirect to={isPortal ? "/subscriptions" : (navigationFor(may)[0]?.href ?? "/subscriptions")} replace />;
 }
 
 export function Pages() {
-  const { isPortal } = useSession();
+  const { may } = useSession();
   const [path] = useLocation();
-  if (isPortal && isBarredFromPortal(path)) return <NotFound />;
+  if (path !== "/" && !mayOpen(path, may)) return <Refused />;
   return (
     <Suspense fallback={<p className="loading">Loading the page …</p>}>
       <Switch>
@@ -51,9 +54,7 @@ export function Pages() {
         <Route path="/dead-letters" component={DeadLetters} />
         <Route path="/inspector" component={Bins} />
         <Route path="/inspector/:id">{({ id }) => <Bin key={id} id={id} />}</Route>
-        <Route path="/access">
-          <Redirect to="/access/keys" replace />
-        </Route>
+        <Route path="/access">{() => <Access tab="" />}</Route>
         <Route path="/access/:tab">{({ tab }) => <Access tab={tab} />}</Route>
         <Route component={NotFound} />
       </Switch>

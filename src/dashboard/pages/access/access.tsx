@@ -1,6 +1,8 @@
 /** Who may: keys, portal sessions, limits and the kill switch, the audit log. */
-import { Link } from "wouter";
+import { Link, Redirect } from "wouter";
+import { mayOpen } from "../../navigation.ts";
 import { Page } from "../../parts/page.tsx";
+import { useSession } from "../../session.tsx";
 import { NotFound } from "../not-found.tsx";
 import { AuditLog } from "./audit.tsx";
 import { Keys } from "./keys.tsx";
@@ -14,13 +16,18 @@ const TABS = [
   { path: "audit", label: "Audit log", Content: AuditLog },
 ] as const;
 
+/** The tab that the address names; empty: the first that there is for the caller. */
 export function Access({ tab }: { readonly tab: string }) {
+  const { may } = useSession();
+  const tabs = TABS.filter(({ path }) => mayOpen(`/access/${path}`, may));
+  const [first] = tabs;
+  if (tab === "" && first !== undefined) return <Redirect to={`/access/${first.path}`} replace />;
   const open = TABS.find(({ path }) => path === tab);
   if (open === undefined) return <NotFound />;
   return (
     <Page title={`Access: ${open.label.toLowerCase()}`}>
       <nav aria-label="Access" className="tabs">
-        {TABS.map(({ path, label }) => (
+        {tabs.map(({ path, label }) => (
           <Link key={path} href={`/access/${path}`} aria-current={path === tab ? "page" : undefined}>
             {label}
           </Link>

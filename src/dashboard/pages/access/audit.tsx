@@ -1,9 +1,12 @@
 /** Every change and every refusal, newest first; filters in the address. */
+
 import { useInfiniteQuery } from "@connectrpc/connect-query";
 import { keepPreviousData } from "@tanstack/react-query";
 import { Fragment } from "react";
 import { useSearchParams } from "wouter";
 import { AccessService, type AuditRecord } from "../../../../gen/passbus/v1/access_service_pb.js";
+import { ChangeKind } from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import { useChanges } from "../../changes.tsx";
 import { count } from "../../numbers.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Empty, Loading } from "../../parts/empty.tsx";
@@ -57,7 +60,7 @@ function Name({ text }: { readonly text: string }) {
   );
 }
 
-/** How often the list is read anew: others act too. */
+/** How often the list is read anew while no stream tells: others act too. */
 const READ_EVERY_MS = 5_000;
 
 const OUTCOMES = [
@@ -72,8 +75,10 @@ export function AuditLog() {
   const [actor, target, action, outcome] = ["actor", "target", "action", "outcome"].map(
     (name) => settled.get(name) ?? "",
   );
+  const { listAuditRecords } = AccessService.method;
+  const refetchInterval = useChanges([ChangeKind.AUDIT_RECORDS], [listAuditRecords], { everyMs: READ_EVERY_MS });
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(
-    AccessService.method.listAuditRecords,
+    listAuditRecords,
     {
       actor: actor ?? "",
       target: target ?? "",
@@ -84,7 +89,7 @@ export function AuditLog() {
     {
       ...PAGING,
       placeholderData: keepPreviousData,
-      refetchInterval: READ_EVERY_MS,
+      refetchInterval,
     },
   );
   const rows = data?.pages.flatMap(({ records }) => records) ?? [];

@@ -3,6 +3,8 @@ import { useInfiniteQuery } from "@connectrpc/connect-query";
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { AccessService, type Key, Role } from "../../../../gen/passbus/v1/access_service_pb.js";
+import { ChangeKind } from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import { useChanges } from "../../changes.tsx";
 import { nowMs, useNowMs } from "../../clock.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
@@ -35,7 +37,7 @@ const LIFETIMES = [
   [365 * DAY_MS, "1 year"],
 ] as const;
 
-/** How often the list is read anew: keys are used, made and revoked elsewhere too. */
+/** How often the list is read anew while no stream tells: keys are made and revoked elsewhere too. */
 const READ_EVERY_MS = 5_000;
 
 function roleName(role: Role): string {
@@ -44,11 +46,9 @@ function roleName(role: Role): string {
 
 export function Keys() {
   const client = useClient(AccessService);
-  const reading = useInfiniteQuery(
-    AccessService.method.listKeys,
-    { pageToken: "" },
-    { ...PAGING, refetchInterval: READ_EVERY_MS },
-  );
+  const { listKeys } = AccessService.method;
+  const refetchInterval = useChanges([ChangeKind.KEYS], [listKeys], { everyMs: READ_EVERY_MS });
+  const reading = useInfiniteQuery(listKeys, { pageToken: "" }, { ...PAGING, refetchInterval });
   const columns: readonly Column<Key>[] = [
     { title: "Key", naming: true, cell: ({ id }) => <code>{id}</code> },
     { title: "Role", cell: ({ role }) => roleName(role) },
@@ -61,13 +61,14 @@ export function Keys() {
     <>
       <NewKey />
       <Revocables
-        {...{ what: "keys", one: "key", caption: "Keys", more: "keys", reading, columns, typed: true }}
+        {...{ what: "keys", one: "key", caption: "Keys", more: "keys", reading, columns }}
         rows={reading.data?.pages.flatMap(({ keys }) => keys) ?? []}
         empty={
           <Empty title="No keys yet">
             <p>The configuration’s bootstrap key is not listed. Make a key for each service and each person.</p>
           </Empty>
         }
+        needs={AccessService.method.revokeKey}
         revoke={({ id }) => client.revokeKey({ id })}
         warning={({ description }) =>
           `Whoever calls with ${description || "it"} is refused within a second. It can’t be undone.`
@@ -125,7 +126,7 @@ function NewKey() {
       </div>
       {failure === undefined ? null : <Failure error={failure} doing="make the key" />}
       <div>
-        <Button kind="primary" busy={busy} onPress={() => void make()}>
+        <Button kind="primary" busy={busy} needs={AccessService.method.createKey} onPress={() => void make()}>
           Make the key
         </Button>
       </div>

@@ -1,10 +1,13 @@
 /** What the organisation may have and for how long it is kept; and the switch that stops all deliveries. */
+
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { useQuery } from "@connectrpc/connect-query";
 import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { AccessService, type OrganisationLimits } from "../../../../gen/passbus/v1/access_service_pb.js";
+import { ChangeKind } from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import { useChanges } from "../../changes.tsx";
 import { durationToMs } from "../../numbers.ts";
 import { useAnnounce } from "../../parts/announcer.tsx";
 import { Button } from "../../parts/button.tsx";
@@ -18,8 +21,13 @@ import { DeliverySwitches } from "./switches.tsx";
 
 const DAY_MS = 86_400_000;
 
+/** How often they are read anew while no stream tells. */
+const READ_EVERY_MS = 10_000;
+
 export function Limits() {
-  const { data, error, refetch } = useQuery(AccessService.method.getLimits, {});
+  const { getLimits } = AccessService.method;
+  const refetchInterval = useChanges([ChangeKind.LIMITS], [getLimits], { everyMs: READ_EVERY_MS });
+  const { data, error, refetch } = useQuery(getLimits, {}, { refetchInterval });
   return (
     <>
       <DeliverySwitches />
@@ -128,7 +136,13 @@ function LimitsForm({ limits }: { readonly limits: OrganisationLimits }) {
       <p className="hint">What is there already stays, also beyond a new limit.</p>
       {failure === undefined ? null : <Failure error={failure} doing="set the limits" />}
       <div>
-        <Button type="submit" kind="primary" busy={busy} isDisabled={paths.length === 0}>
+        <Button
+          type="submit"
+          kind="primary"
+          needs={AccessService.method.setLimits}
+          busy={busy}
+          isDisabled={paths.length === 0}
+        >
           Set the limits
         </Button>
       </div>

@@ -1,4 +1,5 @@
 /** The list of what somebody may call with, each to be revoked: keys and portal sessions. */
+import type { DescMethod } from "@bufbuild/protobuf";
 import { useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import type { Key, PortalSession } from "../../../../gen/passbus/v1/access_service_pb.js";
@@ -32,12 +33,12 @@ interface RevocablesProps<T extends Key | PortalSession> {
   readonly revoke: (row: T) => Promise<unknown>;
   /** What follows of it. */
   readonly warning: (row: T) => string;
-  /** Its id is to be typed first. */
-  readonly typed?: true;
+  /** The call that revokes. */
+  readonly needs: DescMethod;
 }
 
 export function Revocables<T extends Key | PortalSession>(props: RevocablesProps<T>) {
-  const { what, one, caption, more, empty, reading, rows, columns, revoke, warning, typed } = props;
+  const { what, one, caption, more, empty, reading, rows, columns, revoke, warning, needs } = props;
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = reading;
   const [revoking, setRevoking] = useState<T>();
   const queries = useQueryClient();
@@ -47,7 +48,7 @@ export function Revocables<T extends Key | PortalSession>(props: RevocablesProps
       title: "Do",
       cell: (row) =>
         row.revokedAt === undefined ? (
-          <Button kind="quiet" label={`Revoke ${row.id}`} onPress={() => setRevoking(row)}>
+          <Button kind="quiet" label={`Revoke ${row.id}`} needs={needs} onPress={() => setRevoking(row)}>
             Revoke
           </Button>
         ) : (
@@ -68,7 +69,7 @@ export function Revocables<T extends Key | PortalSession>(props: RevocablesProps
           action="Revoke it"
           doing={`revoke the ${one}`}
           done={`Revoked ${revoking.id}.`}
-          {...(typed === true ? { typed: revoking.id } : {})}
+          typed={revoking.id}
           danger
           onConfirm={async () => {
             await revoke(revoking);

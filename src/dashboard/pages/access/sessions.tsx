@@ -3,6 +3,8 @@ import { useInfiniteQuery } from "@connectrpc/connect-query";
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { AccessService, type PortalSession } from "../../../../gen/passbus/v1/access_service_pb.js";
+import { ChangeKind } from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import { useChanges } from "../../changes.tsx";
 import { useNowMs } from "../../clock.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
@@ -26,9 +28,14 @@ const LIFETIMES = [
   [24 * 60 * MINUTE_MS, "24 hours"],
 ] as const;
 
+/** How often the list is read anew while no stream tells. */
+const READ_EVERY_MS = 5_000;
+
 export function Sessions() {
   const client = useClient(AccessService);
-  const reading = useInfiniteQuery(AccessService.method.listPortalSessions, { pageToken: "" }, PAGING);
+  const { listPortalSessions } = AccessService.method;
+  const refetchInterval = useChanges([ChangeKind.PORTAL_SESSIONS], [listPortalSessions], { everyMs: READ_EVERY_MS });
+  const reading = useInfiniteQuery(listPortalSessions, { pageToken: "" }, { ...PAGING, refetchInterval });
   const columns: readonly Column<PortalSession>[] = [
     { title: "Session", naming: true, cell: ({ id }) => <code>{id}</code> },
     { title: "Entity", cell: ({ entityId }) => <code>{entityId}</code> },
@@ -47,6 +54,7 @@ export function Sessions() {
             <p>A session is a token for a customer’s browser. It sees one entity, and ends by itself.</p>
           </Empty>
         }
+        needs={AccessService.method.revokePortalSession}
         revoke={({ id }) => client.revokePortalSession({ id })}
         warning={({ entityId }) => `The customer’s page of ${entityId} is refused within a second.`}
       />
@@ -91,7 +99,7 @@ function NewSession() {
       </div>
       {failure === undefined || fieldError !== undefined ? null : <Failure error={failure} doing="make the session" />}
       <div>
-        <Button kind="primary" busy={busy} onPress={() => void make()}>
+        <Button kind="primary" busy={busy} needs={AccessService.method.createPortalSession} onPress={() => void make()}>
           Make the session
         </Button>
       </div>

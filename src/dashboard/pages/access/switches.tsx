@@ -6,6 +6,8 @@ import {
   type DeliverySwitch,
   DeliverySwitchScope,
 } from "../../../../gen/passbus/v1/access_service_pb.js";
+import { ChangeKind } from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import { useChanges } from "../../changes.tsx";
 import { Badge } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
 import { Confirm } from "../../parts/dialog.tsx";
@@ -15,6 +17,7 @@ import { TextField } from "../../parts/field.tsx";
 import { Section } from "../../parts/page.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { useClient } from "../../rpc.ts";
+import { useSession } from "../../session.tsx";
 
 const OF: Readonly<Record<DeliverySwitchScope, string>> = {
   [DeliverySwitchScope.UNSPECIFIED]: "Deliveries",
@@ -24,7 +27,9 @@ const OF: Readonly<Record<DeliverySwitchScope, string>> = {
 
 /** The kill switch: while it is off, events are taken and every webhook waits. */
 export function DeliverySwitches() {
-  const { data, error, refetch } = useQuery(AccessService.method.getDeliverySwitch, {}, { refetchInterval: 5_000 });
+  const { getDeliverySwitch } = AccessService.method;
+  const refetchInterval = useChanges([ChangeKind.DELIVERY_SWITCH], [getDeliverySwitch], { everyMs: 5_000 });
+  const { data, error, refetch } = useQuery(getDeliverySwitch, {}, { refetchInterval });
   return (
     <Section title="Switch">
       {error === null ? null : <Failure error={error} doing="read the switch" onRetry={() => void refetch()} />}
@@ -37,6 +42,7 @@ export function DeliverySwitches() {
 }
 
 function OneSwitch({ state: { scope, stopped, reason, stoppedAt, stoppedBy } }: { readonly state: DeliverySwitch }) {
+  const { caller } = useSession();
   const [asking, setAsking] = useState(false);
   const [why, setWhy] = useState("");
   const client = useClient(AccessService);
@@ -58,13 +64,16 @@ function OneSwitch({ state: { scope, stopped, reason, stoppedAt, stoppedBy } }: 
           </>
         ) : null}
       </p>
-      <Button
-        kind={stopped ? "primary" : "danger"}
-        label={`${stopped ? "Start" : "Stop"} ${what}`}
-        onPress={() => setAsking(true)}
-      >
-        {stopped ? "Start" : "Stop"}
-      </Button>
+      {scope === DeliverySwitchScope.SERVICE && !caller.operatesService ? null : (
+        <Button
+          kind={stopped ? "primary" : "danger"}
+          label={`${stopped ? "Start" : "Stop"} ${what}`}
+          needs={AccessService.method.setDeliverySwitch}
+          onPress={() => setAsking(true)}
+        >
+          {stopped ? "Start" : "Stop"}
+        </Button>
+      )}
       {asking ? (
         <Confirm
           title={`${stopped ? "Start" : "Stop"} ${what}?`}

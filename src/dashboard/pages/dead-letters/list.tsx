@@ -1,8 +1,11 @@
 /** Records that could not become events: why, what they were, and sending them again. */
+
 import { useInfiniteQuery } from "@connectrpc/connect-query";
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
+import { ChangeKind } from "../../../../gen/passbus/v1/delivery_service_pb.js";
 import { type DeadLetter, EventService } from "../../../../gen/passbus/v1/event_service_pb.js";
+import { useChanges } from "../../changes.tsx";
 import { bytes } from "../../numbers.ts";
 import { useFilters } from "../../parts/address.ts";
 import { Badge } from "../../parts/badge.tsx";
@@ -33,7 +36,7 @@ const REASON_OPTIONS: readonly (readonly [string, string])[] = [
   ...REASONS.map((reason) => [reason, reason] as const),
 ];
 
-/** There is no stream of them. */
+/** While no stream tells. */
 const READ_EVERY_MS = 3_000;
 
 export function DeadLetterList() {
@@ -42,12 +45,14 @@ export function DeadLetterList() {
   const [shown, setShown] = useState<DeadLetter>();
   const [redriven, setRedriven] = useState<DeadLetter>();
   const [isAll, setAll] = useState(false);
+  const { listDeadLetters } = EventService.method;
+  const refetchInterval = useChanges([ChangeKind.DEAD_LETTERS], [listDeadLetters], { everyMs: READ_EVERY_MS });
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(
-    EventService.method.listDeadLetters,
+    listDeadLetters,
     { reason, pageSize: PAGE_ROWS, pageToken: "" },
     {
       ...PAGING,
-      refetchInterval: ({ state }) => (state.error === null ? READ_EVERY_MS : false),
+      refetchInterval: ({ state }) => (state.error === null ? refetchInterval : false),
     },
   );
   const letters = data?.pages.flatMap((page) => page.deadLetters);
@@ -56,7 +61,13 @@ export function DeadLetterList() {
     <Page
       title="Dead letters"
       lead={<p>Records that could not become events. Mend what was wrong, then send them again: none is lost.</p>}
-      actions={some ? <Button onPress={() => setAll(true)}>Send all again …</Button> : undefined}
+      actions={
+        some ? (
+          <Button needs={EventService.method.redriveDeadLetters} onPress={() => setAll(true)}>
+            Send all again …
+          </Button>
+        ) : undefined
+      }
     >
       <search className="filters">
         <SelectField
@@ -132,7 +143,11 @@ function columnsFor(
         letter.truncated ? (
           <span className="hint">It was cut: it can’t be sent again</span>
         ) : (
-          <Button label={`Send again: ${letter.id}`} onPress={() => onRedrive(letter)}>
+          <Button
+            label={`Send again: ${letter.id}`}
+            needs={EventService.method.redriveDeadLetters}
+            onPress={() => onRedrive(letter)}
+          >
             Send again
           </Button>
         ),

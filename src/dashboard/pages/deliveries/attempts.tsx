@@ -1,7 +1,12 @@
 /** Each HTTP request of a delivery and what came of it. What a receiver sent is shown as text. */
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { useState } from "react";
-import { type Attempt, type Delivery, DeliveryStatus } from "../../../../gen/passbus/v1/delivery_pb.js";
+import {
+  type Attempt,
+  type ConnectionPhases,
+  type Delivery,
+  DeliveryStatus,
+} from "../../../../gen/passbus/v1/delivery_pb.js";
 import { bytes, count, duration, durationToMs } from "../../numbers.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { CopyText } from "../../parts/copy.tsx";
@@ -114,17 +119,30 @@ function OneAttempt({ attempt, number, waitedMs, isOpen }: OneAttemptProps) {
   );
 }
 
-/** Where its time went. A connection that was open already costs nothing. */
-function Phases({ attempt: { sentAfter, firstByteAfter, duration: took } }: { readonly attempt: Attempt }) {
-  if (sentAfter === undefined || took === undefined) return null;
+/** Where its time went. */
+function Phases({ attempt: { sentAfter, firstByteAfter, duration: took, connection } }: { readonly attempt: Attempt }) {
+  const made = connection === undefined ? [] : phasesOf(connection);
+  if (sentAfter === undefined || took === undefined) {
+    return made.length === 0 ? null : <span className="hint"> ({made.join(" · ")})</span>;
+  }
   const [sentMs, endMs] = [durationToMs(sentAfter), durationToMs(took)];
   const byteMs = firstByteAfter === undefined ? undefined : durationToMs(firstByteAfter);
   const phases = [
-    `connection ${duration(sentMs)}`,
+    connection === undefined ? `open connection ${duration(sentMs)}` : `new connection ${duration(sentMs)}`,
+    ...made,
     byteMs === undefined ? `no answer for ${duration(endMs - sentMs)}` : `first byte ${duration(byteMs - sentMs)}`,
     ...(byteMs === undefined ? [] : [`rest of the answer ${duration(endMs - byteMs)}`]),
   ];
   return <span className="hint"> ({phases.join(" · ")})</span>;
+}
+
+function phasesOf({ dns, connect, tls }: ConnectionPhases): readonly string[] {
+  const named = [
+    ["DNS", dns],
+    ["TCP", connect],
+    ["TLS", tls],
+  ] as const;
+  return named.flatMap(([name, took]) => (took === undefined ? [] : [`${name} ${duration(durationToMs(took))}`]));
 }
 
 function Request({ attempt: { request } }: { readonly attempt: Attempt }) {

@@ -75,8 +75,15 @@ export function ChosenBar({ chosen, shown, onChoose }: ChosenBarProps) {
             <Button kind="quiet" onPress={() => onChoose(new Map())}>
               Choose none
             </Button>
-            <Button onPress={() => setAsking("retry")}>Send again</Button>
-            <Button kind="danger" isDisabled={cancellable.length === 0} onPress={() => setAsking("cancel")}>
+            <Button needs={DeliveryService.method.retryDelivery} onPress={() => setAsking("retry")}>
+              Send again
+            </Button>
+            <Button
+              kind="danger"
+              needs={DeliveryService.method.cancelDelivery}
+              isDisabled={cancellable.length === 0}
+              onPress={() => setAsking("cancel")}
+            >
               Cancel
             </Button>
           </>

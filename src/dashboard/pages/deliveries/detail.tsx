@@ -18,6 +18,7 @@ import { Page, Section } from "../../parts/page.tsx";
 import { useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { Exact } from "../../parts/time.tsx";
 import { useClient, useLive } from "../../rpc.ts";
+import { useSession } from "../../session.tsx";
 import { eventName, STATUS } from "../../words.ts";
 import { Attempts } from "./attempts.tsx";
 import { BreakerNote, useOpenBreaker } from "./held-back.tsx";
@@ -77,11 +78,15 @@ function Actions({ delivery }: { readonly delivery: Delivery }) {
   };
   return (
     <>
-      <Button isDisabled={status === DeliveryStatus.ATTEMPTING} onPress={() => setAsking("retry")}>
+      <Button
+        needs={DeliveryService.method.retryDelivery}
+        isDisabled={status === DeliveryStatus.ATTEMPTING}
+        onPress={() => setAsking("retry")}
+      >
         {isOpen ? "Send now" : "Send again"}
       </Button>
       {isOpen ? (
-        <Button kind="danger" onPress={() => setAsking("cancel")}>
+        <Button kind="danger" needs={DeliveryService.method.cancelDelivery} onPress={() => setAsking("cancel")}>
           Cancel
         </Button>
       ) : null}
@@ -130,6 +135,7 @@ const HELD_BACK_MS = 2_000;
 
 function Facts({ delivery }: { readonly delivery: Delivery }) {
   const { nameOf } = useSubscriptionNames();
+  const { may } = useSession();
   const [word, tone] = STATUS[delivery.status];
   const { subscriptionId, eventId, passId, foldedInto, replayId } = delivery;
   return (
@@ -178,7 +184,7 @@ function Facts({ delivery }: { readonly delivery: Delivery }) {
         <>
           <dt>Replay</dt>
           <dd>
-            <Link href={`/replays/${replayId}`}>{replayId}</Link>
+            {may(DeliveryService.method.getReplay) ? <Link href={`/replays/${replayId}`}>{replayId}</Link> : replayId}
           </dd>
         </>
       )}

@@ -1,6 +1,7 @@
 /** Which deliveries: the filters of the log's address. */
 import { DeliveryStatus } from "../../../../gen/passbus/v1/delivery_pb.js";
 import type { Filters } from "../../parts/address.ts";
+import { TYPE_OPTIONS, typesOf } from "../../parts/event-types.ts";
 import { SelectField, TextField } from "../../parts/field.tsx";
 import { useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { rangeOf, TimeRange } from "../../parts/time-range.tsx";
@@ -8,7 +9,7 @@ import { useSession } from "../../session.tsx";
 import { STATUS } from "../../words.ts";
 import type { DeliveryRow } from "./row.ts";
 
-export const FILTERS = ["subscription", "status", "pass", "event", "since", "from", "to"] as const;
+export const FILTERS = ["subscription", "status", "type", "pass", "event", "since", "from", "to"] as const;
 export type DeliveryFilters = Filters<(typeof FILTERS)[number]>;
 
 export const STATUSES: readonly DeliveryStatus[] = [
@@ -25,7 +26,13 @@ export function statusOf(name: string): DeliveryStatus {
   return STATUSES.find((status) => STATUS[status][0] === name) ?? DeliveryStatus.UNSPECIFIED;
 }
 
-/** Whether one that came live belongs to the log. */
+/** UNSPECIFIED both: any. */
+export function eventTypesOf(name: string) {
+  const { type: eventType, operationalEventType } = typesOf(name);
+  return { eventType, operationalEventType };
+}
+
+/** Whether one that came live belongs to the log. Its type does: a delivery keeps it, and no other is told of. */
 export function accepts(filters: DeliveryFilters): (row: DeliveryRow) => boolean {
   const status = statusOf(filters.status);
   const { startMs, endMs } = rangeOf(filters);
@@ -61,6 +68,12 @@ export function FilterFields({ filters, onChange }: FilterFieldsProps) {
         value={filters.status}
         onChange={(status) => onChange({ status })}
         options={[["", "Any"], ...STATUSES.map((status) => [STATUS[status][0], STATUS[status][0]] as const)]}
+      />
+      <SelectField
+        label="Event type"
+        value={filters.type}
+        onChange={(type) => onChange({ type })}
+        options={TYPE_OPTIONS}
       />
       <TextField label="Pass id" type="search" value={filters.pass} onChange={(pass) => onChange({ pass })} />
       <TextField label="Event id" type="search" value={filters.event} onChange={(event) => onChange({ event })} />

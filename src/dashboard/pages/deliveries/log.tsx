@@ -2,9 +2,10 @@
 import { useMemo, useState } from "react";
 import { Link } from "wouter";
 import { DeliveryService } from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import { SubscriptionService } from "../../../../gen/passbus/v1/subscription_service_pb.js";
 import { passAddress, useFilters } from "../../parts/address.ts";
 import { Badge } from "../../parts/badge.tsx";
-import { Button } from "../../parts/button.tsx";
+import { Button, ButtonLink } from "../../parts/button.tsx";
 import { Empty, Loading } from "../../parts/empty.tsx";
 import { type LogColumn, LogView } from "../../parts/log-view.tsx";
 import { Page } from "../../parts/page.tsx";
@@ -18,7 +19,7 @@ import { useSession } from "../../session.tsx";
 import { STATUS } from "../../words.ts";
 import { NewReplay } from "../replays/create.tsx";
 import { ChosenBar } from "./chosen.tsx";
-import { accepts, type DeliveryFilters, FILTERS, FilterFields, statusOf } from "./filters.tsx";
+import { accepts, type DeliveryFilters, eventTypesOf, FILTERS, FilterFields, statusOf } from "./filters.tsx";
 import { type DeliveryRow, rowOf } from "./row.ts";
 
 const PAGE_ROWS = 100;
@@ -65,17 +66,19 @@ function FilteredLog({ filters, change }: FilteredLogProps) {
   );
   const replayActions = (
     <>
-      <Link href="/replays" className="button plain">
+      <ButtonLink href="/replays" needs={DeliveryService.method.listReplays}>
         Replays
-      </Link>
-      <Button onPress={() => setReplaying(true)}>Replay …</Button>
+      </ButtonLink>
+      <Button needs={DeliveryService.method.createReplay} onPress={() => setReplaying(true)}>
+        Replay …
+      </Button>
     </>
   );
   return (
     <Page
       title="Deliveries"
       lead={<p>What was sent, to whom, and what came back. One delivery is one event for one subscription.</p>}
-      actions={isPortal ? undefined : replayActions}
+      actions={replayActions}
     >
       <FilterFields filters={filters} onChange={change} />
       <ChosenBar chosen={chosen} shown={() => log.rows.rows()} onChoose={setChosen} />
@@ -107,7 +110,7 @@ function useDeliveries(filters: DeliveryFilters) {
       const { subscription: subscriptionId, pass, event, status } = filters;
       const asked = { subscriptionId, passId: pass.trim(), eventId: event.trim(), status: statusOf(status) };
       const { deliveries, nextPageToken } = await client.listDeliveries(
-        { ...asked, ...timesOf(filters), pageSize: PAGE_ROWS, pageToken },
+        { ...asked, ...eventTypesOf(filters.type), ...timesOf(filters), pageSize: PAGE_ROWS, pageToken },
         { signal },
       );
       return { rows: deliveries.map(rowOf), next: nextPageToken };
@@ -115,7 +118,7 @@ function useDeliveries(filters: DeliveryFilters) {
     accepts: accepts(filters),
     method: WATCH,
     // In whatever state: one that leaves the state that was asked for is to leave the log.
-    input: { subscriptionId: filters.subscription },
+    input: { subscriptionId: filters.subscription, ...eventTypesOf(filters.type) },
     read: ({ delivery, skipped }) => ({ row: delivery === undefined ? undefined : rowOf(delivery), skipped }),
   });
 }
@@ -183,9 +186,9 @@ function NoDeliveries({ isFiltered, onClear }: { readonly isFiltered: boolean; r
         A delivery is made when an event comes that a subscription wants. Make a subscription, then publish an event: it
         appears here by itself.
       </p>
-      <Link href="/subscriptions/new" className="button primary">
+      <ButtonLink href="/subscriptions/new" kind="primary" needs={SubscriptionService.method.createSubscription}>
         New subscription
-      </Link>
+      </ButtonLink>
     </Empty>
   );
 }

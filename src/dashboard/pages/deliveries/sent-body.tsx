@@ -17,7 +17,9 @@ export function SentBody({ delivery }: { readonly delivery: Delivery }) {
         <Rendered delivery={delivery} />
       ) : (
         <div>
-          <Button onPress={() => setShown(true)}>Show the body</Button>
+          <Button needs={SubscriptionService.method.previewPayload} onPress={() => setShown(true)}>
+            Show the body
+          </Button>
         </div>
       )}
     </Section>
@@ -43,7 +45,9 @@ function Rendered({ delivery }: { readonly delivery: Delivery }) {
 }
 
 function verdict(sent: string | undefined, hash: string | undefined): string {
-  if (sent === undefined || hash === undefined) return "Rendered from the stored event, as it would be sent now.";
+  // Empty where the key that it was encrypted under is gone.
+  if (sent === undefined || sent === "" || hash === undefined)
+    return "Rendered from the stored event, as it would be sent now.";
   if (sent === hash)
     return "Rendered from the stored event. Byte for byte what the last attempt sent: the SHA-256 agrees.";
   return "Rendered from the stored event, as it would be sent now. The last attempt sent something else: the subscription was changed since.";

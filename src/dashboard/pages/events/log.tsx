@@ -6,8 +6,9 @@ import { EventService, type StoredEvent } from "../../../../gen/passbus/v1/event
 import { OperationalEventType } from "../../../../gen/passbus/v1/operational_event_pb.js";
 import { PassEventType } from "../../../../gen/passbus/v1/pass_event_pb.js";
 import { eventAddress, type Filters, passAddress, useFilters } from "../../parts/address.ts";
-import { Button } from "../../parts/button.tsx";
+import { Button, ButtonLink } from "../../parts/button.tsx";
 import { Empty } from "../../parts/empty.tsx";
+import { TYPE_OPTIONS, typesOf } from "../../parts/event-types.ts";
 import { CodeBlock } from "../../parts/exchange.tsx";
 import { SelectField, TextField } from "../../parts/field.tsx";
 import type { LogRow } from "../../parts/log-rows.ts";
@@ -19,7 +20,7 @@ import { useDebounced } from "../../parts/use-debounced.ts";
 import { useLog } from "../../parts/use-log.ts";
 import { useClient } from "../../rpc.ts";
 import { useSession } from "../../session.tsx";
-import { EVENT_TYPE, EVENT_TYPES, eventName, OPERATIONAL, OPERATIONAL_TYPES } from "../../words.ts";
+import { eventName } from "../../words.ts";
 
 const PAGE_ROWS = 100;
 const FILTERS = ["pass", "type", "since", "from", "to"] as const;
@@ -45,21 +46,6 @@ function rowOf({ event, acceptedAt }: StoredEvent): EventRow {
   };
 }
 
-/** Both kinds of types have names of their own. */
-function typesOf(name: string) {
-  return {
-    type: EVENT_TYPES.find((type) => EVENT_TYPE[type] === name) ?? PassEventType.UNSPECIFIED,
-    operationalEventType:
-      OPERATIONAL_TYPES.find((type) => OPERATIONAL[type] === name) ?? OperationalEventType.UNSPECIFIED,
-  };
-}
-
-const TYPE_OPTIONS: readonly (readonly [string, string])[] = [
-  ["", "All"],
-  ...EVENT_TYPES.map((type) => [EVENT_TYPE[type], EVENT_TYPE[type]] as const),
-  ...OPERATIONAL_TYPES.map((type) => [OPERATIONAL[type], `passbus: ${OPERATIONAL[type]}`] as const),
-];
-
 export function EventLog() {
   const { isPortal } = useSession();
   const [filters, change] = useFilters(FILTERS);
@@ -74,11 +60,9 @@ export function EventLog() {
         </p>
       }
       actions={
-        isPortal ? undefined : (
-          <Link href="/dead-letters" className="button plain">
-            Dead letters
-          </Link>
-        )
+        <ButtonLink href="/dead-letters" needs={EventService.method.listDeadLetters}>
+          Dead letters
+        </ButtonLink>
       }
     >
       <search className="filters">

@@ -5,9 +5,10 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useLocation } from "wouter";
 import { type Bin, type BinRequest, InspectorService } from "../../../../gen/passbus/v1/inspector_service_pb.js";
+import { SubscriptionService } from "../../../../gen/passbus/v1/subscription_service_pb.js";
 import { count } from "../../numbers.ts";
 import { addressOf } from "../../parts/address.ts";
-import { Button } from "../../parts/button.tsx";
+import { Button, ButtonLink } from "../../parts/button.tsx";
 import { CopyText } from "../../parts/copy.tsx";
 import { Confirm } from "../../parts/dialog.tsx";
 import { Empty, Loading } from "../../parts/empty.tsx";
@@ -88,10 +89,14 @@ function Actions({ bin }: { readonly bin: Bin }) {
   };
   return (
     <>
-      <Link href={addressOf("/subscriptions/new", { url: bin.url })} className="button primary">
+      <ButtonLink
+        href={addressOf("/subscriptions/new", { url: bin.url })}
+        kind="primary"
+        needs={SubscriptionService.method.createSubscription}
+      >
         Use as a subscription’s URL
-      </Link>
-      <Button kind="danger" onPress={() => setDeleting(true)}>
+      </ButtonLink>
+      <Button kind="danger" needs={InspectorService.method.deleteBin} onPress={() => setDeleting(true)}>
         Delete
       </Button>
       {isDeleting ? (

@@ -1,8 +1,11 @@
 /** Request bins: endpoints of passbus's own that show what arrives. Made with one click. */
+
 import { useInfiniteQuery } from "@connectrpc/connect-query";
 import { useState } from "react";
 import { Link, useLocation } from "wouter";
+import { ChangeKind } from "../../../../gen/passbus/v1/delivery_service_pb.js";
 import { type Bin, InspectorService } from "../../../../gen/passbus/v1/inspector_service_pb.js";
+import { useChanges } from "../../changes.tsx";
 import { Button } from "../../parts/button.tsx";
 import { CopyText } from "../../parts/copy.tsx";
 import { Empty, Loading } from "../../parts/empty.tsx";
@@ -23,7 +26,7 @@ const ANSWERS: readonly (readonly [code: number, label: string])[] = [
   [503, "503: unavailable, tried again"],
 ];
 
-/** `passbus listen` makes bins, and they expire. */
+/** `passbus listen` makes bins, and they expire. While no stream tells. */
 const READ_EVERY_MS = 5_000;
 
 export function BinList() {
@@ -31,12 +34,14 @@ export function BinList() {
   const [, navigate] = useLocation();
   const [statusCode, setStatusCode] = useState(200);
   const { busy, failure, act } = useAction();
+  const { listBins } = InspectorService.method;
+  const refetchInterval = useChanges([ChangeKind.BINS], [listBins], { everyMs: READ_EVERY_MS });
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(
-    InspectorService.method.listBins,
+    listBins,
     { pageToken: "" },
     {
       ...PAGING,
-      refetchInterval: ({ state }) => (state.error === null ? READ_EVERY_MS : false),
+      refetchInterval: ({ state }) => (state.error === null ? refetchInterval : false),
     },
   );
   const bins = data?.pages.flatMap((page) => page.bins);
@@ -46,7 +51,7 @@ export function BinList() {
       if (bin !== undefined) navigate(`/inspector/${bin.id}`);
     });
   const button = (
-    <Button kind="primary" busy={busy} onPress={() => void make()}>
+    <Button kind="primary" busy={busy} needs={InspectorService.method.createBin} onPress={() => void make()}>
       New bin
     </Button>
   );

@@ -1,7 +1,7 @@
 /** Whether passbus is well, at a glance. */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { useQuery } from "@connectrpc/connect-query";
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import { Link } from "wouter";
 import {
   DeliveryService,
@@ -12,28 +12,49 @@ import {
 } from "../../../../gen/passbus/v1/delivery_service_pb.js";
 import { EndpointCondition } from "../../../../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../../../../gen/passbus/v1/subscription_service_pb.js";
+import { NotLive, useIsLive, useIsSeen } from "../../changes.tsx";
 import { count, duration, durationToMs, percent, rate } from "../../numbers.ts";
 import { Badge } from "../../parts/badge.tsx";
+import { ButtonLink } from "../../parts/button.tsx";
 import { Empty, Loading } from "../../parts/empty.tsx";
 import { Failure } from "../../parts/failure.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { type Column, Table } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
+import { useLive } from "../../rpc.ts";
 import { CONDITION } from "../../words.ts";
 import { StatsCharts } from "./stats-charts.tsx";
 import { SwitchNotice } from "./switch-notice.tsx";
 
 const READ_EVERY_MS = 2_000;
 
-export function Overview() {
+/** As it is told; while it isn't, as it is read every few seconds. */
+function useOverview() {
+  const [told, setTold] = useState<GetOverviewResponse>();
+  const live = useLive(DeliveryService.method.watchOverview, {
+    input: {},
+    on: useIsSeen(),
+    onMessage: ({ overview }) => setTold(overview),
+  });
+  const isDown = live.kind === "waiting" || live.kind === "failed";
   const { data, error, refetch } = useQuery(
     DeliveryService.method.getOverview,
     {},
-    { refetchInterval: READ_EVERY_MS, retry: false },
+    { enabled: isDown, refetchInterval: READ_EVERY_MS, retry: false },
   );
+  const isNewer = told === undefined || (isDown && data !== undefined && secondsOf(data) > secondsOf(told));
+  return { live, data: isNewer ? (data ?? told) : told, error: isDown ? error : null, refetch };
+}
+
+const secondsOf = ({ time }: GetOverviewResponse): bigint => time?.seconds ?? 0n;
+
+export function Overview() {
+  const { live, data, error, refetch } = useOverview();
+  const isTold = useIsLive();
   const isOld = error !== null && ConnectError.from(error).code === Code.Unimplemented;
   return (
     <Page title="Overview">
+      {isTold ? <NotLive live={live} /> : null}
       <SwitchNotice />
       {error === null || isOld ? null : (
         <Failure error={error} doing="read the overview" onRetry={() => void refetch()} />
@@ -153,9 +174,9 @@ function Failing({ overview }: { readonly overview: GetOverviewResponse }) {
         />
       ) : subscriptionsEnabled === 0 ? (
         <Empty title="No endpoints yet">
-          <Link href="/subscriptions/new" className="button primary">
+          <ButtonLink href="/subscriptions/new" kind="primary" needs={SubscriptionService.method.createSubscription}>
             Make a subscription
-          </Link>
+          </ButtonLink>
         </Empty>
       ) : (
         <p>None: the newest attempt at each endpoint worked.</p>

@@ -4,7 +4,12 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { useQuery } from "@connectrpc/connect-query";
 import { keepPreviousData } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { DeliveryService, type GetDeliveryStatsResponse } from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import {
+  ChangeKind,
+  DeliveryService,
+  type GetDeliveryStatsResponse,
+} from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import { useChanges } from "../../changes.tsx";
 import { nowMs, useNowMs } from "../../clock.ts";
 import { durationToMs } from "../../numbers.ts";
 import { Chart } from "../../parts/chart.tsx";
@@ -15,6 +20,8 @@ import { countSeries, latencySeries, perStep, RANGES, rateSeries, summaryOf, tim
 
 /** The workers' counts are here within 10 seconds. */
 const READ_EVERY_MS = 10_000;
+/** Where nothing is counted the range moves on all the same. */
+const MOVE_EVERY_MS = 60_000;
 
 function chartsOf({ points, step }: GetDeliveryStatsResponse) {
   const stepMs = step === undefined ? 0 : durationToMs(step);
@@ -29,11 +36,14 @@ function chartsOf({ points, step }: GetDeliveryStatsResponse) {
 
 export function StatsCharts({ subscriptionId = "" }: { readonly subscriptionId?: string }) {
   const [rangeMs, setRangeMs] = useState<number>(RANGES[0][0]);
-  const toMs = useNowMs(READ_EVERY_MS);
+  const { getDeliveryStats } = DeliveryService.method;
+  const refetchInterval = useChanges([ChangeKind.STATISTICS], [getDeliveryStats], { everyMs: READ_EVERY_MS });
+  // A step more than until now, so that what is told is read without asking for another range.
+  const toMs = useNowMs(MOVE_EVERY_MS) + MOVE_EVERY_MS;
   const { data, error, refetch } = useQuery(
-    DeliveryService.method.getDeliveryStats,
+    getDeliveryStats,
     { subscriptionId, startTime: timestampFromMs(toMs - rangeMs), endTime: timestampFromMs(toMs) },
-    { placeholderData: keepPreviousData },
+    { placeholderData: keepPreviousData, refetchInterval },
   );
   const charts = useMemo(() => (data === undefined ? undefined : chartsOf(data)), [data]);
   if (error !== null && ConnectError.from(error).code === Code.Unimplemented) {

@@ -71,8 +71,13 @@ function Actions({ replay: { id, state }, onChange }: ActionsProps) {
   };
   return (
     <>
-      <Button onPress={() => void toggle()}>{isRunning ? "Pause" : "Resume"}</Button>
-      <Button kind="danger" onPress={() => setCancelling(true)}>
+      <Button
+        needs={isRunning ? DeliveryService.method.pauseReplay : DeliveryService.method.resumeReplay}
+        onPress={() => void toggle()}
+      >
+        {isRunning ? "Pause" : "Resume"}
+      </Button>
+      <Button kind="danger" needs={DeliveryService.method.cancelReplay} onPress={() => setCancelling(true)}>
         Cancel the replay
       </Button>
       {failure === undefined ? null : <Failure error={failure} doing="change the replay" />}

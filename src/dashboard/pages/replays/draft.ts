@@ -2,7 +2,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { DeliveryStatus } from "../../../../gen/passbus/v1/delivery_pb.js";
 import type { ReplaySchema } from "../../../../gen/passbus/v1/delivery_service_pb.js";
-import type { PassEventType } from "../../../../gen/passbus/v1/pass_event_pb.js";
+import { OperationalEventType } from "../../../../gen/passbus/v1/operational_event_pb.js";
+import { PassEventType } from "../../../../gen/passbus/v1/pass_event_pb.js";
+import { typesOf } from "../../parts/event-types.ts";
 import { type TimeFilter, timesOf } from "../../parts/time-range.tsx";
 import { type DeliveryFilters, statusOf } from "../deliveries/filters.tsx";
 
@@ -22,10 +24,11 @@ export const REPLAYABLE = [DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, Deli
 export function draftOf(filters: DeliveryFilters): Draft {
   const status = statusOf(filters.status);
   const { subscription, pass, since, from, to } = filters;
+  const { type } = typesOf(filters.type);
   return {
     ...{ subscription, pass, since, from, to },
     status: REPLAYABLE.find((each) => each === status) ?? DeliveryStatus.UNSPECIFIED,
-    types: [],
+    types: type === PassEventType.UNSPECIFIED ? [] : [type],
     target: "",
     rate: "",
     freshIds: false,
@@ -33,10 +36,12 @@ export function draftOf(filters: DeliveryFilters): Draft {
 }
 
 /** What the log is filtered by and a replay can't be: without these it takes in more than the log shows. */
-export function leftOut({ event, status }: DeliveryFilters): readonly string[] {
+export function leftOut({ event, status, type }: DeliveryFilters): readonly string[] {
   const known = statusOf(status);
   const isOpen = known !== DeliveryStatus.UNSPECIFIED && !REPLAYABLE.some((each) => each === known);
+  const isOwn = typesOf(type).operationalEventType !== OperationalEventType.UNSPECIFIED;
   return [
+    ...(isOwn ? [`the event type ${type}, which is passbus’s own`] : []),
     ...(event.trim() === "" ? [] : [`the event id ${event.trim()}`]),
     ...(isOpen ? [`the status ${status}: a replay sends only what has ended`] : []),
   ];

@@ -2,7 +2,8 @@
 import { useInfiniteQuery } from "@connectrpc/connect-query";
 import { useState } from "react";
 import { Link } from "wouter";
-import { DeliveryService, type Replay } from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import { ChangeKind, DeliveryService, type Replay } from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import { useChanges } from "../../changes.tsx";
 import { count } from "../../numbers.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
@@ -16,18 +17,20 @@ import { PAGING } from "../../rpc.ts";
 import { NewReplay } from "./create.tsx";
 import { REPLAY_STATE } from "./state.ts";
 
-/** They change by themselves, and no stream tells of all of them. */
+/** While no stream tells. */
 const READ_EVERY_MS = 3_000;
 
 export function ReplayList() {
   const [isCreating, setCreating] = useState(false);
   const { nameOf } = useSubscriptionNames();
+  const { listReplays } = DeliveryService.method;
+  const refetchInterval = useChanges([ChangeKind.REPLAYS], [listReplays], { everyMs: READ_EVERY_MS });
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(
-    DeliveryService.method.listReplays,
+    listReplays,
     { pageToken: "" },
     {
       ...PAGING,
-      refetchInterval: ({ state }) => (state.error === null ? READ_EVERY_MS : false),
+      refetchInterval: ({ state }) => (state.error === null ? refetchInterval : false),
     },
   );
   const replays = data?.pages.flatMap((page) => page.replays);
@@ -36,7 +39,7 @@ export function ReplayList() {
       title="Replays"
       lead={<p>Jobs that send again what was sent before.</p>}
       actions={
-        <Button kind="primary" onPress={() => setCreating(true)}>
+        <Button kind="primary" needs={DeliveryService.method.createReplay} onPress={() => setCreating(true)}>
           New replay …
         </Button>
       }
@@ -46,7 +49,9 @@ export function ReplayList() {
       {replays?.length === 0 ? (
         <Empty title="No replays yet">
           <p>After an outage at a receiver, a replay sends it again what it missed, at a pace that it can take.</p>
-          <Button onPress={() => setCreating(true)}>Make the first</Button>
+          <Button needs={DeliveryService.method.createReplay} onPress={() => setCreating(true)}>
+            Make the first
+          </Button>
         </Empty>
       ) : null}
       {replays === undefined || replays.length === 0 ? null : (
@@ -58,7 +63,7 @@ export function ReplayList() {
   );
 }
 
-const NO_FILTERS = { subscription: "", status: "", pass: "", event: "", since: "", from: "", to: "" };
+const NO_FILTERS = { subscription: "", status: "", type: "", pass: "", event: "", since: "", from: "", to: "" };
 
 function columnsFor(nameOf: (id: string) => string): readonly Column<Replay>[] {
   return [

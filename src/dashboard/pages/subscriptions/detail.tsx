@@ -1,13 +1,17 @@
 /** One subscription: what it is, how it does, and all that can be done with it. */
+
 import { useQuery } from "@connectrpc/connect-query";
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useLocation } from "wouter";
+import { PassProtocol } from "../../../../gen/io/pass_pb.js";
+import { ChangeKind } from "../../../../gen/passbus/v1/delivery_service_pb.js";
 import { BreakerState, State, type Subscription } from "../../../../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../../../../gen/passbus/v1/subscription_service_pb.js";
+import { useChanges } from "../../changes.tsx";
 import { count } from "../../numbers.ts";
 import { useAnnounce } from "../../parts/announcer.tsx";
-import { Button } from "../../parts/button.tsx";
+import { Button, ButtonLink } from "../../parts/button.tsx";
 import { CopyText } from "../../parts/copy.tsx";
 import { Confirm } from "../../parts/dialog.tsx";
 import { Loading } from "../../parts/empty.tsx";
@@ -16,21 +20,21 @@ import { Failure, refusalOf } from "../../parts/failure.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { Ago, Exact } from "../../parts/time.tsx";
 import { useClient } from "../../rpc.ts";
-import { EVENT_TYPE, FORMAT, OPERATIONAL } from "../../words.ts";
+import { COUPON_EVENT, EVENT_TYPE, FORMAT, MEMBERSHIP_EVENT, OPERATIONAL, protocolName } from "../../words.ts";
 import { DeliveryChart } from "./delivery-chart.tsx";
 import { Health } from "./health.tsx";
 import { Secrets } from "./secrets.tsx";
 import { TestSend } from "./test-send.tsx";
 import { Verification } from "./verification.tsx";
 
+/** While no stream tells. */
 const READ_EVERY_MS = 5_000;
+const SHOWN = [ChangeKind.SUBSCRIPTIONS, ChangeKind.HEALTH] as const;
 
 export function SubscriptionDetail({ id }: { readonly id: string }) {
-  const { data, error, refetch } = useQuery(
-    SubscriptionService.method.getSubscription,
-    { id },
-    { refetchInterval: READ_EVERY_MS },
-  );
+  const { getSubscription } = SubscriptionService.method;
+  const refetchInterval = useChanges(SHOWN, [getSubscription], { everyMs: READ_EVERY_MS });
+  const { data, error, refetch } = useQuery(getSubscription, { id }, { refetchInterval });
   const subscription = data?.subscription;
   if (subscription === undefined) {
     return (
@@ -99,13 +103,17 @@ function Actions({ subscription }: { readonly subscription: Subscription }) {
       <Link href={`/deliveries?subscription=${id}`} className="button plain">
         Its deliveries
       </Link>
-      <Link href={`/subscriptions/${id}/edit`} className="button plain">
+      <ButtonLink href={`/subscriptions/${id}/edit`} needs={SubscriptionService.method.updateSubscription}>
         Change
-      </Link>
-      <Button busy={busy} onPress={() => void setState(paused ? State.ENABLED : State.DISABLED)}>
+      </ButtonLink>
+      <Button
+        busy={busy}
+        needs={SubscriptionService.method.updateSubscription}
+        onPress={() => void setState(paused ? State.ENABLED : State.DISABLED)}
+      >
         {paused ? "Resume" : "Pause"}
       </Button>
-      <Button kind="danger" onPress={() => setAsking(true)}>
+      <Button kind="danger" needs={SubscriptionService.method.deleteSubscription} onPress={() => setAsking(true)}>
         Delete
       </Button>
       {asking ? (
@@ -139,9 +147,15 @@ function nameToType(id: string, description: string): string {
 }
 
 function Facts({ subscription }: { readonly subscription: Subscription }) {
-  const { id, entityId, eventTypes, operationalEvents, format, filter, headers, labels, createdAt, updatedAt } =
-    subscription;
-  const events = [...eventTypes.map((type) => EVENT_TYPE[type]), ...operationalEvents.map((type) => OPERATIONAL[type])];
+  const { id, entityId, eventTypes, operationalEvents, membershipEvents, couponEvents } = subscription;
+  const { protocol, format, formatOptions, filter, headers, labels, createdAt, updatedAt } = subscription;
+  const events = [
+    ...eventTypes.map((type) => EVENT_TYPE[type]),
+    ...operationalEvents.map((type) => OPERATIONAL[type]),
+    ...membershipEvents.map((id) => MEMBERSHIP_EVENT.get(id) ?? String(id)),
+    ...couponEvents.map((id) => COUPON_EVENT.get(id) ?? String(id)),
+  ];
+  const mapping = formatOptions?.passkitFieldMapping;
   return (
     <Section title="What it is">
       <dl className="facts">
@@ -155,6 +169,20 @@ function Facts({ subscription }: { readonly subscription: Subscription }) {
         <dd>{FORMAT[format]}</dd>
         <dt>Events</dt>
         <dd>{events.length === 0 ? `all that ${FORMAT[format]} can say` : events.join(", ")}</dd>
+        {protocol === PassProtocol.PASS_PROTOCOL_DO_NOT_USE ? null : (
+          <>
+            <dt>Of passes of</dt>
+            <dd>{protocolName(protocol)}</dd>
+          </>
+        )}
+        {mapping === undefined ? null : (
+          <>
+            <dt>Renamed field</dt>
+            <dd>
+              <code>{mapping.sourceFieldUniqueName}</code> is sent as <code>{mapping.destinationFieldKey}</code>
+            </dd>
+          </>
+        )}
         <dt>Headers</dt>
         <dd>{Object.keys(headers).join(", ") || "none of its own"}</dd>
         <dt>Labels</dt>

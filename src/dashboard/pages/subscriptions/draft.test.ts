@@ -1,5 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
+import { ActionMethod, DataType, MembershipEventId } from "../../../../gen/io/integrations_pb.js";
+import { PassProtocol } from "../../../../gen/io/pass_pb.js";
 import { PassEventType } from "../../../../gen/passbus/v1/pass_event_pb.js";
 import { Format, SubscriptionSchema } from "../../../../gen/passbus/v1/subscription_pb.js";
 import {
@@ -43,21 +45,40 @@ describe("a subscription in a form", () => {
     headers: [["x-tenant", "7"]],
     labels: [["team", "blue"]],
     ratePerSecond: "2.5",
+    burst: "5",
     maxInFlight: "8",
     timeoutSeconds: "10",
     retrySchedule: "5s, 1m",
     conflate: true,
+    protocol: PassProtocol.MEMBERSHIP,
+  };
+  const PASSKIT: Draft = {
+    ...NEW_DRAFT,
+    format: Format.PASSKIT,
+    membershipEvents: [MembershipEventId.MEMBER_EVENT_ENROLLED],
+    passkitMethod: ActionMethod.METHOD_PUT,
+    mapping: { source: "meta.tier", destination: "tier", dataType: DataType.TEXT, isRequired: true },
   };
 
   it("comes back from the API's message as it went in", () => {
     expect(draftOf(create(SubscriptionSchema, messageOf(FULL)))).toEqual(FULL);
     expect(draftOf(create(SubscriptionSchema, messageOf(NEW_DRAFT)))).toEqual(NEW_DRAFT);
+    expect(draftOf(create(SubscriptionSchema, messageOf(PASSKIT)))).toEqual(PASSKIT);
   });
 
   it("names the changed fields alone in an update's mask", () => {
     expect(changedPaths(FULL, FULL)).toEqual([]);
     const changed = { ...FULL, filter: "", timeoutSeconds: "", headers: [] };
     expect(changedPaths(FULL, changed)).toEqual(["filter", "headers", "policy.attempt_timeout"]);
+  });
+
+  it("takes events away that the new format can't say, and gives up a mapping whose names are gone", () => {
+    const standard = { ...PASSKIT, format: Format.STANDARD };
+    expect(messageOf(standard).membershipEvents).toEqual([]);
+    expect(changedPaths(PASSKIT, standard)).toEqual(["format", "membership_events"]);
+    const unmapped = { ...PASSKIT, mapping: { ...PASSKIT.mapping, source: " ", destination: "" } };
+    expect(messageOf(unmapped).formatOptions).not.toHaveProperty("passkitFieldMapping");
+    expect(changedPaths(PASSKIT, unmapped)).toEqual(["format_options.passkit_field_mapping"]);
   });
 
   it("leaves out what only another format knows", () => {

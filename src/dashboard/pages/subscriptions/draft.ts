@@ -1,11 +1,19 @@
 /** A subscription as a form holds it, and the way to and from the API's message. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  ActionMethod,
+  type CouponEventId,
+  DataType,
+  type MembershipEventId,
+} from "../../../../gen/io/integrations_pb.js";
+import { PassProtocol } from "../../../../gen/io/pass_pb.js";
 import type { OperationalEventType } from "../../../../gen/passbus/v1/operational_event_pb.js";
 import type { PassEventType } from "../../../../gen/passbus/v1/pass_event_pb.js";
 import {
   CloudEventsMode,
   Format,
+  type FormatOptions,
   Ordering,
   PassKitUninstalledEventName,
   type Subscription,
@@ -17,12 +25,25 @@ import { durationToMs } from "../../numbers.ts";
 /** A name and its value, in the order in which they were typed; of equal names the last counts. */
 export type Pair = readonly [name: string, value: string];
 
+/** A field of the pass, and what it is called in the webhook. */
+interface Mapping {
+  readonly source: string;
+  readonly destination: string;
+  readonly dataType: DataType;
+  readonly isRequired: boolean;
+}
+
+const NO_MAPPING: Mapping = { source: "", destination: "", dataType: DataType.DATA_TYPE_NONE, isRequired: false };
+
 export interface Draft {
   readonly url: string;
   readonly entityId: string;
   readonly format: Format;
   readonly eventTypes: readonly PassEventType[];
   readonly operationalEvents: readonly OperationalEventType[];
+  readonly membershipEvents: readonly MembershipEventId[];
+  readonly couponEvents: readonly CouponEventId[];
+  readonly protocol: PassProtocol;
   readonly description: string;
   readonly filter: string;
   readonly headers: readonly Pair[];
@@ -31,11 +52,15 @@ export interface Draft {
   readonly ethpassAuthorization: string;
   readonly cloudeventsMode: CloudEventsMode;
   readonly uninstalledName: PassKitUninstalledEventName;
+  readonly passkitMethod: ActionMethod;
+  /** None where neither name is there. */
+  readonly mapping: Mapping;
   readonly ordering: Ordering;
   readonly whileDisabled: WhileDisabled;
   readonly conflate: boolean;
   /** Texts of numbers; empty is the default. */
   readonly ratePerSecond: string;
+  readonly burst: string;
   readonly maxInFlight: string;
   readonly timeoutSeconds: string;
   /** "5s, 1m, 2h"; empty is the default. */
@@ -48,6 +73,9 @@ export const NEW_DRAFT: Draft = {
   format: Format.STANDARD,
   eventTypes: [],
   operationalEvents: [],
+  membershipEvents: [],
+  couponEvents: [],
+  protocol: PassProtocol.PASS_PROTOCOL_DO_NOT_USE,
   description: "",
   filter: "",
   headers: [],
@@ -56,10 +84,13 @@ export const NEW_DRAFT: Draft = {
   ethpassAuthorization: "",
   cloudeventsMode: CloudEventsMode.STRUCTURED,
   uninstalledName: PassKitUninstalledEventName.DOCUMENTED,
+  passkitMethod: ActionMethod.METHOD_NONE,
+  mapping: NO_MAPPING,
   ordering: Ordering.NONE,
   whileDisabled: WhileDisabled.DROP,
   conflate: false,
   ratePerSecond: "",
+  burst: "",
   maxInFlight: "",
   timeoutSeconds: "",
   retrySchedule: "",
@@ -97,6 +128,7 @@ export function flawsOf(draft: Draft): ReadonlyMap<string, string> {
   }
   const numbers = [
     ["subscription.policy.rate_per_second", draft.ratePerSecond],
+    ["subscription.policy.burst", draft.burst],
     ["subscription.policy.max_in_flight", draft.maxInFlight],
     ["subscription.policy.attempt_timeout", draft.timeoutSeconds],
   ] as const;
@@ -108,15 +140,36 @@ export function flawsOf(draft: Draft): ReadonlyMap<string, string> {
 
 type SubscriptionInit = MessageInitShape<typeof SubscriptionSchema>;
 
+/** Without the events that its format can't say: they stay in the form, in case it is changed back. */
+function sayable(draft: Draft): Draft {
+  const { format } = draft;
+  return {
+    ...draft,
+    ...(format === Format.ETHPASS && { eventTypes: [] }),
+    ...(!saysOperational(format) && { operationalEvents: [] }),
+    ...(format !== Format.PASSKIT && { membershipEvents: [], couponEvents: [] }),
+  };
+}
+
+function mappingOf({ source, destination, dataType, isRequired }: Mapping) {
+  if (source.trim() === "" && destination.trim() === "") return {};
+  const names = { sourceFieldUniqueName: source.trim(), destinationFieldKey: destination.trim() };
+  return { passkitFieldMapping: { ...names, destinationFieldDataType: dataType, isRequired } };
+}
+
 /** The whole draft as a message; fields that only other formats know are left out. */
 export function messageOf(draft: Draft): SubscriptionInit {
   const { format } = draft;
+  const { eventTypes, operationalEvents, membershipEvents, couponEvents } = sayable(draft);
   return {
     url: draft.url.trim(),
     entityId: draft.entityId.trim(),
     format,
-    eventTypes: format === Format.ETHPASS ? [] : [...draft.eventTypes],
-    operationalEvents: saysOperational(format) ? [...draft.operationalEvents] : [],
+    eventTypes: [...eventTypes],
+    operationalEvents: [...operationalEvents],
+    membershipEvents: [...membershipEvents],
+    couponEvents: [...couponEvents],
+    protocol: draft.protocol,
     description: draft.description,
     filter: draft.filter,
     headers: recordOf(draft.headers),
@@ -125,13 +178,18 @@ export function messageOf(draft: Draft): SubscriptionInit {
     formatOptions: {
       ...(format === Format.ETHPASS && { ethpassAuthorization: draft.ethpassAuthorization }),
       ...(format === Format.CLOUDEVENTS && { cloudeventsMode: draft.cloudeventsMode }),
-      ...(format === Format.PASSKIT && { passkitUninstalledEventName: draft.uninstalledName }),
+      ...(format === Format.PASSKIT && {
+        passkitUninstalledEventName: draft.uninstalledName,
+        passkitMethod: draft.passkitMethod,
+        ...mappingOf(draft.mapping),
+      }),
     },
     policy: {
       ordering: draft.ordering,
       whileDisabled: draft.whileDisabled,
       conflate: draft.conflate,
       ratePerSecond: Number(draft.ratePerSecond),
+      burst: Math.trunc(Number(draft.burst)) || 0,
       maxInFlight: Math.trunc(Number(draft.maxInFlight)) || 0,
       retrySchedule: (parseSchedule(draft.retrySchedule) ?? []).map((ms) => durationFromMs(ms)),
       ...(draft.timeoutSeconds !== "" && { attemptTimeout: durationFromMs(Number(draft.timeoutSeconds) * 1_000) }),
@@ -152,6 +210,9 @@ export function draftOf(subscription: Subscription): Draft {
     format: subscription.format,
     eventTypes: subscription.eventTypes,
     operationalEvents: subscription.operationalEvents,
+    membershipEvents: subscription.membershipEvents,
+    couponEvents: subscription.couponEvents,
+    protocol: subscription.protocol,
     description: subscription.description,
     filter: subscription.filter,
     headers: Object.entries(subscription.headers),
@@ -159,13 +220,28 @@ export function draftOf(subscription: Subscription): Draft {
     ed25519Signature: subscription.ed25519Signature,
     cloudeventsMode: formatOptions?.cloudeventsMode || NEW_DRAFT.cloudeventsMode,
     uninstalledName: formatOptions?.passkitUninstalledEventName || NEW_DRAFT.uninstalledName,
+    passkitMethod: formatOptions?.passkitMethod ?? NEW_DRAFT.passkitMethod,
+    mapping: mappingIn(formatOptions),
     ordering: policy?.ordering || NEW_DRAFT.ordering,
     whileDisabled: policy?.whileDisabled || NEW_DRAFT.whileDisabled,
     conflate: policy?.conflate ?? false,
     ratePerSecond: textOf(policy?.ratePerSecond),
+    burst: textOf(policy?.burst),
     maxInFlight: textOf(policy?.maxInFlight),
     timeoutSeconds: policy?.attemptTimeout === undefined ? "" : String(durationToMs(policy.attemptTimeout) / 1_000),
     retrySchedule: scheduleText((policy?.retrySchedule ?? []).map(durationToMs)),
+  };
+}
+
+function mappingIn(options: FormatOptions | undefined): Mapping {
+  const mapping = options?.passkitFieldMapping;
+  if (mapping === undefined) return NO_MAPPING;
+  const { sourceFieldUniqueName, destinationFieldKey, destinationFieldDataType, isRequired } = mapping;
+  return {
+    source: sourceFieldUniqueName,
+    destination: destinationFieldKey,
+    dataType: destinationFieldDataType,
+    isRequired,
   };
 }
 
@@ -176,6 +252,9 @@ export function changedPaths(before: Draft, after: Draft): readonly string[] {
     ["format", "format"],
     ["event_types", "eventTypes"],
     ["operational_events", "operationalEvents"],
+    ["membership_events", "membershipEvents"],
+    ["coupon_events", "couponEvents"],
+    ["protocol", "protocol"],
     ["description", "description"],
     ["filter", "filter"],
     ["headers", "headers"],
@@ -184,15 +263,19 @@ export function changedPaths(before: Draft, after: Draft): readonly string[] {
     ["format_options.ethpass_authorization", "ethpassAuthorization"],
     ["format_options.cloudevents_mode", "cloudeventsMode"],
     ["format_options.passkit_uninstalled_event_name", "uninstalledName"],
+    ["format_options.passkit_method", "passkitMethod"],
+    ["format_options.passkit_field_mapping", "mapping"],
     ["policy.ordering", "ordering"],
     ["policy.while_disabled", "whileDisabled"],
     ["policy.conflate", "conflate"],
     ["policy.rate_per_second", "ratePerSecond"],
+    ["policy.burst", "burst"],
     ["policy.max_in_flight", "maxInFlight"],
     ["policy.attempt_timeout", "timeoutSeconds"],
     ["policy.retry_schedule", "retrySchedule"],
   ];
-  const differs = (key: keyof Draft) => JSON.stringify(before[key]) !== JSON.stringify(after[key]);
+  const [was, is] = [sayable(before), sayable(after)];
+  const differs = (key: keyof Draft) => JSON.stringify(was[key]) !== JSON.stringify(is[key]);
   return paths.filter(([, ...keys]) => keys.some(differs)).map(([path]) => path);
 }
 

@@ -1,17 +1,12 @@
 /** The fields of a subscription, for a new one and for a change. */
 import type { ReactNode } from "react";
-import {
-  CloudEventsMode,
-  Format,
-  Ordering,
-  PassKitUninstalledEventName,
-  WhileDisabled,
-} from "../../../../gen/passbus/v1/subscription_pb.js";
+import { CloudEventsMode, Format, Ordering, WhileDisabled } from "../../../../gen/passbus/v1/subscription_pb.js";
 import { CheckField, SelectField, TextField } from "../../parts/field.tsx";
 import { Section } from "../../parts/page.tsx";
 import { Pairs } from "../../parts/pairs.tsx";
-import { EVENT_TYPE, FORMAT, OPERATIONAL, OPERATIONAL_TYPES, SAYABLE } from "../../words.ts";
+import { EVENT_TYPE, FORMAT, OPERATIONAL, OPERATIONAL_TYPES, protocolOptions, SAYABLE } from "../../words.ts";
 import { type Draft, saysOperational } from "./draft.ts";
+import { PassKitOptions, ProtocolEvents } from "./passkit.tsx";
 
 export interface FormProps {
   readonly draft: Draft;
@@ -121,17 +116,7 @@ function FormatOptions({ draft, change, error, isStored }: Pick<PartProps, "draf
         />
       );
     case Format.PASSKIT:
-      return (
-        <SelectField
-          label="Name of “uninstalled”"
-          value={draft.uninstalledName}
-          options={[
-            [PassKitUninstalledEventName.DOCUMENTED, "PASS_EVENT_RECORD_UPDATED, as PassKit documents it"],
-            [PassKitUninstalledEventName.ENUM, "PASS_EVENT_UNINSTALLED, as PassKit’s enum has it"],
-          ]}
-          onChange={(uninstalledName) => change({ uninstalledName })}
-        />
-      );
+      return <PassKitOptions draft={draft} change={change} error={error} />;
     default:
       return null;
   }
@@ -140,7 +125,10 @@ function FormatOptions({ draft, change, error, isStored }: Pick<PartProps, "draf
 function Events({ draft, change, errors, error, filterVerdicts }: PartProps) {
   const all = draft.eventTypes.length === 0;
   const sayable = SAYABLE[draft.format];
-  const wrong = [...errors].filter(([field]) => field.startsWith("subscription.event_types")).map(([, text]) => text);
+  const wrongOf = (list: string) =>
+    [...errors].filter(([field]) => field.startsWith(`subscription.${list}`)).map(([, text]) => text);
+  const wrong = wrongOf("event_types");
+  const protocolError = (list: string) => wrongOf(list)[0];
   return (
     <Section title="Events">
       <fieldset className="stack">
@@ -148,9 +136,11 @@ function Events({ draft, change, errors, error, filterVerdicts }: PartProps) {
         <p className="hint">
           {draft.format === Format.ETHPASS
             ? "ethpass endpoints get all five that the format can say."
-            : all
-              ? `All that ${FORMAT[draft.format]} can say, those of later versions too. Tick some to get only these.`
-              : "Only those that are ticked."}
+            : all && namesOthers(draft)
+              ? "None: only the events below that are ticked. Tick some here to get these too."
+              : all
+                ? `All that ${FORMAT[draft.format]} can say, those of later versions too. Tick some to get only these.`
+                : "Only those that are ticked."}
         </p>
         <div className="checks">
           {sayable.map((type) => (
@@ -174,6 +164,15 @@ function Events({ draft, change, errors, error, filterVerdicts }: PartProps) {
         ))}
       </fieldset>
       {saysOperational(draft.format) ? <OfPassbus draft={draft} change={change} /> : null}
+      {draft.format === Format.PASSKIT ? <ProtocolEvents draft={draft} change={change} error={protocolError} /> : null}
+      <SelectField
+        label="Of passes of"
+        value={draft.protocol}
+        options={protocolOptions(draft.protocol)}
+        error={error("protocol")}
+        hint="PassKit’s protocols. Events of passes of another one don’t come."
+        onChange={(protocol) => change({ protocol })}
+      />
       <TextField
         label="Filter"
         code
@@ -187,6 +186,12 @@ function Events({ draft, change, errors, error, filterVerdicts }: PartProps) {
       {filterVerdicts}
     </Section>
   );
+}
+
+/** Without types of its own a subscription gets nothing else than these. */
+function namesOthers({ format, operationalEvents, membershipEvents, couponEvents }: Draft): boolean {
+  if (saysOperational(format)) return operationalEvents.length > 0;
+  return format === Format.PASSKIT && membershipEvents.length + couponEvents.length > 0;
 }
 
 function OfPassbus({ draft, change }: Pick<PartProps, "draft" | "change">) {
@@ -233,6 +238,14 @@ function Policy({ draft, change, error }: PartProps) {
           error={error("policy.rate_per_second")}
           hint="Empty: as many as there are."
           onChange={(ratePerSecond) => change({ ratePerSecond })}
+        />
+        <TextField
+          label="At once after a rest"
+          type="number"
+          value={draft.burst}
+          error={error("policy.burst")}
+          hint="Where there is a rate; empty: what it has in a second."
+          onChange={(burst) => change({ burst })}
         />
         <TextField
           label="At the same time"

@@ -1,9 +1,14 @@
 /** All endpoints with how they are doing; search and filters in the address. */
+
 import { useInfiniteQuery } from "@connectrpc/connect-query";
 import { keepPreviousData } from "@tanstack/react-query";
 import { Link, useSearchParams } from "wouter";
+import { ChangeKind, DeliveryService } from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import { InspectorService } from "../../../../gen/passbus/v1/inspector_service_pb.js";
 import { EndpointCondition, Format, State, type Subscription } from "../../../../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../../../../gen/passbus/v1/subscription_service_pb.js";
+import { useChanges } from "../../changes.tsx";
+import { ButtonLink } from "../../parts/button.tsx";
 import { Empty, Loading } from "../../parts/empty.tsx";
 import { Failure } from "../../parts/failure.tsx";
 import { SelectField, TextField } from "../../parts/field.tsx";
@@ -56,21 +61,26 @@ const COLUMNS: readonly Column<Subscription>[] = [
   { title: "Format", cell: ({ format }) => FORMAT[format] },
   {
     title: "Events",
-    cell: ({ eventTypes, operationalEvents }) =>
+    cell: ({ eventTypes, operationalEvents, membershipEvents, couponEvents }) =>
       eventsText(
         eventTypes.map((type) => EVENT_TYPE[type]),
         operationalEvents.length,
+        membershipEvents.length + couponEvents.length,
       ),
   },
   { title: "Entity", cell: ({ entityId }) => (entityId === "" ? "all" : <code>{entityId}</code>) },
   { title: "Made", cell: ({ createdAt }) => <Ago at={createdAt} /> },
 ];
 
-function eventsText(types: readonly string[], operational: number): string {
+function eventsText(types: readonly string[], operational: number, ofProtocols: number): string {
   const own = operational === 0 ? "" : `${operational} of passbus`;
-  if (types.length === 0) return own === "" ? "all" : own;
-  return [types.join(", "), own].filter((text) => text !== "").join(", ");
+  const protocol = ofProtocols === 0 ? "" : `${ofProtocols} of a protocol`;
+  return [types.join(", "), own, protocol].filter((text) => text !== "").join(", ") || "all";
 }
+
+/** One call for each row: seldom. */
+const SPARKS = { everyMs: 60_000, restMs: 10_000 };
+const SHOWN = [ChangeKind.SUBSCRIPTIONS, ChangeKind.HEALTH] as const;
 
 export function SubscriptionList() {
   const [params, setParams] = useSearchParams();
@@ -78,13 +88,16 @@ export function SubscriptionList() {
   const number = (name: string) => Number(params.get(name) ?? 0);
   const filters = { state: number("state"), format: number("format"), health: number("health"), text };
   const isFiltered = [...params.keys()].length > 0;
+  const { listSubscriptions } = SubscriptionService.method;
+  const refetchInterval = useChanges(SHOWN, [listSubscriptions], { everyMs: READ_EVERY_MS });
+  useChanges([ChangeKind.STATISTICS], [DeliveryService.method.getDeliveryStats], SPARKS);
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(
-    SubscriptionService.method.listSubscriptions,
+    listSubscriptions,
     { ...filters, pageToken: "" },
     {
       ...PAGING,
       placeholderData: keepPreviousData,
-      refetchInterval: READ_EVERY_MS,
+      refetchInterval,
     },
   );
   const rows = data?.pages.flatMap(({ subscriptions }) => subscriptions) ?? [];
@@ -102,9 +115,9 @@ export function SubscriptionList() {
     <Page
       title="Subscriptions"
       actions={
-        <Link href="/subscriptions/new" className="button primary">
+        <ButtonLink href="/subscriptions/new" kind="primary" needs={SubscriptionService.method.createSubscription}>
           New subscription
-        </Link>
+        </ButtonLink>
       }
     >
       <Filters
@@ -159,7 +172,7 @@ function Filters({ text, state, format, health, onSet }: FiltersProps) {
 }
 
 function Nothing({ isFiltered }: { readonly isFiltered: boolean }) {
-  const { isPortal } = useSession();
+  const { may } = useSession();
   if (isFiltered) {
     return (
       <Empty title="No subscription fits">
@@ -170,10 +183,10 @@ function Nothing({ isFiltered }: { readonly isFiltered: boolean }) {
   return (
     <Empty title="No subscriptions yet">
       <p>A subscription is an endpoint of yours and the events that it is to get.</p>
-      <Link href="/subscriptions/new" className="button primary">
+      <ButtonLink href="/subscriptions/new" kind="primary" needs={SubscriptionService.method.createSubscription}>
         Make the first one
-      </Link>
-      {isPortal ? null : (
+      </ButtonLink>
+      {!may(InspectorService.method.createBin) ? null : (
         <p className="hint">
           No endpoint at hand? <Link href="/inspector">The inspector</Link> makes one that shows what arrives.
         </p>

@@ -14,6 +14,7 @@ import { Failure, type Refusal, refusalOf } from "../../parts/failure.tsx";
 import { SelectField } from "../../parts/field.tsx";
 import { Section } from "../../parts/page.tsx";
 import { Ago } from "../../parts/time.tsx";
+import { useSession } from "../../session.tsx";
 import { EVENT_TYPE, SAYABLE } from "../../words.ts";
 import { type Draft, flawsOf, messageOf } from "./draft.ts";
 
@@ -76,6 +77,12 @@ export function useDraftErrors(draft: Draft, isStored: boolean): ReadonlyMap<str
   ]);
 }
 
+/** The newest events, whatever their passes. A portal session may list those of one pass alone: it tries samples. */
+function useNewest() {
+  const { isPortal } = useSession();
+  return useQuery(EventService.method.listEvents, { pageSize: TRIED }, { enabled: !isPortal });
+}
+
 interface PreviewProps {
   /** Settled: not at every keystroke. */
   readonly draft: Draft;
@@ -85,7 +92,7 @@ interface PreviewProps {
 export function Preview({ draft, isStored }: PreviewProps) {
   const sayable = SAYABLE[draft.format];
   const [chosen, setChosen] = useState<string>("");
-  const recent = useQuery(EventService.method.listEvents, { pageSize: TRIED });
+  const recent = useNewest();
   const type = Number(chosen) as PassEventType;
   const source: Source | undefined = chosen.startsWith("event:")
     ? { case: "eventId", value: chosen.slice("event:".length) }
@@ -134,7 +141,7 @@ function PreviewFailure({ error }: { readonly error: unknown }) {
 
 /** Whether the newest events would come through, one by one. */
 export function FilterVerdicts({ draft, isStored }: PreviewProps) {
-  const { data } = useQuery(EventService.method.listEvents, { pageSize: TRIED });
+  const { data } = useNewest();
   const { error } = useJudged(draft, isStored);
   const events = data?.events ?? [];
   const isWrong = error !== null && !isOfUrlAlone(error);

@@ -40,7 +40,14 @@ export function Secrets({ subscription }: { readonly subscription: Subscription 
     await queries.invalidateQueries();
   };
   return (
-    <Section title="Signing secrets" actions={<Button onPress={() => setAsking(true)}>Rotate the secret</Button>}>
+    <Section
+      title="Signing secrets"
+      actions={
+        <Button needs={SubscriptionService.method.rotateSecret} onPress={() => setAsking(true)}>
+          Rotate the secret
+        </Button>
+      }
+    >
       <Table caption="Signing secrets" columns={COLUMNS} rows={subscription.secrets} keyOf={({ id }) => id} />
       {asking ? (
         <Confirm

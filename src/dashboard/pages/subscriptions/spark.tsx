@@ -8,7 +8,7 @@ import { count } from "../../numbers.ts";
 
 const HOUR_MS = 3_600_000;
 const HOURS = 24;
-/** One call for each row: seldom. */
+/** One call for each row: seldom. Where passbus says that there is something new, the list has them read sooner. */
 const READ_EVERY_MS = 60_000;
 
 const BAR = 4;

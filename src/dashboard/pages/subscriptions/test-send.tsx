@@ -51,7 +51,12 @@ export function TestSend({ subscription }: { readonly subscription: Subscription
           />
         )}
         <div>
-          <Button kind="primary" busy={busy} onPress={() => void send()}>
+          <Button
+            kind="primary"
+            busy={busy}
+            needs={SubscriptionService.method.testSubscription}
+            onPress={() => void send()}
+          >
             Send it now
           </Button>
         </div>

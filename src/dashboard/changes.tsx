@@ -1,0 +1,175 @@
+/**
+ * What changes elsewhere comes onto the page by one stream: a page says which kinds it shows and with which calls it reads
+ * them, and is read again when passbus says that something of a kind has changed, and each time the stream begins, since
+ * nobody told what came before. While the stream is down pages are read every few seconds, and say so.
+ */
+import type { DescMessage, DescMethodUnary } from "@bufbuild/protobuf";
+import { createConnectQueryKey } from "@connectrpc/connect-query";
+import { type QueryClient, useQueryClient } from "@tanstack/react-query";
+import {
+  createContext,
+  type ReactNode,
+  use,
+  useCallback,
+  useEffect,
+  useMemo,
+  useState,
+  useSyncExternalStore,
+} from "react";
+import { type ChangeKind, DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
+import { after } from "./clock.ts";
+import { type LiveState, useLive } from "./rpc.ts";
+
+/** After each reading: who is told faster is read once. */
+const REST_MS = 500;
+
+type Method = DescMethodUnary<DescMessage, DescMessage>;
+
+interface Watch {
+  readonly kinds: readonly ChangeKind[];
+  /** Reads it again, now or as soon as it may. */
+  readonly tell: () => void;
+}
+
+interface Changed {
+  readonly isLive: boolean;
+  /** The returned function takes it away. */
+  readonly add: (watch: Watch) => () => void;
+}
+
+const ChangesContext = createContext<Changed>({ isLive: false, add: () => () => {} });
+
+/** Keeps the stream of all that is on the page inside. */
+export function Changes({ children }: { readonly children: ReactNode }) {
+  const [watches, setWatches] = useState<readonly Watch[]>([]);
+  const isSeen = useIsSeen();
+  const kinds = [...new Set(watches.flatMap((watch) => watch.kinds))].sort((one, other) => one - other);
+  const live = useLive(DeliveryService.method.watchChanges, {
+    input: { kinds },
+    on: kinds.length > 0 && isSeen,
+    onBegin: () => {
+      for (const { tell } of watches) tell();
+    },
+    onMessage: ({ kinds: told }) => {
+      for (const watch of watches) if (watch.kinds.some((kind) => told.includes(kind))) watch.tell();
+    },
+  });
+  const add = useCallback((watch: Watch) => {
+    setWatches((before) => [...before, watch]);
+    return () => setWatches((before) => before.filter((each) => each !== watch));
+  }, []);
+  const isLive = live.kind === "live";
+  const value = useMemo(() => ({ isLive, add }), [isLive, add]);
+  return (
+    <ChangesContext value={value}>
+      <NotLive live={live} />
+      {children}
+    </ChangesContext>
+  );
+}
+
+/** Says so where a stream is down, and nothing else. */
+export function NotLive({ live: { kind } }: { readonly live: LiveState }) {
+  return (
+    <div role="status">
+      {kind === "waiting" || kind === "failed" ? (
+        <p className="notice">Not live: what is shown here is read again every few seconds.</p>
+      ) : null}
+    </div>
+  );
+}
+
+interface ChangesOptions {
+  /** How often to read it while the stream is down. */
+  readonly everyMs: number;
+  /** The least time between two readings. */
+  readonly restMs?: number;
+}
+
+/**
+ * Has the calls' answers on this page read again when something of the kinds changes. Answers the `refetchInterval` of
+ * their queries: false while the stream tells.
+ */
+export function useChanges(
+  kinds: readonly ChangeKind[],
+  methods: readonly Method[],
+  { everyMs, restMs = REST_MS }: ChangesOptions,
+): number | false {
+  const { isLive, add } = use(ChangesContext);
+  const queries = useQueryClient();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the names stand for the lists, which are made anew.
+  useEffect(() => {
+    const reader = new Reader(() => readAgain(queries, methods), restMs);
+    const remove = add({ kinds, tell: () => reader.tell() });
+    return () => {
+      remove();
+      reader.stop();
+    };
+  }, [add, queries, restMs, kinds.join(), methods.map(({ name }) => name).join()]);
+  return isLive ? false : everyMs;
+}
+
+async function readAgain(queries: QueryClient, methods: readonly Method[]): Promise<void> {
+  await Promise.all(
+    methods.map(async (schema) => {
+      const filters = { queryKey: createConnectQueryKey({ schema, cardinality: undefined }) };
+      const underWay = queries.getQueryCache().findAll({ ...filters, fetchStatus: "fetching" });
+      // A first reading goes on, and may have begun before the change; any other is begun anew.
+      if (underWay.some(({ state }) => state.data === undefined)) await queries.refetchQueries(filters);
+      await queries.invalidateQueries(filters);
+    }),
+  );
+}
+
+/** One reading at a time, and one more after it for all that was told meanwhile. */
+class Reader {
+  readonly #read: () => Promise<void>;
+  readonly #restMs: number;
+  #isBusy = false;
+  #isToldAgain = false;
+  #isStopped = false;
+  #cancelRest = () => {};
+
+  constructor(read: () => Promise<void>, restMs: number) {
+    this.#read = read;
+    this.#restMs = restMs;
+  }
+
+  tell(): void {
+    if (this.#isStopped) return;
+    this.#isToldAgain = this.#isBusy;
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    // A query keeps its error for the page.
+    void this.#read()
+      .catch(() => {})
+      .then(() => {
+        this.#cancelRest = after(this.#restMs, () => this.#rested());
+      });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#cancelRest();
+  }
+
+  #rested(): void {
+    this.#isBusy = false;
+    if (this.#isToldAgain) this.tell();
+  }
+}
+
+/** Whether the tab is in front: one that isn't holds no stream, of which a browser has few to a server. */
+export function useIsSeen(): boolean {
+  return useSyncExternalStore(subscribeToSight, () => document.visibilityState === "visible");
+}
+
+function subscribeToSight(listener: () => void): () => void {
+  document.addEventListener("visibilitychange", listener);
+  return () => document.removeEventListener("visibilitychange", listener);
+}
+
+/** Whether the stream tells now. */
+export function useIsLive(): boolean {
+  return use(ChangesContext).isLive;
+}
