@@ -65,7 +65,7 @@ import { probes } from "./probes.ts";
 import type { ReadReadiness } from "./readiness.ts";
 import { reflectionService } from "./reflection.ts";
 import type { StatsCallsDeps } from "./stats-calls.ts";
-import { Streams } from "./streams.ts";
+import { LIVE_STREAMS, Streams } from "./streams.ts";
 import { type SubscriptionCalls, subscriptionService } from "./subscription-service.ts";
 
 /** What the port needs, whatever is served on it. */
@@ -214,9 +214,11 @@ async function startPort(deps: PortDeps, { makeRouter, bodies, publicKeys, dashb
 function apiRouter(deps: ApiDeps, readiness: ReadReadiness, stopping: AbortSignal) {
   const { clock, log } = deps;
   const services = SERVED.map((service) => service.typeName);
+  const ofStreams = { authenticate: deps.authenticate, clock, stopping };
   const streamed = {
     ...deps,
-    streams: new Streams({ authenticate: deps.authenticate, clock, stopping }),
+    streams: new Streams(ofStreams),
+    liveStreams: new Streams(ofStreams, LIVE_STREAMS),
     watches: watches(deps.changes, clock),
     kindWatches: new KindWatches({ kinds: deps.kinds, subscriptions: deps.feed, clock }),
   };

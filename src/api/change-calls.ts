@@ -12,7 +12,7 @@ import type { Streams } from "./streams.ts";
 
 export interface ChangeCallsDeps {
   readonly kindWatches: Pick<KindWatches, "watch">;
-  readonly streams: Streams;
+  readonly liveStreams: Streams;
 }
 
 interface KindRow {
@@ -37,7 +37,7 @@ const KINDS: Readonly<Record<ChangeKind, KindRow>> = {
 
 export function changeCalls({
   kindWatches,
-  streams,
+  liveStreams,
 }: ChangeCallsDeps): Pick<ServiceImpl<typeof DeliveryService>, "watchChanges"> {
   return {
     async *watchChanges(request, context) {
@@ -46,7 +46,7 @@ export function changeCalls({
       const entityId = given(request.entityId);
       const kinds = kindsOf(request.kinds, entityId, principal);
       const asked = { tenant, kinds, ...(entityId !== undefined && { entityId }) };
-      for await (const told of streams.run(context, (signal) => kindWatches.watch({ ...asked, signal }))) {
+      for await (const told of liveStreams.run(context, (signal) => kindWatches.watch({ ...asked, signal }))) {
         yield { kinds: [...told].map((kind) => KINDS[kind].wire) };
       }
     },

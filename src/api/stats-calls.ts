@@ -27,7 +27,7 @@ export interface StatsCallsDeps {
   readonly stats: Pick<StatsStore, "readCounts" | "backlog" | "reports">;
   readonly endpoints: Pick<EndpointStore, "read">;
   readonly feed: Pick<SubscriptionFeed, "load">;
-  readonly streams: Streams;
+  readonly liveStreams: Streams;
   readonly clock: Clock;
   /** The organisation whose `production` sees how the service does as a whole. */
   readonly operatedBy: string;
@@ -55,7 +55,7 @@ interface Seen {
 }
 
 export function statsCalls(deps: StatsCallsDeps): Served {
-  const { stats, streams, clock } = deps;
+  const { stats, liveStreams, clock } = deps;
   const seen = new Map<string, Seen>();
   const look = (tenant: Tenant): Promise<OverviewMessage> => {
     const key = tenantKey(tenant);
@@ -96,7 +96,9 @@ export function statsCalls(deps: StatsCallsDeps): Served {
 
     async *watchOverview(_request, context) {
       const { tenant } = principalOf(context);
-      for await (const overview of streams.run(context, (signal) => latest.watch(tenant, signal))) yield { overview };
+      for await (const overview of liveStreams.run(context, (signal) => latest.watch(tenant, signal))) {
+        yield { overview };
+      }
     },
   };
 }

@@ -17,6 +17,7 @@ import type { StoredEvent } from "../domain/event.ts";
 import { type Clock, systemClock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import { LIVE_STREAMS } from "./streams.ts";
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
@@ -218,6 +219,26 @@ describe("streams of one key", () => {
       );
     });
     expect(feed.open).toBe(1);
+  });
+});
+
+describe("streams that keep a page live", () => {
+  it("count apart from the others, within bounds of their own", async () => {
+    const { perKey, perOrganisation, all } = LIVE_STREAMS;
+    expect([perKey, perOrganisation, all]).toEqual([
+      LIMITS.liveStreamsPerKey,
+      LIMITS.liveStreamsPerOrganisation,
+      LIMITS.liveStreams,
+    ]);
+    const { api, events } = await setUp();
+    const { deliveries } = clientsOf(api, api.stage.key("viewer"));
+    await Promise.all(Array.from({ length: perKey }, () => begun(deliveries.watchChanges({}))));
+    const error = await errorOf(deliveries.watchOverview({})[Symbol.asyncIterator]());
+    expect([error.code, error.rawMessage]).toEqual([
+      Code.ResourceExhausted,
+      `the key has ${perKey} streams open, as many as it may`,
+    ]);
+    await begun(events.tailEvents({}));
   });
 });
 

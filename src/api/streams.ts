@@ -12,6 +12,27 @@ const CHECK_KEY_MS = 400;
 /** For so long a stream goes on though nobody can say whether its key counts. */
 const UNKNOWN_MS = 30_000;
 
+/** How many may be open: with one key, over the keys of an organisation, and over all of the process. */
+export interface StreamBounds {
+  readonly perKey: number;
+  readonly perOrganisation: number;
+  readonly all: number;
+}
+
+/** Of those that tell of each event or delivery, and keep what a slow client hasn't read. */
+const LOG_STREAMS: StreamBounds = {
+  perKey: LIMITS.streamsPerKey,
+  perOrganisation: LIMITS.streamsPerOrganisation,
+  all: LIMITS.streams,
+};
+
+/** Of those that keep a page live: they hold no more than the newest, and each open page has some. */
+export const LIVE_STREAMS: StreamBounds = {
+  perKey: LIMITS.liveStreamsPerKey,
+  perOrganisation: LIMITS.liveStreamsPerOrganisation,
+  all: LIMITS.liveStreams,
+};
+
 export interface StreamsDeps {
   readonly authenticate: Authenticate;
   readonly clock: Clock;
@@ -22,12 +43,14 @@ export interface StreamsDeps {
 /** The streams that are open. */
 export class Streams {
   readonly #deps: StreamsDeps;
+  readonly #bounds: StreamBounds;
   readonly #openByKey = new Map<string, number>();
   readonly #openByOrganisation = new Map<string, number>();
   #open = 0;
 
-  constructor(deps: StreamsDeps) {
+  constructor(deps: StreamsDeps, bounds = LOG_STREAMS) {
     this.#deps = deps;
+    this.#bounds = bounds;
   }
 
   /**
@@ -79,15 +102,16 @@ export class Streams {
   }
 
   #take({ keyId, tenant: { organisation } }: Principal): void {
+    const { perKey, perOrganisation, all } = this.#bounds;
     const open = this.#openByKey.get(keyId) ?? 0;
-    if (open >= LIMITS.streamsPerKey) {
+    if (open >= perKey) {
       throw new CodedError("limit.streams", `the key has ${open} streams open, as many as it may`);
     }
     const ofOrganisation = this.#openByOrganisation.get(organisation) ?? 0;
-    if (ofOrganisation >= LIMITS.streamsPerOrganisation) {
+    if (ofOrganisation >= perOrganisation) {
       throw new CodedError("limit.streams", `the organisation has ${ofOrganisation} streams open, as many as it may`);
     }
-    if (this.#open >= LIMITS.streams) {
+    if (this.#open >= all) {
       throw new CodedError("limit.streams", `${this.#open} streams are open, as many as passbus takes`);
     }
     this.#openByKey.set(keyId, open + 1);

@@ -31,6 +31,12 @@ export const LIMIT_ROWS = {
   streamsPerKey: { about: "Calls that stream, open with one key.", error: "limit.streams" },
   streamsPerOrganisation: { about: "The same over an organisation's keys.", error: "limit.streams" },
   streams: { about: "The same over all keys of one process.", error: "limit.streams" },
+  liveStreamsPerKey: {
+    about: "WatchChanges and WatchOverview, which count apart from the others, open with one key.",
+    error: "limit.streams",
+  },
+  liveStreamsPerOrganisation: { about: "The same over an organisation's keys.", error: "limit.streams" },
+  liveStreams: { about: "The same over all keys of one process.", error: "limit.streams" },
   watchItems: {
     about: "Events or deliveries that wait for one watcher to read on.",
     effect: "the oldest are skipped, and the watcher is told how many",

@@ -30,6 +30,12 @@ export const LIMITS = {
   streamsPerOrganisation: 64,
   /** The same over all keys of one process. */
   streams: 256,
+  /** WatchChanges and WatchOverview, which say little and hold little, apart from the others: open with one key. */
+  liveStreamsPerKey: 64,
+  /** The same over the keys of an organisation. */
+  liveStreamsPerOrganisation: 256,
+  /** The same over all keys of one process. */
+  liveStreams: 1_024,
   /** Events or deliveries that wait for one watcher to read on; the oldest are skipped. */
   watchItems: 1_000,
   /** Their bytes. */
