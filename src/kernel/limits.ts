@@ -92,7 +92,7 @@ export const LIMITS = {
   portStreamWindowBytes: 256 * KIB,
   portSessionWindowBytes: 1 * MIB,
   /** Of connections that were never used with a key that counts: read of one before the others have their turn, */
-  portPieceBytes: 512,
+  portPieceBytes: 256,
   /** and of all of them in one turn of the event loop, and for how long; who used either up rests for as long. */
   portTurnBytes: 64 * KIB,
   portTurnMs: 1,
