@@ -59,6 +59,11 @@ export function connectError(error: CodedError, details: readonly Detail[] = [])
   return new ConnectError(messageOf(error), CODES[error.kind], undefined, outgoing, error);
 }
 
+/** The caller's connection or stream ended before its request did: nobody's fault here, and nobody reads the answer. */
+function isCutOff(reason: unknown): boolean {
+  return reason instanceof Error && "code" in reason && reason.code === "ERR_STREAM_PREMATURE_CLOSE";
+}
+
 /** What a handler threw, as the caller may see it. `report` gets what is passbus's own fault. */
 export function outgoingError(reason: unknown, report: (cause: unknown) => void): ConnectError {
   if (reason instanceof ConnectError) return reason;
@@ -66,6 +71,7 @@ export function outgoingError(reason: unknown, report: (cause: unknown) => void)
     if (reason.kind === "internal") report(reason);
     return connectError(reason);
   }
+  if (isCutOff(reason)) return new ConnectError("the caller went away", Code.Canceled, undefined, undefined, reason);
   report(reason);
   return connectError(new CodedError("internal", ERRORS.internal.meaning, { cause: reason }));
 }
