@@ -46,14 +46,14 @@ ${note}
 npm run passbus -- <command>        # in a checkout
 \`\`\`
 
-Commands that ask a running passbus say where it is with \`--url\` (http://127.0.0.1:8080, if left out) and who asks with
-\`PASSBUS_KEY\`. \`--key\` does too, but other processes can see arguments. The others read the same \`PASSBUS_…\` variables
+Commands that ask a running passbus say where it is with \`--url\` or \`PASSBUS_URL\` (http://127.0.0.1:8080, if both are
+left out) and who asks with \`PASSBUS_KEY\`. \`--key\` does too, but other processes can see arguments. The others read the same \`PASSBUS_…\` variables
 as the server ([config.md](config.md)); \`passbus config\` shows those in effect.
 
 - The answer goes to the standard output, whatever is said besides to the standard error. Tables are for people;
   \`--json\` writes one object in JSON a line, with every field, for programs.
 - Long work shows a bar on the standard error where that is a terminal, and nowhere else.
-- At Ctrl-C (SIGINT) or SIGTERM \`publish\` and \`dead-letters redrive\` send no more, wait for the answers to what was sent,
+- At Ctrl-C (SIGINT), SIGTERM or SIGHUP (the terminal was closed) \`publish\` and \`dead-letters redrive\` send no more, wait for the answers to what was sent,
   and say how far they came; a second signal (0.3 s later or more) ends them at once. What follows a stream ends with 0:
   that is how it ends, and a replay goes on without its watcher. A command of one call is ended where it stands; its call
   may have been carried out.

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { toBinary, toJsonString } from "@bufbuild/protobuf";
+import { toJsonString } from "@bufbuild/protobuf";
 import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { Http2SessionManager } from "@connectrpc/connect-node";
 import { Kafka, logLevel } from "kafkajs";
@@ -22,6 +22,7 @@ import { Format } from "../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../gen/passbus/v1/subscription_service_pb.js";
 import { Canaries, canary, canaryEvent, MARK } from "./support/canary.ts";
 import { CanaryBin } from "./support/canary-bin.ts";
+import { poisonMessages } from "./support/canary-poison.ts";
 import { CanaryReceiver } from "./support/canary-receiver.ts";
 import { judgeStore } from "./support/canary-store.ts";
 import { Deployment } from "./support/distributed.ts";
@@ -350,21 +351,10 @@ describe.skipIf(!needed.present)(needed.title("with a canary everywhere, distrib
     const poison = async () => {
       const producer = new Kafka({ brokers: kafkaBrokers().split(","), logLevel: logLevel.NOTHING }).producer();
       await producer.connect();
-      const whole = Buffer.from(toBinary(PassEventSchema, canaryEvent("evt-k", "pass-k")));
-      const values = [
-        `{"pass":{"id":"p","externalId":"${canary("json")}"`,
-        `${canary("json")} is none`,
-        `{"pass":{"id":"p","recordData":"${canary("record-data")}"}}`,
-        `{"type":"NO_SUCH_TYPE","pass":{"id":"p","externalId":"${canary("external-id")}"}}`,
-        whole.subarray(0, whole.length - 3),
-        JSON.stringify({ pass: { personDetails: { surname: canary("no-id") } } }),
-      ];
-      await producer.send({
-        topic: deployment.topic,
-        messages: values.map((value) => ({ key: canary("kafka-key"), value })),
-      });
+      const messages = poisonMessages();
+      await producer.send({ topic: deployment.topic, messages });
       await producer.disconnect();
-      return values.length;
+      return messages.length;
     };
     const contents = async () => {
       const names = await deployment.database.listCollections({}, { nameOnly: true }).toArray();

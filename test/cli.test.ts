@@ -38,7 +38,9 @@ beforeAll(async () => {
   process.chdir(directory);
   writeFileSync("events.jsonl", '{"id":"a","type":"PASS_EVENT_TYPE_CREATED","pass":{"id":"p1"}}\n');
   writeFileSync("subscription.json", "{}");
-  copyFileSync(join(import.meta.dirname, "support/tls/clients/good.pem"), "client.pem");
+  const clients = join(import.meta.dirname, "support", "tls", "clients");
+  copyFileSync(join(clients, "good.pem"), "client.pem");
+  copyFileSync(join(clients, "key.pem"), "client.key");
   server = await answeringServer();
 });
 afterAll(async () => {

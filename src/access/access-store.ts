@@ -70,7 +70,9 @@ export interface CertificateRecord {
   readonly fingerprint: string;
   /** The key's. */
   readonly tenant: Tenant;
+  /** Empty where it was unbound. */
   readonly keyId: string;
+  /** Of one that was unbound: when that was. */
   readonly boundAtMs: number;
 }
 
@@ -80,12 +82,15 @@ export interface CertificateRecord {
  */
 export interface CertificateStore {
   findCertificate(fingerprint: string): Promise<CertificateRecord | undefined>;
-  /** What stands now: the record, or the one that was there before, whose key is empty where another tenant unbound it. */
-  bindCertificate(record: CertificateRecord): Promise<CertificateRecord>;
+  /**
+   * What stands now: the record, or the one that was there before, whose key is empty where another tenant unbound it, or
+   * its own did so after `provenAtMs` (`boundAtMs` unless given).
+   */
+  bindCertificate(record: CertificateRecord, provenAtMs?: number): Promise<CertificateRecord>;
   /** Of those keys of the tenant, by time, then fingerprint. */
   listCertificates(tenant: Tenant, keyIds: readonly string[]): Promise<readonly CertificateRecord[]>;
   /** False where the tenant has no such binding to that key. */
-  unbindCertificate(tenant: Tenant, keyId: string, fingerprint: string): Promise<boolean>;
+  unbindCertificate(tenant: Tenant, keyId: string, fingerprint: string, nowMs: number): Promise<boolean>;
 }
 
 /** Somebody changed something, or was refused. No secret, no payload and no personal data is in here. */

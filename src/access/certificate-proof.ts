@@ -35,16 +35,21 @@ export function signProof(privateKey: KeyObject, keyId: string, signedAtMs: numb
   return new Uint8Array(sign(digestOf(privateKey), text, privateKey));
 }
 
-/** @throws CodedError `request.invalid` where it is not shown that the caller has the certificate's private key. */
+/**
+ * Until when at the latest the private key was in the caller's hands, in ms: to the end of the second that was signed,
+ * or for all time to come where the call's own connection shows it.
+ *
+ * @throws CodedError `request.invalid` where it is not shown that the caller has the certificate's private key.
+ */
 export function requirePossession(
   certificate: X509Certificate,
   fingerprint: string,
   keyId: string,
   possession: Possession,
   nowMs: number,
-): void {
+): number {
   const { shown, signature, signedAtMs } = possession;
-  if (shown === fingerprint) return;
+  if (shown === fingerprint) return Number.MAX_SAFE_INTEGER;
   const told = `"${proofText(keyId, nowMs).replace(/\d+$/, "<unix seconds of signed_at>")}"`;
   if (signature.length === 0) {
     const right = `make the call over a TLS connection that shows it, or sign ${told} with the private key`;
@@ -58,6 +63,7 @@ export function requirePossession(
   if (!isSigned(certificate.publicKey, Buffer.from(proofText(keyId, signedAtMs)), signature)) {
     throw invalidField("signature", `must be made over ${told} with the private key of this certificate`);
   }
+  return Math.floor(signedAtMs / 1_000) * 1_000 + 999;
 }
 
 function isSigned(key: KeyObject, text: Buffer, signature: Uint8Array): boolean {

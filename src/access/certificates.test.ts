@@ -22,9 +22,14 @@ class Store implements CertificateStore {
   }
 
   findKey = async (id: string) => this.keys.get(id);
-  findCertificate = async (fingerprint: string) => this.records.get(fingerprint);
-  async bindCertificate(record: CertificateRecord) {
-    const stands = this.records.get(record.fingerprint) ?? record;
+  async findCertificate(fingerprint: string) {
+    const found = this.records.get(fingerprint);
+    return found?.keyId === "" ? undefined : found;
+  }
+  async bindCertificate(record: CertificateRecord, provenAtMs = record.boundAtMs) {
+    const before = this.records.get(record.fingerprint);
+    const isFree = before === undefined || (before.keyId === "" && before.boundAtMs <= provenAtMs);
+    const stands = isFree ? record : before;
     this.records.set(record.fingerprint, stands);
     return stands;
   }
@@ -33,8 +38,11 @@ class Store implements CertificateStore {
       ({ tenant, keyId }) => tenant.organisation === organisation && ids.includes(keyId),
     );
   }
-  async unbindCertificate(_: Tenant, keyId: string, fingerprint: string) {
-    return this.records.get(fingerprint)?.keyId === keyId && this.records.delete(fingerprint);
+  async unbindCertificate(_: Tenant, keyId: string, fingerprint: string, nowMs: number) {
+    const bound = this.records.get(fingerprint);
+    if (bound?.keyId !== keyId) return false;
+    this.records.set(fingerprint, { ...bound, keyId: "", boundAtMs: nowMs });
+    return true;
   }
 }
 
@@ -144,6 +152,24 @@ describe("binding a certificate", () => {
 });
 
 describe("unbinding a certificate", () => {
+  test("ends the proofs of before: with none of them it is bound again, to the same key or another", async () => {
+    const { clock, certificates, bind } = setUp();
+    const proof = (keyId: string) => {
+      const signedAtMs = clock.now();
+      return { signature: signProof(createPrivateKey(pem("key")), keyId, signedAtMs), signedAtMs };
+    };
+    const [heard, unused] = [proof("key_1"), proof("key_2")];
+    await certificates.bind(ACME, "key_1", pem("good"), heard);
+    clock.advance(60_000);
+    await certificates.unbind(ACME, "key_1", printOf("good"));
+    expect(await codeOf(certificates.bind(ACME, "key_1", pem("good"), heard))).toBe("request.invalid signed_at");
+    expect(await codeOf(certificates.bind(ACME, "key_2", pem("good"), unused))).toBe("request.invalid signed_at");
+    const shown = { signature: new Uint8Array(), shown: printOf("good") };
+    expect(await certificates.bind(ACME, "key_1", pem("good"), shown)).toMatchObject({ key: { id: "key_1" } });
+    await certificates.unbind(ACME, "key_1", printOf("good"));
+    expect(await bind(ACME, "key_2", pem("good"))).toMatchObject({ key: { id: "key_2" } });
+  });
+
   test("names it as openssl writes it, or plainly", async () => {
     const { certificates, bind } = setUp();
     await bind(ACME, "key_1", pem("good"));

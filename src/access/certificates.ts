@@ -46,7 +46,7 @@ export class Certificates {
     const parsed = this.#read(certificate);
     const fingerprint = fingerprintOf(parsed);
     // Before anything is said of the certificate: whose it is, is for its owner.
-    requirePossession(parsed, fingerprint, keyId, possession, clock.now());
+    const provenAtMs = requirePossession(parsed, fingerprint, keyId, possession, clock.now());
     if (!counts(key, clock.now())) throw new CodedError("key.ended", "the key was revoked, or has expired");
     const before = await this.#of(tenant, keyId);
     if (before.includes(fingerprint)) return { key, certificates: before };
@@ -56,7 +56,10 @@ export class Certificates {
       throw new CodedError("limit.key_certificates", message);
     }
     await this.#release(tenant, fingerprint);
-    const bound = await store.bindCertificate({ fingerprint, tenant, keyId, boundAtMs: clock.now() });
+    const bound = await store.bindCertificate({ fingerprint, tenant, keyId, boundAtMs: clock.now() }, provenAtMs);
+    // Or whoever heard the proof could undo what was done since.
+    if (bound.keyId === "" && sameTenant(bound.tenant, tenant))
+      throw invalidField("signed_at", "must not be before the certificate was unbound: sign anew");
     if (bound.keyId !== keyId)
       throw new CodedError("certificate.taken", "the certificate is another key's, or another tenant's");
     return { key, certificates: [...before, fingerprint] };
@@ -68,7 +71,7 @@ export class Certificates {
     if (key === undefined) return "noKey";
     const fingerprint = readFingerprint(text);
     if (fingerprint === undefined) throw invalidField("fingerprint", "must be a SHA-256 in hex, 64 digits");
-    const wasBound = await this.#deps.store.unbindCertificate(tenant, keyId, fingerprint);
+    const wasBound = await this.#deps.store.unbindCertificate(tenant, keyId, fingerprint, this.#deps.clock.now());
     return wasBound ? { key, certificates: await this.#of(tenant, keyId) } : undefined;
   }
 
@@ -105,7 +108,9 @@ export class Certificates {
     const bound = await store.findCertificate(fingerprint);
     if (bound === undefined || !sameTenant(bound.tenant, tenant)) return;
     const key = await this.#keyOf(tenant, bound.keyId);
-    if (key === undefined || !counts(key, clock.now())) await store.unbindCertificate(tenant, bound.keyId, fingerprint);
+    if (key !== undefined && counts(key, clock.now())) return;
+    // Nobody asked for it to be unbound: proofs of before hold, for keys that still count.
+    await store.unbindCertificate(tenant, bound.keyId, fingerprint, bound.boundAtMs);
   }
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { OrganisationRates } from "../domain/rates.ts";
 import { CodedError } from "../kernel/errors.ts";
+import { LIMITS } from "../kernel/limits.ts";
 import { ManualClock } from "../kernel/manual-clock.ts";
 import type { Principal } from "./authenticate.ts";
 import { Rates } from "./rates.ts";
@@ -43,12 +44,22 @@ class Stage {
 
   /** Calls that are taken now, one after the other. */
   burst(keyId = "key_1", most = 1_000): number {
+    return this.burstOf(caller(keyId), most);
+  }
+
+  burstOf(principal: Principal, most = 10_000): number {
     for (let made = 0; made < most; made += 1) {
-      if (this.waitOf(() => this.rates.call(caller(keyId))) > 0) return made;
+      if (this.waitOf(() => this.rates.call(principal)) > 0) return made;
     }
     return most;
   }
 }
+
+const customer = (keyId: string, entityId = "shop", organisation = "acme"): Principal => ({
+  ...caller(keyId, organisation),
+  role: "portal",
+  entityId,
+});
 
 describe("calls of a key", () => {
   test("a second's worth goes at once, then one for each that is earned", () => {
@@ -89,6 +100,73 @@ describe("calls of a key", () => {
   test("0 is any number", () => {
     const stage = new Stage(0, 0);
     expect(stage.burst("key_1", 100_000)).toBe(100_000);
+  });
+});
+
+describe("calls of an organisation", () => {
+  test("are four times a key's over all of its keys, in every environment", () => {
+    const stage = new Stage(10, 0);
+    const keys = Array.from({ length: 6 }, (_, at) => `key_${at}`);
+    expect(keys.map((keyId) => stage.burst(keyId))).toEqual([10, 10, 10, 10, 0, 0]);
+    expect(LIMITS.organisationCallShares).toBe(4);
+    const staging = { ...caller("key_s"), tenant: { organisation: "acme", environment: "staging" } };
+    expect(() => stage.rates.call(staging)).toThrow("the organisation made more than the 40 calls a second");
+    expect(stage.burstOf(caller("key_g", "globex"))).toBe(10);
+    stage.clock.advance(100);
+    // What was refused for the organisation's sake cost the key nothing.
+    expect(stage.burst("key_5")).toBe(4);
+  });
+
+  test("grow with what the organisation was given for a key", async () => {
+    const stage = new Stage(10, 0);
+    stage.given.set("acme", { callsPerSecond: 2 });
+    stage.rates.call(caller("key_0"));
+    await Promise.resolve();
+    stage.clock.advance(1_000);
+    const keys = Array.from({ length: 6 }, (_, at) => `key_${at}`);
+    expect(keys.map((keyId) => stage.burst(keyId))).toEqual([2, 2, 2, 2, 0, 0]);
+  });
+});
+
+describe("calls of portal sessions", () => {
+  test("have a rate of their own: a burst at once, and then the rate", () => {
+    const stage = new Stage(5_000, 0);
+    expect(stage.burstOf(customer("ses_1"))).toBe(LIMITS.sessionCallBurst);
+    const refused = stage.waitOf(() => stage.rates.call(customer("ses_1")));
+    expect(refused).toBe(1_000 / LIMITS.sessionCallsPerSecond);
+    expect(() => stage.rates.call(customer("ses_1"))).toThrow(
+      "the portal session made more than the 50 calls a second",
+    );
+    stage.clock.advance(1_000);
+    expect(stage.burstOf(customer("ses_1"))).toBe(LIMITS.sessionCallsPerSecond);
+  });
+
+  test("of one entity are bounded together, however many sessions it makes", () => {
+    const stage = new Stage(5_000, 0);
+    const sessions = Array.from({ length: 50 }, (_, at) => customer(`ses_${at}`));
+    const all = () => sessions.reduce((sum, session) => sum + stage.burstOf(session), 0);
+    expect(all()).toBe(LIMITS.entityCallBurst);
+    expect(() => stage.rates.call(customer("ses_new"))).toThrow("the entity made more than the 200 calls a second");
+    stage.clock.advance(1_000);
+    expect(all()).toBe(LIMITS.entityCallsPerSecond);
+    expect(stage.burstOf(customer("ses_cafe", "cafe"))).toBe(LIMITS.sessionCallBurst);
+    // Another organisation's entity of that name is another.
+    expect(stage.burstOf(customer("ses_globex", "shop", "globex"))).toBe(LIMITS.sessionCallBurst);
+  });
+
+  test("hold for those whose keys may call any number", () => {
+    const stage = new Stage(0, 0);
+    expect(stage.burstOf(customer("ses_1"))).toBe(LIMITS.sessionCallBurst);
+  });
+
+  test("of all entities come to one key's, so that the organisation's keys have the rest", () => {
+    const stage = new Stage(300, 0);
+    const sessions = Array.from({ length: 5 }, (_, at) => customer(`ses_${at}`, `shop-${at}`));
+    expect(sessions.map((session) => stage.burstOf(session))).toEqual([200, 100, 0, 0, 0]);
+    expect(() => stage.rates.call(customer("ses_9", "shop-9"))).toThrow(
+      "the organisation's portal made more than the 300 calls a second",
+    );
+    expect(["key_1", "key_2", "key_3", "key_4"].map((keyId) => stage.burst(keyId))).toEqual([300, 300, 300, 0]);
   });
 });
 
@@ -140,8 +218,9 @@ test("who came longest ago is forgotten, so that memory has a bound", () => {
   const stage = new Stage(1, 1);
   for (let at = 0; at < 30_000; at += 1) {
     stage.rates.call(caller(`key_${at}`, `org_${at}`));
+    stage.rates.call(customer(`ses_${at}`, `shop_${at}`, `org_${at}`));
     stage.rates.events(`org_${at}`, 1);
   }
-  expect(stage.rates.size).toBe(30_000);
+  expect(stage.rates.size).toBe(70_000);
   expect([stage.burst("key_29999"), stage.burst("key_0")]).toEqual([0, 1]);
 });

@@ -48,8 +48,8 @@ function limitPortals(rules: ReadonlyMap<string, PortalRule>, next: Next): Next 
       ? { ...request, message: eachChecked(request.message, rule, principal) }
       : await checkedOne(request, rule, principal);
     const response = await next(checked as Request);
-    if (response.stream) return { ...response, message: eachNarrowed(response.message, rule, principal) } as Response;
-    if (!rule.narrow(response.message as Message, principal)) throw new CodedError("internal", "an empty answer");
+    if (response.stream) return { ...response, message: eachNarrowed(response.message, rule) } as Response;
+    rule.narrow(response.message as Message);
     return response;
   };
 }
@@ -66,8 +66,11 @@ async function* eachChecked(messages: AsyncIterable<Message>, rule: PortalRule, 
   }
 }
 
-async function* eachNarrowed(messages: AsyncIterable<Message>, rule: PortalRule, principal: Principal) {
-  for await (const message of messages) if (rule.narrow(message, principal)) yield message;
+async function* eachNarrowed(messages: AsyncIterable<Message>, rule: PortalRule) {
+  for await (const message of messages) {
+    rule.narrow(message);
+    yield message;
+  }
 }
 
 /** It takes the audit log of the caller along, as far as the caller's own organisation goes. */

@@ -1,7 +1,9 @@
 /**
  * What a portal session sees of what it may call: its own entity, and nothing else. Each method that access/roles.ts
- * opens to portal sessions has a rule here, which judges the request before the method's handler gets it and narrows the
- * answer before it leaves; the handlers know nothing of portal sessions. A method without a rule is not reached.
+ * opens to portal sessions has a rule here, which judges the request before the method's handler gets it, and may take
+ * something out of the answer before it leaves. A method without a rule is not reached. Rows are not for a rule to take
+ * out: where a page ends, and what was skipped, would tell of them. Handlers that list or watch events ask for those of
+ * the principal's entity, as they ask for those of its tenant.
  *
  * Another entity's things, and the organisation's own, are not found, as if they were not there. A request that names
  * another entity itself is refused.
@@ -9,7 +11,7 @@
 import type { DescMessage, DescMethod, Message, MessageShape } from "@bufbuild/protobuf";
 import { AccessService } from "../../gen/passbus/v1/access_service_pb.js";
 import { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
-import { EventService, type StoredEvent as StoredEventMessage } from "../../gen/passbus/v1/event_service_pb.js";
+import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import type { Subscription as SubscriptionMessage } from "../../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import type { Principal } from "../access/authenticate.ts";
@@ -37,24 +39,24 @@ interface Own {
 export interface PortalRule {
   /** Throws where the request reaches beyond the entity; fills in the entity where it may be named and isn't. */
   readonly check: (request: Message, principal: Principal) => Promise<void>;
-  /** Takes out of an answer what is not the entity's; false where the answer is not to leave at all. */
-  readonly narrow: (response: Message, principal: Principal) => boolean;
+  /** Takes out of an answer what is the organisation's. */
+  readonly narrow: (response: Message) => void;
 }
 
 type Check<I extends DescMessage> = (request: MessageShape<I>, own: Own) => Promise<void> | void;
-type Narrow<O extends DescMessage> = (response: MessageShape<O>, entityId: string) => boolean;
+type Narrow<O extends DescMessage> = (response: MessageShape<O>) => void;
 
 export function portalRules(deps: PortalDeps): ReadonlyMap<string, PortalRule> {
   const rules = new Map<string, PortalRule>();
   const add = <I extends DescMessage, O extends DescMessage>(
     method: DescMethod & { readonly input: I; readonly output: O },
     check: Check<I>,
-    narrow: Narrow<O> = () => true,
+    narrow: Narrow<O> = () => {},
   ) => {
     rules.set(`${method.parent.typeName}/${method.name}`, {
       // The descriptor that the call was routed by is the one that the rule stands under.
       check: async (request, principal) => check(request as MessageShape<I>, ownOf(deps, principal)),
-      narrow: (response, principal) => narrow(response as MessageShape<O>, entityOf(principal)),
+      narrow: (response) => narrow(response as MessageShape<O>),
     });
   };
   subscriptionRules(add);
@@ -104,43 +106,16 @@ function drafted(subscription: SubscriptionMessage | undefined, own: Own): void 
 function eventRules(add: Add): void {
   const { method } = EventService;
   add(method.getEvent, ({ id }, own) => own.event(id));
-  add(
-    method.listEvents,
-    // The store lists an organisation's events, not an entity's: without a pass it would look through all of them.
-    ({ passId }) => {
-      if (passId === "") throw invalidField("pass_id", "is required of a portal session");
-    },
-    (response, entityId) => {
-      response.events = response.events.filter((event) => isOf(event, entityId));
-      return true;
-    },
-  );
-  add(
-    method.tailEvents,
-    () => {},
-    (response, entityId) => {
-      if (response.event === undefined || isOf(response.event, entityId)) return true;
-      delete response.event;
-      return response.skipped > 0n;
-    },
-  );
-  add(
-    method.explainEvent,
-    async ({ eventId, subscriptionId }, own) => {
-      if (subscriptionId === "") throw invalidField("subscription_id", "is required of a portal session");
-      await own.event(eventId, "event_id");
-      await own.subscription(subscriptionId, "subscription_id");
-    },
-    // What is about no subscription is a dead letter's.
-    (response) => {
-      response.explanations = response.explanations.filter((each) => each.subscriptionId !== "");
-      return true;
-    },
-  );
-}
-
-function isOf({ event }: StoredEventMessage, entityId: string): boolean {
-  return event?.entityId === entityId;
+  add(method.listEvents, ({ passId }) => {
+    // No index begins with an entity: without a pass the store would look through all of the organisation's events.
+    if (passId === "") throw invalidField("pass_id", "is required of a portal session");
+  });
+  add(method.tailEvents, () => {});
+  add(method.explainEvent, async ({ eventId, subscriptionId }, own) => {
+    if (subscriptionId === "") throw invalidField("subscription_id", "is required of a portal session");
+    await own.event(eventId, "event_id");
+    await own.subscription(subscriptionId, "subscription_id");
+  });
 }
 
 function deliveryRules(add: Add): void {
@@ -162,7 +137,6 @@ function deliveryRules(add: Add): void {
   add(method.getDeliveryStats, bySubscription, (response) => {
     // Events are counted for the organisation.
     for (const point of [...response.points, response.total]) if (point !== undefined) point.events = 0n;
-    return true;
   });
 }
 

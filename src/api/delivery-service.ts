@@ -69,7 +69,7 @@ export function deliveryService(deps: DeliveryServiceDeps): Served {
     },
 
     async *watchDeliveries(request, context) {
-      const { tenant } = principalOf(context);
+      const { tenant, entityId } = principalOf(context);
       const subscriptionId = given(request.subscriptionId);
       const status = statusOf(request.status, "status");
       const kind = askedEventKind(request);
@@ -77,7 +77,8 @@ export function deliveryService(deps: DeliveryServiceDeps): Served {
         (subscriptionId === undefined || delivery.subscriptionId === subscriptionId) &&
         (!isOfKind(kind) || kindNumber({ ...delivery, type: delivery.eventType }) === kindNumber(kind)) &&
         (status === undefined || delivery.status === status);
-      for await (const told of streams.run(context, (signal) => watches.deliveries({ tenant, accepts, signal }))) {
+      const watch = { tenant, accepts, ofEntity: entityId !== undefined };
+      for await (const told of streams.run(context, (signal) => watches.deliveries({ ...watch, signal }))) {
         yield {
           ...(told.item !== undefined && { delivery: deliveryMessage(told.item) }),
           skipped: BigInt(told.skipped),

@@ -60,10 +60,11 @@ export function eventService(deps: EventServiceDeps): Pick<ServiceImpl<typeof Ev
     },
 
     async listEvents(request, context) {
-      const { tenant } = principalOf(context);
+      const { tenant, entityId } = principalOf(context);
       const passId = given(request.passId);
       const filter: EventFilter = {
         ...(passId !== undefined && { passId }),
+        ...(entityId !== undefined && { entityId }),
         ...askedKind(request),
         ...timeRange(request),
       };

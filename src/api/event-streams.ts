@@ -47,13 +47,15 @@ export function eventStreams(deps: EventStreamsDeps): Pick<ServiceImpl<typeof Ev
     },
 
     async *tailEvents(request, context) {
-      const { tenant } = principalOf(context);
+      const { tenant, entityId } = principalOf(context);
       const passId = given(request.passId);
       const kind = askedKind(request);
       const accepts = (event: StoredEvent) =>
+        (entityId === undefined || event.entityId === entityId) &&
         (passId === undefined || event.passId === passId) &&
         (!isOfKind(kind) || kindNumber(event) === kindNumber(kind));
-      for await (const told of streams.run(context, (signal) => watches.events({ tenant, accepts, signal }))) {
+      const watch = { tenant, accepts, ofEntity: entityId !== undefined };
+      for await (const told of streams.run(context, (signal) => watches.events({ ...watch, signal }))) {
         yield {
           ...(told.item !== undefined && { event: eventMessage(told.item) }),
           skipped: BigInt(told.skipped),

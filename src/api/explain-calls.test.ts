@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { waiting } from "../../test/contracts/rows.ts";
 import { ADMIN_KEY, emptyDeliveryLog, TENANT, type TestApi, testApi } from "../../test/support/api.ts";
+import { MemorySubscriptions } from "../../test/support/memory-subscriptions.ts";
 import { sampleEvent, sampleSubscription } from "../../test/support/samples.ts";
 import type { DeliveryLog } from "../delivery/delivery-store.ts";
 import { deliveryId } from "../domain/delivery.ts";
@@ -23,9 +24,14 @@ const THREE = [
   sampleSubscription({ id: "sub_3", format: "PASSENTRY" }),
 ];
 
-async function setUp(deliveryLog: Partial<DeliveryLog> = {}, subscriptions: readonly Subscription[] = THREE) {
+async function setUp(
+  deliveryLog: Partial<DeliveryLog> = {},
+  subscriptions: readonly Subscription[] = THREE,
+  subscriptionStore = new MemorySubscriptions(),
+) {
   const asked: unknown[] = [];
   const api = await testApi({
+    subscriptionStore,
     feed: {
       load: async (tenant) => {
         asked.push(tenant);
@@ -42,10 +48,9 @@ async function setUp(deliveryLog: Partial<DeliveryLog> = {}, subscriptions: read
     },
   });
   opened.push(api);
-  const headers = { authorization: `Bearer ${ADMIN_KEY}` };
   const events = createClient(EventService, createGrpcTransport({ baseUrl: api.url }));
-  const explain = async (eventId: string, subscriptionId = "") =>
-    events.explainEvent({ eventId, subscriptionId }, { headers });
+  const explain = async (eventId: string, subscriptionId = "", key = ADMIN_KEY) =>
+    events.explainEvent({ eventId, subscriptionId }, { headers: { authorization: `Bearer ${key}` } });
   const reasons = async (eventId: string, subscriptionId?: string) =>
     (await explain(eventId, subscriptionId)).explanations.map(({ subscriptionId: of, reason }) => [of, reason]);
   return { api, explain, reasons, asked };
@@ -119,6 +124,22 @@ describe("ExplainEvent", () => {
     expect(await reasons("evt_in_the_value")).toEqual([["", "event.conflict"]]);
     expect((await reasons(stored.id, "sub_2")).map(([, reason]) => reason)).toEqual(["event.conflict", "match.scope"]);
     await expect(reasons("short")).rejects.toThrow("there is no event");
+  });
+
+  it("tells a portal session of no dead letter, nor that there are many", async () => {
+    const subscriptionStore = new MemorySubscriptions();
+    await subscriptionStore.insert(sampleSubscription({ id: "sub_1", entityId: stored.entityId, tenant: TENANT }), 10);
+    const { api, explain } = await setUp({}, THREE, subscriptionStore);
+    await api.stage.deadLetters.put(
+      Array.from({ length: 25 }, (_, offset) => ({
+        ...{ tenant: TENANT, reason: "event.conflict" as const, message: "another" },
+        record: record({ offset, headers: { "event-id": stored.id } }),
+      })),
+    );
+    const ofKey = await explain(stored.id, "sub_1");
+    expect([ofKey.explanations.length, ofKey.truncated]).toEqual([21, true]);
+    const told = await explain(stored.id, "sub_1", api.stage.session(stored.entityId));
+    expect([told.explanations.map(({ subscriptionId }) => subscriptionId), told.truncated]).toEqual([["sub_1"], false]);
   });
 
   it("looks through the newest 500 dead letters", async () => {

@@ -39,11 +39,12 @@ const TELLING_ID = 8;
 export function explainCalls(deps: ExplainCallsDeps): Pick<ServiceImpl<typeof EventService>, "explainEvent"> {
   return {
     async explainEvent({ eventId, subscriptionId }, context) {
-      const { tenant } = principalOf(context);
+      const { tenant, entityId } = principalOf(context);
       const id = requiredId(eventId, "event_id");
       const [stored, dead] = await Promise.all([
         deps.deliveryLog.getEvent({ tenant, id }),
-        deadExplanations(deps.deadLetters, tenant, id),
+        // A dead letter is the organisation's.
+        entityId === undefined ? deadExplanations(deps.deadLetters, tenant, id) : [],
       ]);
       if (stored === undefined) {
         if (dead.length === 0) throw notFound("event", id, "event_id");

@@ -46,7 +46,7 @@ async function put(id: string, entityId: string, loggedAtMs: number) {
 }
 
 const events = (api: TestApi, key = ADMIN_KEY) => createClient(EventService, grpcWithKey(api.url, key));
-/** The first page, whose last row is the cafe's. */
+/** The first page, whose one row is the cafe's. */
 const asked = { passId: PASS, pageSize: 1 };
 
 /** Everything that could be read out of it: as it is, and of each of its parts, decoded. */
@@ -59,21 +59,32 @@ function readings(token: string): string[] {
 }
 
 describe("a page token", () => {
-  test("tells a portal session nothing of the row of another entity that it names, and leads on behind it", async () => {
-    const session = events(first, first.stage.session("shop"));
-    const page = await session.listEvents(asked);
-    expect(page.events).toEqual([]);
+  test("tells nothing of the row that it names, and leads on behind it", async () => {
+    const key = events(first);
+    const page = await key.listEvents(asked);
     expect(page.nextPageToken).not.toBe("");
     for (const text of readings(page.nextPageToken)) {
       for (const secret of ["cafe", "evt_", String(CAFE_MS), String(CAFE_MS).slice(0, 7)])
         expect(text).not.toContain(secret);
     }
-    const next = await session.listEvents({ ...asked, pageToken: page.nextPageToken });
+    const next = await key.listEvents({ ...asked, pageToken: page.nextPageToken });
     expect(next.events.map((each) => each.event?.id)).toEqual(["evt_of_the_shop_round_the_corner"]);
     // Nor does its length say how long the id is.
     expect(next.nextPageToken).toHaveLength(page.nextPageToken.length);
     // Nor are two of one row alike.
-    expect((await session.listEvents(asked)).nextPageToken).not.toBe(page.nextPageToken);
+    expect((await key.listEvents(asked)).nextPageToken).not.toBe(page.nextPageToken);
+  });
+
+  test("of a portal session is of its own entity's rows, and there is none behind the last of those", async () => {
+    await put("evt_of_the_cafe_before_all", "cafe", CAFE_MS - 5_000);
+    const session = events(first, first.stage.session("shop"));
+    const page = await session.listEvents(asked);
+    expect(page.events.map((each) => each.event?.id)).toEqual(["evt_of_the_shop_round_the_corner"]);
+    const last = await session.listEvents({ ...asked, pageToken: page.nextPageToken });
+    expect([last.events.map((each) => each.event?.id), last.nextPageToken]).toEqual([["evt_at_the_end"], ""]);
+    // One that an organisation's key got leads no further than to what is the entity's.
+    const { nextPageToken: pageToken } = await events(first).listEvents(asked);
+    expect((await session.listEvents({ ...asked, pageToken })).events).toHaveLength(1);
   });
 
   test("opens in another process, and when a new key has come before its own", async () => {
@@ -107,8 +118,7 @@ describe("a page token", () => {
         events(first).listEvents({ ...asked, pageToken: each }),
       ),
     ];
-    for (const refusal of refusals) {
-      const { code, rawMessage } = await failureOf(refusal);
+    for (const { code, rawMessage } of await Promise.all(refusals.map(failureOf))) {
       expect([code, rawMessage]).toEqual([
         Code.InvalidArgument,
         "page_token: must be the next_page_token of an earlier answer",

@@ -1,7 +1,9 @@
 /**
- * The page tokens that callers get and give back, sealed. A token names the row that a page ended with; that may be a row
- * which was left out of the page, because a portal session doesn't see it, and whose id and time are not for the caller.
- * A sealed one opens for the tenant and the method that it was made for alone, in every process that has the key.
+ * The page tokens that callers get and give back, sealed. A token names the row that a page ended with, which may be one
+ * that the page passed over (a list's `labels` are no store's). Its id and time are nobody's to read, and no caller is to
+ * make one up: where a list begins is what an earlier answer said. None is of a row of an entity that the caller doesn't
+ * see: a portal session's pages are made of its entity's rows alone, and whether there is a token tells of those alone. A
+ * sealed one opens for the tenant and the method that it was made for alone, in every process that has the key.
  */
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";

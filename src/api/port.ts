@@ -2,6 +2,8 @@
  * The one port: gRPC (HTTP/2), gRPC-Web and Connect (HTTP/1.1 or HTTP/2) on the same address. Without TLS the first
  * bytes of a connection say which HTTP it speaks; with TLS the handshake (ALPN) does.
  */
+
+import { constants } from "node:crypto";
 import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from "node:http";
 import {
   createServer as createHttp2,
@@ -122,7 +124,7 @@ export async function openPort(options: PortOptions): Promise<Port> {
   if (bound === null || typeof bound === "string") throw new CodedError("internal", "the port has no address");
   return {
     address: { host: bound.address, port: bound.port },
-    // Session tickets are new too: nobody whose certificate was revoked meanwhile takes a session up again.
+    // Session tickets are new too: nobody takes up a session that was made with other authorities.
     replaceTls: (files) => "setSecureContext" in front && front.setSecureContext(tlsOptions(files)),
     stop: async (graceMs) => {
       const closed = new Promise<void>((resolve) => front.close(() => resolve()));
@@ -146,12 +148,16 @@ function http1Options(limits: PortLimits) {
   };
 }
 
-/** A certificate that isn't the authorities' does not end the handshake: nobody looks at it (client-certificate.ts). */
+/**
+ * A certificate that isn't the authorities' does not end the handshake: nobody looks at it (client-certificate.ts). With
+ * lists no session is resumed: its certificate isn't verified again, and a list goes out of date all by itself. Node keeps
+ * no sessions on this side, so tickets are all that could be resumed, in TLS 1.2 and 1.3.
+ */
 function tlsOptions({ cert, key, clientCa, clientCrls }: TlsFiles) {
   // Said outright, against --tls-min-v1.0.
   const pair = { cert, key, minVersion: "TLSv1.2" } as const;
   if (clientCa === undefined) return pair;
-  const crl = clientCrls === undefined ? {} : { crl: [...clientCrls] };
+  const crl = clientCrls === undefined ? {} : { crl: [...clientCrls], secureOptions: constants.SSL_OP_NO_TICKET };
   return { ...pair, ca: clientCa, ...crl, requestCert: true, rejectUnauthorized: false };
 }
 

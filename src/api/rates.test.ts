@@ -52,6 +52,24 @@ describe("calls", () => {
     await access.getLimits({});
   });
 
+  test("of all portal sessions of an organisation come to one key's, and its keys go on", async () => {
+    const sessions = ["shop", "shop", "cafe"].map((entityId) => {
+      const token = api.stage.session(entityId, of("portal"));
+      return createClient(AccessService, grpcWithKey(api.url, token));
+    });
+    for (let made = 0; made < 5; made += 1) await sessions[made % 3]?.getCaller({});
+    for (const session of sessions) {
+      const error = await failureOf(session.getCaller({}));
+      expect([error.code, error.rawMessage]).toEqual([
+        Code.ResourceExhausted,
+        "the organisation's portal made more than the 5 calls a second that it may",
+      ]);
+      expect(error.findDetails(RetryInfoSchema)[0]?.retryDelay).toMatchObject({ seconds: 0n, nanos: 200_000_000 });
+    }
+    const admin = createClient(AccessService, grpcWithKey(api.url, api.stage.key("admin", of("portal"))));
+    for (let made = 0; made < 5; made += 1) await admin.getCaller({});
+  });
+
   test("that their role may not make count too", async () => {
     const access = createClient(AccessService, grpcWithKey(api.url, api.stage.key("publisher", of("refused"))));
     const codes = [];

@@ -4,6 +4,7 @@ import type { Authenticate, Principal } from "../access/authenticate.ts";
 import { type Clock, sleep } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import { tenantKey } from "../kernel/tenant.ts";
 import { certificateOf } from "./client-certificate.ts";
 import { principalOf } from "./gate.ts";
 
@@ -12,9 +13,16 @@ const CHECK_KEY_MS = 400;
 /** For so long a stream goes on though nobody can say whether its key counts. */
 const UNKNOWN_MS = 30_000;
 
-/** How many may be open: with one key, over the keys of an organisation, and over all of the process. */
+/**
+ * How many may be open: with one key, over the keys of an organisation, and over all of the process. Those of portal
+ * sessions count in the organisation's too, and have bounds of their own below it: a customer's browser has a new session
+ * with each page that it loads, and none of them is to take what the organisation's keys need.
+ */
 export interface StreamBounds {
   readonly perKey: number;
+  readonly perSession: number;
+  readonly perEntity: number;
+  readonly ofSessionsPerOrganisation: number;
   readonly perOrganisation: number;
   readonly all: number;
 }
@@ -22,6 +30,9 @@ export interface StreamBounds {
 /** Of those that tell of each event or delivery, and keep what a slow client hasn't read. */
 const LOG_STREAMS: StreamBounds = {
   perKey: LIMITS.streamsPerKey,
+  perSession: LIMITS.streamsPerSession,
+  perEntity: LIMITS.streamsPerEntity,
+  ofSessionsPerOrganisation: LIMITS.sessionStreamsPerOrganisation,
   perOrganisation: LIMITS.streamsPerOrganisation,
   all: LIMITS.streams,
 };
@@ -29,6 +40,9 @@ const LOG_STREAMS: StreamBounds = {
 /** Of those that keep a page live: they hold no more than the newest, and each open page has some. */
 export const LIVE_STREAMS: StreamBounds = {
   perKey: LIMITS.liveStreamsPerKey,
+  perSession: LIMITS.liveStreamsPerSession,
+  perEntity: LIMITS.liveStreamsPerEntity,
+  ofSessionsPerOrganisation: LIMITS.sessionLiveStreamsPerOrganisation,
   perOrganisation: LIMITS.liveStreamsPerOrganisation,
   all: LIMITS.liveStreams,
 };
@@ -44,8 +58,7 @@ export interface StreamsDeps {
 export class Streams {
   readonly #deps: StreamsDeps;
   readonly #bounds: StreamBounds;
-  readonly #openByKey = new Map<string, number>();
-  readonly #openByOrganisation = new Map<string, number>();
+  readonly #openBy = new Map<string, number>();
   #open = 0;
 
   constructor(deps: StreamsDeps, bounds = LOG_STREAMS) {
@@ -57,7 +70,7 @@ export class Streams {
    * Yields what `open` yields, until the caller goes, the deadline passes, the server stops (`server.stopping`) or the
    * key no longer counts; `open`'s signal tells of all four.
    *
-   * @throws CodedError `limit.streams` where the key or its organisation has as many open as it may.
+   * @throws CodedError `limit.streams` where the key, its organisation or a session's entity has as many open as it may.
    */
   async *run<T>(context: HandlerContext, open: (signal: AbortSignal) => AsyncIterable<T>): AsyncIterable<T> {
     const { stopping } = this.#deps;
@@ -101,33 +114,49 @@ export class Streams {
     }
   }
 
-  #take({ keyId, tenant: { organisation } }: Principal): void {
-    const { perKey, perOrganisation, all } = this.#bounds;
-    const open = this.#openByKey.get(keyId) ?? 0;
-    if (open >= perKey) {
-      throw new CodedError("limit.streams", `the key has ${open} streams open, as many as it may`);
+  #take(principal: Principal): void {
+    const holders = holdersOf(principal, this.#bounds);
+    for (const { name, who, most } of holders) {
+      const open = this.#openBy.get(name) ?? 0;
+      if (open < most) continue;
+      throw new CodedError("limit.streams", `${who} has ${open} streams open, as many as it may`);
     }
-    const ofOrganisation = this.#openByOrganisation.get(organisation) ?? 0;
-    if (ofOrganisation >= perOrganisation) {
-      throw new CodedError("limit.streams", `the organisation has ${ofOrganisation} streams open, as many as it may`);
-    }
-    if (this.#open >= all) {
+    if (this.#open >= this.#bounds.all) {
       throw new CodedError("limit.streams", `${this.#open} streams are open, as many as passbus takes`);
     }
-    this.#openByKey.set(keyId, open + 1);
-    this.#openByOrganisation.set(organisation, ofOrganisation + 1);
+    for (const { name } of holders) this.#openBy.set(name, (this.#openBy.get(name) ?? 0) + 1);
     this.#open += 1;
   }
 
-  #release({ keyId, tenant }: Principal): void {
-    releaseOne(this.#openByKey, keyId);
-    releaseOne(this.#openByOrganisation, tenant.organisation);
+  #release(principal: Principal): void {
+    for (const { name } of holdersOf(principal, this.#bounds)) {
+      const open = (this.#openBy.get(name) ?? 0) - 1;
+      if (open > 0) this.#openBy.set(name, open);
+      else this.#openBy.delete(name);
+    }
     this.#open -= 1;
   }
 }
 
-function releaseOne(openBy: Map<string, number>, name: string): void {
-  const open = (openBy.get(name) ?? 0) - 1;
-  if (open > 0) openBy.set(name, open);
-  else openBy.delete(name);
+/** One whom a stream counts for. */
+interface Holder {
+  readonly name: string;
+  readonly who: string;
+  readonly most: number;
+}
+
+/** The narrowest first, so that the refusal names what the caller can do most about. */
+function holdersOf({ keyId, tenant, entityId }: Principal, bounds: StreamBounds): readonly Holder[] {
+  const { organisation } = tenant;
+  const whole = { name: `organisation/${organisation}`, who: "the organisation", most: bounds.perOrganisation };
+  const own = `key/${keyId}`;
+  if (entityId === undefined) return [{ name: own, who: "the key", most: bounds.perKey }, whole];
+  const ofEntity = `entity/${tenantKey(tenant)}/${entityId}`;
+  const ofSessions = `sessions/${organisation}`;
+  return [
+    { name: own, who: "the portal session", most: bounds.perSession },
+    { name: ofEntity, who: "the entity", most: bounds.perEntity },
+    { name: ofSessions, who: "the organisation's portal", most: bounds.ofSessionsPerOrganisation },
+    whole,
+  ];
 }

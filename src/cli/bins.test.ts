@@ -63,6 +63,8 @@ test("bins are deleted; one that is not there fails", async () => {
   const [one, other] = [await made(), await made()];
   expect(await run("delete", one, other)).toMatchObject({ code: 0, err: `deleted ${one}\ndeleted ${other}\n` });
   expect(await run("get", one)).toMatchObject({ code: 1, err: expect.stringContaining("there is no bin") });
+  // What went wrong on a page of a list is said as the server said it, once.
+  expect(await run("requests", one)).toMatchObject({ code: 1, err: expect.stringMatching(/^passbus: \[not_found\] /) });
 });
 
 test("a lifetime that is none is a wrong usage", async () => {

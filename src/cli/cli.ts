@@ -15,13 +15,18 @@ import { commandsOf } from "./tree.ts";
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
 const EXIT_CODES =
-  "Exit codes: 0 done, 1 failed, 2 a wrong usage or setting, 130 and 143 stopped by a signal (docs/cli.md)";
+  "Exit codes: 0 done, 1 failed, 2 a wrong usage or setting, 129, 130 and 143 stopped by a signal (docs/cli.md)";
 
-export type StopSignal = "SIGINT" | "SIGTERM";
+/** SIGHUP: the terminal is closed. */
+export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
+
+const STOP_SIGNALS: readonly StopSignal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /** The process, as a command sees it. A test hands in its own. */
 export interface Terminal {
   readonly input: AsyncIterable<string | Uint8Array>;
+  /** Somebody sits at the input, and can be asked. */
+  readonly isAnswering?: boolean;
   /** What was asked for. */
   out(text: string): void;
   /** Everything that is said besides. */
@@ -98,27 +103,44 @@ function explain(error: unknown, terminal: Terminal): number {
 
 /** Whoever read the output, `head` say, has had enough: it ends as SIGPIPE would end it, which Node ignores. */
 function endUnread(error: NodeJS.ErrnoException): void {
+  if (isHungUp(process.stdout, error)) return;
   if (error.code !== "EPIPE") throw error;
   process.exit(128 + constants.signals.SIGPIPE);
+}
+
+function endUnheard(error: NodeJS.ErrnoException): void {
+  if (!isHungUp(process.stderr, error)) throw error;
+}
+
+/** The terminal is closed: SIGHUP is there or comes, and what is to be done at the end must not break off at a word. */
+function isHungUp({ isTTY }: NodeJS.WriteStream, { code }: NodeJS.ErrnoException): boolean {
+  return isTTY && code === "EIO";
+}
+
+function say(stream: NodeJS.WriteStream, onError: (error: NodeJS.ErrnoException) => void, text: string): void {
+  if (!stream.listeners("error").includes(onError)) stream.on("error", onError);
+  stream.write(text);
 }
 
 const processTerminal: Terminal = {
   get input() {
     return process.stdin;
   },
-  out(text) {
-    if (!process.stdout.listeners("error").includes(endUnread)) process.stdout.on("error", endUnread);
-    process.stdout.write(text);
+  get isAnswering() {
+    return process.stdin.isTTY === true && process.stderr.isTTY === true;
   },
-  err: (text) => process.stderr.write(text),
+  out: (text) => say(process.stdout, endUnread, text),
+  err: (text) => say(process.stderr, endUnheard, text),
   get showsProgress() {
     return process.stderr.isTTY === true;
   },
   settings: () => readConfig(),
   describeSettings: () => describeSettings(),
   onSignal(handle) {
-    process.on("SIGINT", handle).on("SIGTERM", handle);
-    return () => process.off("SIGINT", handle).off("SIGTERM", handle);
+    for (const signal of STOP_SIGNALS) process.on(signal, handle);
+    return () => {
+      for (const signal of STOP_SIGNALS) process.off(signal, handle);
+    };
   },
   exit: (code) => process.exit(code),
 };

@@ -1,17 +1,19 @@
 /** How a command reaches a running passbus: `--url` and `--key`, and a connection that ends with the command. */
 import type { Interceptor, Transport } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createGrpcTransport, Http2SessionManager, type Http2SessionOptions } from "@connectrpc/connect-node";
 import type { Command } from "commander";
 import { CommandFailed, EXIT, type Terminal } from "./cli.ts";
 
 export interface ConnectionOptions {
-  readonly url: string;
+  readonly url?: string;
   readonly key?: string;
 }
 
+const LOCAL_URL = "http://127.0.0.1:8080";
+
 export function addConnectionOptions(command: Command): Command {
   return command
-    .option("--url <url>", "where passbus listens", "http://127.0.0.1:8080")
+    .option("--url <url>", `where passbus listens (default: PASSBUS_URL, else ${LOCAL_URL})`)
     .option("--key <key>", "an API key; better in PASSBUS_KEY, since other processes can see arguments");
 }
 
@@ -48,20 +50,30 @@ export function withKey(key: string): Interceptor {
   };
 }
 
+/**
+ * A connection that is gone without a word (a laptop that slept, a gateway that forgot it) is noticed within 20 s by a
+ * ping that nobody answers; what is open over it then fails with UNAVAILABLE.
+ */
+const PINGS: Pings = { pingIntervalMs: 10_000, pingTimeoutMs: 10_000 };
+
+export type Pings = Required<Pick<Http2SessionOptions, "pingIntervalMs" | "pingTimeoutMs">>;
+
 /** Runs `use` with a connection whose calls carry the key, and ends the connection. */
 export async function connected<T>(
   options: ConnectionOptions,
   terminal: Terminal,
   use: (transport: Transport) => Promise<T>,
+  pings = PINGS,
 ): Promise<T> {
   const key = options.key ?? terminal.settings().clientKey;
   if (key === undefined)
     throw new CommandFailed("needs a key: set PASSBUS_KEY, or say --key", { exitCode: EXIT.usage });
-  if (!/^https?:\/\//.test(options.url))
+  const url = options.url ?? terminal.settings().clientUrl ?? LOCAL_URL;
+  if (!/^https?:\/\//.test(url))
     throw new CommandFailed("--url: must begin with http:// or https://", { exitCode: EXIT.usage });
-  const sessionManager = new Http2SessionManager(options.url);
+  const sessionManager = new Http2SessionManager(url, pings);
   try {
-    return await use(createGrpcTransport({ baseUrl: options.url, sessionManager, interceptors: [withKey(key)] }));
+    return await use(createGrpcTransport({ baseUrl: url, sessionManager, interceptors: [withKey(key)] }));
   } finally {
     // An idle connection would keep the process.
     sessionManager.abort();

@@ -249,6 +249,7 @@ function opening(url: string, key: string, subscribed: readonly Subscribed[]): r
   return [
     `passbus ${VERSION} listens at ${url}`,
     `  its dashboard: open ${url}/ and sign in with the key ${key}`,
+    `  its commands: passbus deliveries watch --url ${url} --key ${key}`,
     ...subscribed.map(({ name, format, types, refusals, filter }) => {
       const nature = refusals === 0 ? "" : `; refuses each webhook ${refusals} times before it takes it`;
       const filtered = filter === undefined ? "" : ", with a filter";

@@ -186,26 +186,27 @@ async function answerOf(url: string): Promise<Answer> {
 
 /** Nobody there is wrong only where somebody was said to be. */
 export async function checkService({ config, options, terminal }: Patient): Promise<readonly Finding[]> {
-  const url = (options.url ?? ownUrl(config)).replace(/\/$/, "");
+  const said = options.url ?? config.clientUrl;
+  const url = (said ?? ownUrl(config)).replace(/\/$/, "");
   let response: Answer;
   try {
     response = await answerOf(`${url}/readyz`);
   } catch (error) {
     const what = `nobody answers at ${url}: ${error instanceof Error ? error.message : String(error)}`;
-    if (options.url === undefined) return [{ verdict: "note", what, advice: "`passbus serve` starts one" }];
+    if (said === undefined) return [{ verdict: "note", what, advice: "`passbus serve` starts one" }];
     return [{ verdict: "wrong", what, advice: "see whether it runs, where it listens, and what is in between" }];
   }
-  const said = readinessIn(response);
-  if (said === undefined) {
+  const answered = readinessIn(response);
+  if (answered === undefined) {
     const advice = "say with --url where passbus listens";
     return [{ verdict: "wrong", what: `${url} is answered by something that is no passbus`, advice }];
   }
-  const notes = said.notes.map((note): Finding => ({ verdict: "note", what: note }));
+  const notes = answered.notes.map((note): Finding => ({ verdict: "note", what: note }));
   if (response.status === 200) {
     const ready: Finding = { verdict: "ok", what: `a passbus answers at ${url}, and is ready` };
     return [ready, ...notes, ...(await keyFindings(url, config.clientKey, terminal))];
   }
-  const what = `the passbus at ${url} is not ready: ${said.reasons.join("; ")}`;
+  const what = `the passbus at ${url} is not ready: ${answered.reasons.join("; ")}`;
   return [{ verdict: "wrong", what, advice: "its log says more" }, ...notes];
 }
 

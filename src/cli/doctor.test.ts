@@ -144,6 +144,7 @@ describe("passbus doctor", () => {
     ["names +broker.test has no address", { deps: { resolveHost: failing("no") }, environment: distributed }],
     ["names +store.test has no address", { deps: { resolveHost: failing("no") }, environment: distributed }],
     ["service +nobody answers at http://127.0.0.1:1", { args: ["--url", "http://127.0.0.1:1"] }],
+    ["service +nobody answers at http://127.0.0.1:1", { environment: { PASSBUS_URL: "http://127.0.0.1:1" } }],
     [
       "TLS +PASSBUS_TLS_CERT_FILE: must name a file",
       { environment: { PASSBUS_TLS_CERT_FILE: "/none", PASSBUS_TLS_KEY_FILE: "/none" } },

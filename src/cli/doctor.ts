@@ -77,7 +77,10 @@ export function doctorCommand(deps: DoctorDeps): AddCommand {
     program
       .command("doctor")
       .description("look at settings, keys, store, log, clock, names and disk, and say what is wrong; changes nothing")
-      .option("--url <url>", "where a passbus should be answering; left out: where the settings say it listens")
+      .option(
+        "--url <url>",
+        "where a passbus should be answering; left out: PASSBUS_URL, else where the settings say it listens",
+      )
       .option("--clock-url <url>", "a web server whose clock is right: its Date is held against this machine's")
       .option("--resolve <host...>", "names that must have addresses, such as those of endpoints")
       .option("--json", "one finding in JSON a line, for programs")

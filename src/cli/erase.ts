@@ -2,9 +2,10 @@
 import { createClient, type Transport } from "@connectrpc/connect";
 import { AccessService } from "../../gen/passbus/v1/access_service_pb.js";
 import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
-import { type AddCommand, CommandFailed, EXIT, type Terminal } from "./cli.ts";
+import type { AddCommand, Terminal } from "./cli.ts";
+import { confirmed } from "./confirmation.ts";
 import { addOutputOptions, connected, DONE_JSON, type OutputOptions, done as told } from "./connection.ts";
-import { refused } from "./table.ts";
+import { amount, refused } from "./table.ts";
 
 interface Options extends OutputOptions {
   readonly confirm: string;
@@ -39,30 +40,30 @@ export function organisationCommand(): AddCommand {
 }
 
 async function erasePass(passId: string, options: Options, terminal: Terminal): Promise<void> {
-  refuseUnconfirmed(passId, options);
+  await confirmed(passId, options.confirm, terminal);
   const { id, events, deliveries, deadLetters, done } = await calling(options, terminal, (transport) =>
     createClient(EventService, transport).erasePass({ passId }),
   );
-  const sentence = `${id}: deleted ${events} events, ${deliveries} deliveries, ${deadLetters} dead letters`;
-  told(terminal, options, sentence, { id, events, deliveries, deadLetters, done });
+  const parts = [
+    amount(events, "event"),
+    amount(deliveries, "delivery", "deliveries"),
+    amount(deadLetters, "dead letter"),
+  ];
+  told(terminal, options, `${id}: deleted ${parts.join(", ")}`, { id, events, deliveries, deadLetters, done });
   if (!done) terminal.err(GOES_ON);
 }
 
 async function deleteOrganisation(name: string, options: Options, terminal: Terminal): Promise<void> {
-  refuseUnconfirmed(name, options);
+  await confirmed(name, options.confirm, terminal);
   const request = { organisationId: name, confirmation: options.confirm };
   const { id, deleted, done } = await calling(options, terminal, (transport) =>
     createClient(AccessService, transport).deleteOrganisation(request),
   );
-  told(terminal, options, `${id}: deleted, ${deleted} rows`, { id, deleted, done });
+  told(terminal, options, `${id}: deleted, ${amount(deleted, "row")}`, { id, deleted, done });
   if (!done) terminal.err(GOES_ON);
 }
 
 const GOES_ON = "there was more than one call deletes; the workers go on\n";
-
-function refuseUnconfirmed(name: string, { confirm }: Options): void {
-  if (confirm !== name) throw new CommandFailed(`--confirm must be ${name}`, { exitCode: EXIT.usage });
-}
 
 /** What the server refuses is said in its words. */
 function calling<T>(options: Options, terminal: Terminal, call: (transport: Transport) => Promise<T>): Promise<T> {

@@ -48,7 +48,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "passbus subscriptions update sub_1 --unset filter label",
     "passbus subscriptions update sub_1 --state disabled --while-disabled hold",
   ],
-  "subscriptions delete": ["passbus subscriptions delete sub_1"],
+  "subscriptions delete": ["passbus subscriptions delete sub_1 --confirm sub_1"],
   "subscriptions rotate": ["passbus subscriptions rotate sub_1 --overlap 24h"],
   "subscriptions test": ["passbus subscriptions test sub_1 --type scanned"],
   "subscriptions preview": ["passbus subscriptions preview sub_1", "passbus subscriptions preview sub_1 --event evt_1"],

@@ -70,7 +70,9 @@ describe("in JSON", () => {
 
   it("a subscription is deleted", async () => {
     const { subscription } = await json("subscriptions", "create", "--endpoint", "https://a.example/");
-    expect(await json("subscriptions", "delete", subscription.id)).toEqual({ deleted: subscription.id });
+    expect(await json("subscriptions", "delete", subscription.id, "--confirm", subscription.id)).toEqual({
+      deleted: subscription.id,
+    });
   });
 
   it("dead letters are sent again", async () => {

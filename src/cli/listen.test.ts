@@ -1,9 +1,12 @@
 import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterEach, expect, test } from "vitest";
 import {
   BinRequestSchema,
   CreateBinResponseSchema,
+  type DeleteBinRequest,
+  DeleteBinResponseSchema,
   SignatureVerdict,
   type WatchBinRequest,
   WatchBinResponseSchema,
@@ -13,12 +16,16 @@ import {
   CreateSubscriptionResponseSchema,
   type DeleteSubscriptionRequest,
   DeleteSubscriptionResponseSchema,
+  type ListSubscriptionsRequest,
   ListSubscriptionsResponseSchema,
+  type UpdateSubscriptionRequest,
+  UpdateSubscriptionResponseSchema,
 } from "../../gen/passbus/v1/subscription_service_pb.js";
 import { type AnsweringServer, type Answers, answeringServer } from "../../test/support/answering-server.ts";
 import { bodyOf, httpServer, type TestServer } from "../../test/support/receiver.ts";
 import { testTerminal } from "../../test/support/terminal.ts";
-import { within } from "../../test/support/within.ts";
+import { eventually, within } from "../../test/support/within.ts";
+import { ManualClock } from "../kernel/manual-clock.ts";
 import { runCli } from "./cli.ts";
 import { listenCommand } from "./listen.ts";
 
@@ -28,6 +35,8 @@ afterEach(async () => {
 });
 
 const NAMES = "passbus.v1.";
+/** By the server's clock. */
+const NOW_MS = 1_800_000_000_000;
 const body = new Uint8Array([0, 255, 13, 10]);
 
 function request(number: number) {
@@ -39,7 +48,7 @@ function request(number: number) {
 }
 
 async function serverOf(answers: Answers): Promise<AnsweringServer> {
-  const bin = { id: "bin_1", url: "https://bus.test/bins/bin_1" };
+  const bin = { id: "bin_1", url: "https://bus.test/bins/bin_1", createdAt: timestampFromMs(NOW_MS) };
   const server = await answeringServer({
     [`${NAMES}InspectorService/CreateBin`]: () => create(CreateBinResponseSchema, { bin }),
     [`${NAMES}SubscriptionService/CreateSubscription`]: () =>
@@ -118,27 +127,71 @@ test("a bin that is gone ends it, with what the server says", async () => {
   expect(server.called.has(`${NAMES}SubscriptionService/DeleteSubscription`)).toBe(true);
 });
 
-test("what commands that died have left is deleted, and nothing else", async () => {
+test("what commands that died have left is deleted, on every page of the list, and nothing else", async () => {
   const deleted: string[] = [];
-  const of = (id: string, state: State, labels: Record<string, string>) => ({ id, state, labels });
+  const listens = { "passbus-listen": "bin_0", "passbus-listen-beats": "3" };
+  const of = (id: string, state: State, labels: Record<string, string>, minutes = 0) => {
+    return { id, state, labels, updatedAt: timestampFromMs(NOW_MS - minutes * 60_000) };
+  };
+  const pages = [
+    [
+      of("sub_dead", State.DISABLED, { "passbus-listen": "bin_0" }),
+      of("sub_lives", State.ENABLED, listens, 19),
+      of("sub_other", State.DISABLED, {}, 999),
+    ],
+    [of("sub_hung_up", State.ENABLED, listens, 21), of("sub_older", State.ENABLED, { "passbus-listen": "bin_0" }, 999)],
+  ];
   const server = await serverOf({
-    [`${NAMES}SubscriptionService/ListSubscriptions`]: () =>
-      create(ListSubscriptionsResponseSchema, {
-        subscriptions: [
-          of("sub_dead", State.DISABLED, { "passbus-listen": "bin_0" }),
-          of("sub_lives", State.ENABLED, { "passbus-listen": "bin_0" }),
-          of("sub_other", State.DISABLED, {}),
-        ],
-      }),
+    [`${NAMES}SubscriptionService/ListSubscriptions`]: (message) => {
+      const at = (message as ListSubscriptionsRequest).pageToken === "" ? 0 : 1;
+      return create(ListSubscriptionsResponseSchema, {
+        subscriptions: pages[at] ?? [],
+        nextPageToken: at === 0 ? "1" : "",
+      });
+    },
     [`${NAMES}SubscriptionService/DeleteSubscription`]: (message) => {
       deleted.push((message as DeleteSubscriptionRequest).id);
       return create(DeleteSubscriptionResponseSchema);
     },
+    [`${NAMES}InspectorService/DeleteBin`]: (message) => {
+      deleted.push((message as DeleteBinRequest).binId);
+      return create(DeleteBinResponseSchema);
+    },
     [`${NAMES}InspectorService/WatchBin`]: () => create(WatchBinResponseSchema, { request: request(1) }),
   });
   await listen(server.url, "--forward-to", "http://127.0.0.1:1/", "--limit", "1");
-  expect(deleted).toEqual(["sub_dead", "sub_new"]);
+  expect(deleted).toEqual(["sub_dead", "bin_0", "sub_hung_up", "bin_0", "sub_new", "bin_1"]);
 });
+
+test.each(["SIGHUP", "SIGTERM"] as const)(
+  "touches its subscription while it runs, and deletes it at %s",
+  async (signal) => {
+    const clock = new ManualClock();
+    const touched = Promise.withResolvers<UpdateSubscriptionRequest>();
+    const server = await serverOf({
+      [`${NAMES}SubscriptionService/ListSubscriptions`]: () => create(ListSubscriptionsResponseSchema),
+      [`${NAMES}SubscriptionService/UpdateSubscription`]: (message) => {
+        touched.resolve(message as UpdateSubscriptionRequest);
+        return create(UpdateSubscriptionResponseSchema);
+      },
+      [`${NAMES}InspectorService/WatchBin`]: () => create(WatchBinResponseSchema),
+    });
+    const terminal = testTerminal({ PASSBUS_KEY: "a-key-that-is-long-enough" });
+    const args = ["listen", "--url", server.url, "--forward-to", "http://127.0.0.1:1/"];
+    const running = runCli(args, [listenCommand(undefined, clock)], terminal);
+    await eventually(60_000, "its being connected", async () => terminal.said.err.includes("sending on") || undefined);
+    clock.advance(5 * 60_000);
+    const { subscription, updateMask } = await within(60_000, "the touch", touched.promise);
+    expect(updateMask?.paths).toEqual(["labels"]);
+    expect(subscription).toMatchObject({
+      id: "sub_new",
+      labels: { "passbus-listen": "bin_1", "passbus-listen-beats": "1" },
+    });
+    terminal.signal(signal);
+    expect(await within(60_000, "the end", running)).toBe(0);
+    expect(server.called.has(`${NAMES}SubscriptionService/DeleteSubscription`)).toBe(true);
+  },
+);
 
 test.each(["localhost:3000", "ftp://x/", "nonsense"])("%s is no URL to send on to", async (text) => {
   expect((await listen("http://127.0.0.1:1", "--forward-to", text)).code).toBe(2);

@@ -1,19 +1,20 @@
 /**
  * `passbus listen`: webhooks to a developer's machine. A bin and a subscription that points to it live as long as the
- * command; what arrives in the bin is sent on to a local URL. A command that dies leaves a bin that expires: its next
- * delivery then disables the subscription, and the next `listen` deletes it.
+ * command; what arrives in the bin is sent on to a local URL. A command that runs touches its subscription from time to
+ * time; one that died does not, so that the next `listen` deletes what it left.
  */
+import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { InvalidArgumentError, Option } from "commander";
 import { type BinRequest, InspectorService } from "../../gen/passbus/v1/inspector_service_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
-import { Format, State } from "../../gen/passbus/v1/subscription_pb.js";
+import { Format, State, type Subscription } from "../../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
-import { sleep, systemClock } from "../kernel/clock.ts";
+import { type Clock, sleep, systemClock } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { verdictWord } from "./bins.ts";
 import { type AddCommand, CommandFailed, type Terminal } from "./cli.ts";
-import { addOutputOptions, connected, type OutputOptions } from "./connection.ts";
+import { addOutputOptions, connected, type OutputOptions, type Pings } from "./connection.ts";
 import { type Forwarded, forward } from "./forward.ts";
 import { count, momentOf, numberOf, refused, shown, wordsOf } from "./table.ts";
 
@@ -26,14 +27,22 @@ interface ListenOptions extends OutputOptions {
   readonly limit?: number;
 }
 
-/** What marks the subscriptions that this command makes. */
+/** What marks the subscriptions that this command makes: the bin's id. */
 const LABEL = "passbus-listen";
+/** How often it has been touched. A command that did not do this yet, of an older passbus, may still run. */
+const BEATS_LABEL = "passbus-listen-beats";
+const BEAT_MS = 5 * 60_000;
+/** By the server's clock. Longer than a connection takes to come back. */
+const ABANDONED_MS = 4 * BEAT_MS;
 /** Requests that are sent on at once. */
 const AT_ONCE = 8;
 const RECONNECT_MS = 500;
 const RECONNECT_MAX_MS = 10_000;
+/** How long the end may take where the server does not answer. */
+const LEAVE_MS = 4_000;
 
-export function listenCommand(): AddCommand {
+/** `pings`: how a connection is tried that says nothing; `clock`: by which the subscription is touched. */
+export function listenCommand(pings?: Pings, clock: Clock = systemClock): AddCommand {
   return (program, terminal) => {
     const listen = program
       .command("listen")
@@ -45,7 +54,7 @@ export function listenCommand(): AddCommand {
       .option("--filter <cel>", "only what this expression is true of")
       .option("--limit <n>", "end after so many", count);
     addOutputOptions(listen).action((options: ListenOptions) =>
-      connected(options, terminal, (transport) => new Listener(transport, options, terminal).run()),
+      connected(options, terminal, (transport) => new Listener(transport, options, terminal, clock).run(), pings),
     );
   };
 }
@@ -61,16 +70,18 @@ class Listener {
   readonly #subscriptions: Client<typeof SubscriptionService>;
   readonly #options: ListenOptions;
   readonly #terminal: Terminal;
+  readonly #clock: Clock;
   readonly #ending = new AbortController();
   readonly #underWay = new Set<Promise<void>>();
   #taken = 0;
   #lastId = "";
 
-  constructor(transport: Transport, options: ListenOptions, terminal: Terminal) {
+  constructor(transport: Transport, options: ListenOptions, terminal: Terminal, clock: Clock) {
     this.#inspector = createClient(InspectorService, transport);
     this.#subscriptions = createClient(SubscriptionService, transport);
     this.#options = options;
     this.#terminal = terminal;
+    this.#clock = clock;
   }
 
   async run(): Promise<void> {
@@ -78,21 +89,25 @@ class Listener {
     let binId = "";
     let subscriptionId = "";
     try {
-      await this.#clearUp();
       const { bin } = await this.#inspector.createBin({ description: "passbus listen" });
       if (bin === undefined) throw new CommandFailed("the server made no bin");
       binId = bin.id;
+      await this.#clearUp(msOf(bin.createdAt));
       // Before there is anything to hear: nothing that comes now is missed.
       const made = await this.#subscriptions.createSubscription({ subscription: this.#wanted(bin.url, binId) });
       subscriptionId = made.subscription?.id ?? "";
       this.#terminal.err(`signing secret, while this runs: ${made.secret}\n`);
+      const beating = this.#beat(subscriptionId, binId);
       await this.#hear(binId);
-      await Promise.all(this.#underWay);
+      await Promise.all([beating, ...this.#underWay]);
     } catch (reason) {
       if (!this.#ending.signal.aborted) throw reason instanceof CommandFailed ? reason : refused(reason);
     } finally {
-      forget();
+      // What failed ends the beating too.
+      this.#ending.abort();
+      // A terminal that closes sends SIGHUP more than once: by its shell, and by the system.
       await this.#leave(subscriptionId, binId);
+      forget();
     }
   }
 
@@ -105,25 +120,48 @@ class Listener {
       format: numberOf<Format>(Format, format),
       filter,
       description: "passbus listen: deleted when it ends",
-      labels: { [LABEL]: binId },
+      labels: { [LABEL]: binId, [BEATS_LABEL]: "0" },
     };
   }
 
-  /** Subscriptions of commands that died, whose bins are gone. */
-  async #clearUp(): Promise<void> {
-    const { subscriptions } = await this.#subscriptions.listSubscriptions({ pageSize: LIMITS.pageSize });
-    const left = subscriptions.filter(({ labels, state }) => LABEL in labels && state === State.DISABLED);
-    for (const { id } of left) await this.#subscriptions.deleteSubscription({ id }).catch(() => {});
+  /** Subscriptions of commands that died, with their bins. `nowMs` by the server's clock, as is what it is held against. */
+  async #clearUp(nowMs: number): Promise<void> {
+    const left: Subscription[] = [];
+    let pageToken = "";
+    do {
+      const page = await this.#subscriptions.listSubscriptions({ pageSize: LIMITS.pageSize, pageToken });
+      left.push(...page.subscriptions.filter((each) => isAbandoned(each, nowMs)));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    for (const { id, labels } of left) {
+      await this.#subscriptions.deleteSubscription({ id }).catch(() => {});
+      await this.#inspector.deleteBin({ binId: labels[LABEL] ?? "" }).catch(() => {});
+    }
+  }
+
+  /** Any change is one of `updated_at`, by which others see that this one is alive. */
+  async #beat(id: string, binId: string): Promise<void> {
+    const { signal } = this.#ending;
+    for (let beats = 1; ; beats += 1) {
+      await sleep(this.#clock, BEAT_MS, signal);
+      if (signal.aborted) return;
+      const labels = { [LABEL]: binId, [BEATS_LABEL]: String(beats) };
+      const asked = { subscription: { id, labels }, updateMask: { paths: ["labels"] } };
+      // The connection that broke is told of by who hears over it; the next beat comes.
+      await this.#subscriptions.updateSubscription(asked, { signal }).catch(() => {});
+    }
   }
 
   /** What cannot be deleted now, since the server is gone, expires. */
   async #leave(subscriptionId: string, binId: string): Promise<void> {
+    const endMs = systemClock.monotonic() + LEAVE_MS;
+    const patience = () => ({ timeoutMs: Math.max(1, Math.round(endMs - systemClock.monotonic())) });
     if (subscriptionId !== "") {
-      await this.#subscriptions.deleteSubscription({ id: subscriptionId }).catch((reason) => {
+      await this.#subscriptions.deleteSubscription({ id: subscriptionId }, patience()).catch((reason) => {
         this.#terminal.err(`subscription ${subscriptionId} was not deleted: ${ConnectError.from(reason).message}\n`);
       });
     }
-    if (binId !== "") await this.#inspector.deleteBin({ binId }).catch(() => {});
+    if (binId !== "") await this.#inspector.deleteBin({ binId }, patience()).catch(() => {});
   }
 
   async #hear(binId: string): Promise<void> {
@@ -176,6 +214,17 @@ class Listener {
     const judged = signature === "valid" ? "signature valid" : `signature ${signature}: ${verdictReason}`;
     this.#terminal.out(`${what}  ${shown(answer)} in ${forwarded.durationMs} ms  ${judged}\n`);
   }
+}
+
+function isAbandoned({ labels, state, updatedAt }: Subscription, nowMs: number): boolean {
+  if (!(LABEL in labels)) return false;
+  // Its bin is gone.
+  if (state === State.DISABLED) return true;
+  return BEATS_LABEL in labels && nowMs - msOf(updatedAt) > ABANDONED_MS;
+}
+
+function msOf(at: Timestamp | undefined): number {
+  return at === undefined ? 0 : timestampMs(at);
 }
 
 /** A server that restarts, or a network that broke: another try may do. */

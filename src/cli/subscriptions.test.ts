@@ -164,7 +164,7 @@ describe("passbus subscriptions list and get", () => {
   it("shows one in JSON as `create --file` takes it", async () => {
     const { id } = await made("--filter", "true");
     const [shown] = await json(["get", id]);
-    await subscriptions(["delete", id]);
+    await subscriptions(["delete", id, "--confirm", id]);
     const [again] = await json(["create", "--file", "-"], JSON.stringify(shown));
     expect(again.subscription).toMatchObject({ url: shown.url, filter: "true" });
   });
@@ -268,8 +268,29 @@ describe("passbus subscriptions update", () => {
 describe("passbus subscriptions delete and rotate", () => {
   it("deletes", async () => {
     const { id } = await made();
-    expect(await subscriptions(["delete", id])).toEqual({ code: 0, out: "", err: `deleted ${id}\n` });
+    const deleted = { code: 0, out: "", err: `deleted ${id}\n` };
+    expect(await subscriptions(["delete", id, "--confirm", id])).toEqual(deleted);
     expect(await subscriptions(["get", id])).toMatchObject({ code: 1, err: expect.stringContaining("not_found") });
+  });
+
+  it.each([
+    [[], "say --confirm"],
+    [["--confirm", "sub_other"], "--confirm must be"],
+  ])("deletes nothing that is not named twice: %j", async (args, said) => {
+    const { id } = await made();
+    expect(await subscriptions(["delete", id, ...args])).toMatchObject({ code: 2, err: expect.stringContaining(said) });
+    expect((await subscriptions(["get", id])).code).toBe(0);
+  });
+
+  it("asks the person at the terminal, and goes by what is typed", async () => {
+    const { id } = await made();
+    const typed = async (text: string) => {
+      const terminal = testTerminal(KEY, [text], true);
+      const code = await runCli(["subscriptions", "delete", id, "--url", api.url], [subscriptionsCommand()], terminal);
+      return { code, err: terminal.said.err };
+    };
+    expect(await typed("yes\n")).toMatchObject({ code: 1, err: expect.stringContaining("nothing was done") });
+    expect(await typed(`${id}\n`)).toMatchObject({ code: 0, err: expect.stringContaining(`deleted ${id}`) });
   });
 
   it("rotates, with the overlap that is said", async () => {

@@ -18,6 +18,7 @@ import {
   SubscriptionService,
 } from "../../gen/passbus/v1/subscription_service_pb.js";
 import { type AddCommand, CommandFailed, EXIT, type Terminal } from "./cli.ts";
+import { confirmed } from "./confirmation.ts";
 import {
   addOutputOptions,
   type ConnectionOptions,
@@ -62,6 +63,7 @@ interface ListOptions extends OutputOptions {
 
 type CreateOptions = OutputOptions & SettingOptions & { readonly entity?: string; readonly verify?: true };
 type UpdateOptions = OutputOptions & SettingOptions & { readonly unset?: readonly string[] };
+type DeleteOptions = OutputOptions & { readonly confirm?: string };
 type RotateOptions = OutputOptions & { readonly overlap?: number };
 
 type Subscriptions = Client<typeof SubscriptionService>;
@@ -118,7 +120,8 @@ export function subscriptionsCommand(): AddCommand {
       DONE_JSON,
     )
       .argument("<id>")
-      .action((id: string, options: OutputOptions) => deleteSubscription(id, options, terminal));
+      .option("--confirm <id>", "the id again; left out, a person at a terminal is asked for it")
+      .action((id: string, options: DeleteOptions) => deleteSubscription(id, options, terminal));
     const rotate = group
       .command("rotate")
       .description("make a new signing secret, and show it, this once")
@@ -244,7 +247,8 @@ async function updateSubscription(id: string, options: UpdateOptions, terminal: 
   show(answer.subscription, options, terminal);
 }
 
-async function deleteSubscription(id: string, options: OutputOptions, terminal: Terminal): Promise<void> {
+async function deleteSubscription(id: string, options: DeleteOptions, terminal: Terminal): Promise<void> {
+  await confirmed(id, options.confirm, terminal);
   await withClient(options, terminal, (client) => client.deleteSubscription({ id }));
   done(terminal, options, `deleted ${id}`, { deleted: id });
 }

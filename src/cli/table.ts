@@ -65,8 +65,15 @@ export function numberOf<T extends number>(values: Readonly<Record<string, strin
   return (typeof number === "number" ? number : 0) as T;
 }
 
+/** So many of a thing: "1 delivery", "2 deliveries". */
+export function amount(number: number | bigint, one: string, many = `${one}s`): string {
+  return `${number} ${Number(number) === 1 ? one : many}`;
+}
+
 /** What the server refused, for the person at the terminal. */
 export function refused(reason: unknown): CommandFailed {
+  // A list of several pages has said it already.
+  if (reason instanceof CommandFailed) return reason;
   return new CommandFailed(ConnectError.from(reason).message, { cause: reason });
 }
 

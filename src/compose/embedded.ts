@@ -2,14 +2,17 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { embeddedLogReader, embeddedLogWriter, startEmbeddedLog } from "../adapters/embedded-log/embedded-log.ts";
+import { LOG_FILE } from "../adapters/embedded-log/log-file.ts";
 import { readOrMakeKeyFile } from "../adapters/key-file/key-file.ts";
 import { sqliteStore } from "../adapters/sqlite/client.ts";
-import { lockDataDirectory } from "../adapters/sqlite/lock.ts";
+import { LOCK_FILE, lockDataDirectory } from "../adapters/sqlite/lock.ts";
 import { STORE_FILE } from "../adapters/sqlite/schema.ts";
 import { startSqliteStore } from "../adapters/sqlite/sqlite-store.ts";
 import type { Config } from "../config/config.ts";
 import { tenantRule } from "../intake/tenants.ts";
+import type { Log } from "../kernel/log.ts";
 import type { Preparation, PreparationStep } from "../kernel/preparation.ts";
+import { modeOpenToOthers } from "../kernel/private-file.ts";
 import type { CallThread } from "../kernel/thread-call.ts";
 import { makeEncryptionKey } from "../signing/keyring.ts";
 import { type ApiEnds, type ApiPass, type Deployment, random, type Stores } from "./parts.ts";
@@ -18,7 +21,7 @@ const ENCRYPTION_KEY_FILE = "encryption.key";
 const SIGNING_KEY_FILE = "signing.key";
 
 /** Opens the data directory for this process alone. What is opened is closed by `begun`, in the opposite order. */
-export async function openEmbedded(config: Config, begun: AsyncDisposableStack): Promise<Deployment> {
+export async function openEmbedded(config: Config, begun: AsyncDisposableStack, log: Log): Promise<Deployment> {
   const failures: Promise<Error>[] = [];
   const begin = async (starting: Promise<CallThread>) => {
     const thread = await starting;
@@ -36,6 +39,7 @@ export async function openEmbedded(config: Config, begun: AsyncDisposableStack):
   );
   const stores = sqliteStore(storeThread.connect());
   begun.defer(() => stores.close());
+  warnOfOthers(directory, log);
   const reader = embeddedLogReader(logThread.connect());
   return {
     stores,
@@ -71,6 +75,19 @@ export function openEmbeddedApiEnds(pass: Extract<ApiPass, { kind: "embedded" }>
       stores.close();
     },
   };
+}
+
+/**
+ * Of files that an older passbus made, or another tool: new ones are passbus's own user's alone. No key is in them that
+ * opens anything, so that some may share them on purpose, and the start goes on.
+ */
+function warnOfOthers(directory: string, log: Log): void {
+  for (const name of [STORE_FILE, LOG_FILE, LOCK_FILE]) {
+    for (const file of ["", "-wal", "-shm"].map((ending) => join(directory, `${name}${ending}`))) {
+      const mode = modeOpenToOthers(file);
+      if (mode !== undefined) log.warn("data_dir.open_to_others", { file, mode, right: `chmod 600 ${file}` });
+    }
+  }
 }
 
 /** Only the API writes to the embedded log, under the principal's tenant: its topic may speak for anyone. */

@@ -3,7 +3,7 @@ import { embeddedStore } from "../../test/support/embedded-store.ts";
 import { MemoryDeadLetters } from "../../test/support/memory-dead-letters.ts";
 import { sampleLetter } from "../../test/support/samples.ts";
 import type { ChangeFeed } from "../delivery/change-feed.ts";
-import type { DeadLetter, DeadLetterStore } from "../intake/dead-letters.ts";
+import { type DeadLetter, type DeadLetterStore, letterToKeep } from "../intake/dead-letters.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { silentLog } from "../kernel/log.ts";
 import { systemRandom } from "../kernel/random.ts";
@@ -53,7 +53,8 @@ describe("dead letters", () => {
     await store.deadLetters.put(letters);
     await plain.deadLetters.put(letters);
     const lying = await all(raw);
-    for (const { record } of lying) {
+    for (const { record, message } of lying) {
+      expect(message).toBe("encrypted, as the record is");
       expect([record.key, record.headers]).toEqual([null, {}]);
       expect(Buffer.from(record.value ?? []).toString("latin1")).not.toMatch(/a-key|a-value|a-text|a-header/);
     }
@@ -63,6 +64,24 @@ describe("dead letters", () => {
     expect(found).toEqual([...(await plain.deadLetters.find(ACME, ids)), undefined]);
     await store.deadLetters.noteRedriven(ACME, ids.slice(0, 1), 7);
     expect((await all(store))[0]).toMatchObject({ redrivenAtMs: 7, record: { key: bytes("a-key") } });
+  });
+
+  test("of before messages were sealed keep the ones that stand beside them", async () => {
+    const { raw, sealed } = setup();
+    const { id, record } = letterToKeep(letter(1, {}));
+    const json = Buffer.from(JSON.stringify({ headers: {}, hasValue: true }));
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(json.length);
+    const keyring = keyringFrom(older, systemRandom);
+    const bytesThen = keyring.sealBytes(
+      Buffer.concat([length, json, bytes("a-value")]),
+      `dead-letter/acme/production/${id}`,
+    );
+    const value = Buffer.concat([bytes("\0passbus sealed letter\0"), bytesThen]);
+    await raw.deadLetters.put([
+      { ...letter(1, { ...record, key: null, headers: {}, value }), message: "of before", truncated: false },
+    ]);
+    expect(await all(sealed(older))).toMatchObject([{ message: "of before", record: { value: bytes("a-value") } }]);
   });
 
   test("keep headers that only bytes can say", async () => {

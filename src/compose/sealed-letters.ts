@@ -1,6 +1,6 @@
 /**
- * Dead letters in the store under a key of the keyring, whole: key, headers and value, since nobody knows what stands
- * where in a record that could not be read. Those of before and after the setting was turned lie side by side; a sealed
+ * Dead letters in the store under a key of the keyring, whole: key, headers, value and message, since nobody knows
+ * what stands where in a record that could not be read. Those of before and after the setting was turned lie side by side; a sealed
  * one says so itself, by how its value begins. One whose plain value begins so is sealed whatever the setting says.
  */
 import type { ErasureRequest, ErasureStep, ErasureStore } from "../delivery/erasure.ts";
@@ -119,8 +119,12 @@ function sealLetter(given: DeadLetter, { keyring, isOn }: PayloadSealing): DeadL
   if (!isOn && !isMarked(given.record.value)) return given;
   const letter = letterToKeep(given);
   const { key: _key, value: _value, headers: _headers, rawHeaders: _raw, ...place } = letter.record;
-  const sealed = keyring.sealBytes(packed(letter.record), sealedFor(letter));
-  return { ...letter, record: { ...place, key: null, headers: {}, value: Buffer.concat([MARK, sealed]) } };
+  const sealed = keyring.sealBytes(packed(letter), sealedFor(letter));
+  return {
+    ...letter,
+    message: SEALED_MESSAGE,
+    record: { ...place, key: null, headers: {}, value: Buffer.concat([MARK, sealed]) },
+  };
 }
 
 /** One whose key is missing is shown without what stood in it, and can't be sent again until the key is back. */
@@ -128,7 +132,9 @@ function openLetter(letter: KeptDeadLetter, { keyring, log }: Pick<PayloadSealin
   const { record } = letter;
   if (!isMarked(record.value)) return letter;
   try {
-    return { ...letter, record: { ...record, ...opened(keyring, record.value, sealedFor(letter)) } };
+    // Before messages were sealed they stood beside.
+    const { message = letter.message, ...contents } = opened(keyring, record.value, sealedFor(letter));
+    return { ...letter, message, record: { ...record, ...contents } };
   } catch (err) {
     if (!(err instanceof CodedError)) throw err;
     log.error("dead_letter.not_opened", { letter: letter.id, err });
@@ -140,9 +146,15 @@ function opened(keyring: Keyring, value: Uint8Array, about: string): Contents {
   return unpacked(keyring.openBytes(value.subarray(MARK.length), about));
 }
 
-type Contents = Pick<LogRecord, "key" | "value" | "headers" | "rawHeaders">;
+/** What stands in its place in the store, and is read where the letter does not open. */
+const SEALED_MESSAGE = "encrypted, as the record is";
+
+interface Contents extends Pick<LogRecord, "key" | "value" | "headers" | "rawHeaders"> {
+  readonly message?: string;
+}
 
 interface Head extends Pick<LogRecord, "headers"> {
+  readonly message?: string;
   /** Bytes of the key, which come behind the head; absent where there is none. */
   readonly key?: number;
   /** Whether the rest is a value: an empty one differs from none. */
@@ -152,8 +164,9 @@ interface Head extends Pick<LogRecord, "headers"> {
 }
 
 /** The length of the head in four bytes, the head in JSON, the key, the value. */
-function packed({ key, value, headers, rawHeaders }: LogRecord): Uint8Array {
+function packed({ message, record: { key, value, headers, rawHeaders } }: KeptDeadLetter): Uint8Array {
   const head: Head = {
+    message,
     headers,
     hasValue: value !== null,
     ...(key !== null && { key: key.length }),
@@ -168,12 +181,13 @@ function packed({ key, value, headers, rawHeaders }: LogRecord): Uint8Array {
 function unpacked(bytes: Uint8Array): Contents {
   const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const behindHead = 4 + whole.readUInt32BE();
-  const { headers, hasValue, key, rawHeaders }: Head = JSON.parse(whole.toString("utf8", 4, behindHead));
+  const { message, headers, hasValue, key, rawHeaders }: Head = JSON.parse(whole.toString("utf8", 4, behindHead));
   const behindKey = behindHead + (key ?? 0);
   return {
     key: key === undefined ? null : new Uint8Array(whole.subarray(behindHead, behindKey)),
     value: hasValue ? new Uint8Array(whole.subarray(behindKey)) : null,
     headers,
+    ...(message !== undefined && { message }),
     ...(rawHeaders && {
       rawHeaders: rawHeaders.map(([name, raw]) => [name, new Uint8Array(Buffer.from(raw, "base64"))] as const),
     }),

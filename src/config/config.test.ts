@@ -77,6 +77,7 @@ const EVERY_SETTING = {
   PASSBUS_METRICS_LISTEN: "off",
   PASSBUS_BIN_LIFETIME: "1h",
   PASSBUS_DRAIN_TIMEOUT: "500ms",
+  PASSBUS_URL: "https://passbus.example.com/",
   PASSBUS_KEY: "pb_production_0123456789",
 };
 
@@ -143,6 +144,7 @@ describe("readConfig", () => {
       holdRetentionMs: 30 * 86_400_000,
       maxBacklog: 1_000_000,
       drainTimeoutMs: 10_000,
+      clientUrl: undefined,
       clientKey: undefined,
     });
   });
@@ -212,6 +214,7 @@ describe("readConfig", () => {
       holdRetentionMs: 7 * 86_400_000,
       maxBacklog: 5_000,
       drainTimeoutMs: 500,
+      clientUrl: "https://passbus.example.com",
       clientKey: "pb_production_0123456789",
     });
   });

@@ -233,7 +233,7 @@ export const SETTINGS = {
     shape: wholeNumber(0, 1_000_000),
     fallback: "5000",
     about:
-      "Calls that one key may make of one API process, a second; 0 is any number. An organisation may be given another number.",
+      "Calls that one key may make of one API process, a second, and all of an organisation's four times as many; 0 is any number. An organisation may be given another number.",
   }),
   eventsPerSecond: setting({
     variable: "PASSBUS_EVENTS_PER_SECOND",
@@ -299,6 +299,12 @@ export const SETTINGS = {
     shape: durationMs,
     fallback: "10s",
     about: "How long a stop waits for calls and attempts in flight before it cuts them.",
+  }),
+  clientUrl: optional({
+    variable: "PASSBUS_URL",
+    shape: publicUrl,
+    about:
+      "Where the passbus listens that commands call: what `--url` is where it is not said. Without both: http://127.0.0.1:8080. `serve` does not read it.",
   }),
   clientKey: optional({
     variable: "PASSBUS_KEY",

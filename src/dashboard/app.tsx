@@ -11,8 +11,9 @@ import { SignIn } from "./sign-in.tsx";
 export function App() {
   const [signedIn, setSignedIn] = useState<{ readonly token: string; readonly caller: Caller }>();
   const [notice, setNotice] = useState<string>();
-  const signOut = useCallback((why?: string) => {
-    setSignedIn(undefined);
+  // An answer to a call of before may come after another one has signed in: it is of no concern to them.
+  const signOut = useCallback((token: string, why?: string) => {
+    setSignedIn((now) => (now?.token === token ? undefined : now));
     setNotice(why);
   }, []);
   return (

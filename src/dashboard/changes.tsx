@@ -16,9 +16,12 @@ import {
   useState,
   useSyncExternalStore,
 } from "react";
-import { type ChangeKind, DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
+import { ChangeKind, DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
+import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import { after } from "./clock.ts";
+import { useHasStream } from "./open-streams.ts";
 import { type LiveState, useLive } from "./rpc.ts";
+import { useSession } from "./session.tsx";
 
 /** After each reading: who is told faster is read once. */
 const REST_MS = 500;
@@ -44,9 +47,12 @@ export function Changes({ children }: { readonly children: ReactNode }) {
   const [watches, setWatches] = useState<readonly Watch[]>([]);
   const isSeen = useIsSeen();
   const kinds = [...new Set(watches.flatMap((watch) => watch.kinds))].sort((one, other) => one - other);
+  const lookout = useLookout();
+  const asked = kinds.length === 0 ? [...lookout] : kinds;
   const live = useLive(DeliveryService.method.watchChanges, {
-    input: { kinds },
-    on: kinds.length > 0 && isSeen,
+    input: { kinds: asked },
+    on: asked.length > 0 && isSeen,
+    isPages: false,
     onBegin: () => {
       for (const { tell } of watches) tell();
     },
@@ -62,10 +68,18 @@ export function Changes({ children }: { readonly children: ReactNode }) {
   const value = useMemo(() => ({ isLive, add }), [isLive, add]);
   return (
     <ChangesContext value={value}>
-      <NotLive live={live} />
+      {kinds.length === 0 ? null : <NotLive live={live} />}
       {children}
     </ChangesContext>
   );
+}
+
+/** A page that watches nothing keeps a stream all the same, which ends with its session: it is to notice that. */
+function useLookout(): readonly ChangeKind[] {
+  const { may } = useSession();
+  const hasStream = useHasStream();
+  const mayWatch = may(DeliveryService.method.watchChanges) && may(SubscriptionService.method.listSubscriptions);
+  return hasStream || !mayWatch ? [] : [ChangeKind.SUBSCRIPTIONS];
 }
 
 /** Says so where a stream is down, and nothing else. */

@@ -10,6 +10,7 @@ import { type Client, Code, ConnectError, createClient, type Transport } from "@
 import { useTransport } from "@connectrpc/connect-query";
 import { useEffect, useEffectEvent, useMemo, useState } from "react";
 import { after } from "./clock.ts";
+import { streamOpened } from "./open-streams.ts";
 
 /** How lists are read on, for `useInfiniteQuery`: all of the API's page alike. */
 export const PAGING = {
@@ -37,6 +38,8 @@ export type LiveState =
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 15_000;
+/** passbus says something on every stream each 15 s: where three times of that bring nothing, the connection is gone. */
+const SILENT_MS = 45_000;
 const HOPELESS = new Set([
   Code.Unauthenticated,
   Code.PermissionDenied,
@@ -54,6 +57,8 @@ interface LiveOptions<I extends DescMessage, O extends DescMessage> {
   readonly onReconnect?: () => void;
   /** False closes it. */
   readonly on?: boolean;
+  /** False where it is none of the page itself (open-streams.ts). */
+  readonly isPages?: boolean;
 }
 
 /**
@@ -62,7 +67,7 @@ interface LiveOptions<I extends DescMessage, O extends DescMessage> {
  */
 export function useLive<I extends DescMessage, O extends DescMessage>(
   method: DescMethodServerStreaming<I, O>,
-  { input, onMessage, onBegin, onReconnect, on = true }: LiveOptions<I, O>,
+  { input, onMessage, onBegin, onReconnect, on = true, isPages = true }: LiveOptions<I, O>,
 ): LiveState {
   const transport = useTransport();
   const [state, setState] = useState<LiveState>({ kind: "connecting" });
@@ -79,12 +84,8 @@ export function useLive<I extends DescMessage, O extends DescMessage>(
     let retryMs = FIRST_RETRY_MS;
     let wasLive = false;
     const run = async () => {
-      const asked = (async function* () {
-        yield currentInput();
-      })();
-      const response = await transport.stream(method, stop.signal, undefined, undefined, asked);
       let first = true;
-      for await (const message of response.message) {
+      for await (const message of heard(transport, method, currentInput(), stop.signal)) {
         if (first) {
           setState({ kind: "live" });
           begun();
@@ -107,12 +108,40 @@ export function useLive<I extends DescMessage, O extends DescMessage>(
         retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
       });
     };
+    const closed = isPages ? streamOpened() : () => {};
     setState({ kind: "connecting" });
     keep();
     return () => {
+      closed();
       stop.abort();
       cancelRetry();
     };
   }, [transport, method, on, inputText]);
   return state;
+}
+
+/** What the stream tells. Throws `unavailable` where it is silent for too long; no browser says that by itself. */
+async function* heard<I extends DescMessage, O extends DescMessage>(
+  transport: Transport,
+  method: DescMethodServerStreaming<I, O>,
+  input: MessageInitShape<I>,
+  signal: AbortSignal,
+): AsyncIterable<MessageShape<O>> {
+  const silent = new AbortController();
+  const listen = () => after(SILENT_MS, () => silent.abort(new ConnectError("nothing is heard", Code.Unavailable)));
+  let cancel = listen();
+  const asked = (async function* () {
+    yield input;
+  })();
+  try {
+    const both = AbortSignal.any([signal, silent.signal]);
+    const response = await transport.stream(method, both, undefined, undefined, asked);
+    for await (const message of response.message) {
+      cancel();
+      cancel = listen();
+      yield message;
+    }
+  } finally {
+    cancel();
+  }
 }

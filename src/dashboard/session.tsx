@@ -39,22 +39,45 @@ export function useRefusal(method: DescMethod | undefined): string | undefined {
   return session.isPortal ? "" : `This key, ${session.who}, may not do this.`;
 }
 
+/**
+ * The longest that an answer may take; a test send takes 30 s. Of a connection that is gone without a word a browser says
+ * nothing, and calls that wait on it for good would hold all of the six that there are to a server.
+ */
+const ANSWER_MS = 45_000;
+
 /** Calls over Connect with the token in the `authorization` header. `onRefused` is told when it counts no longer. */
 export function transportWith(token: string, onRefused?: () => void): Transport {
   const authorize: Interceptor = (next) => async (request) => {
     request.header.set("authorization", `Bearer ${token}`);
-    try {
-      return await next(request);
-    } catch (error) {
+    const refuse = (error: unknown): never => {
       if (ConnectError.from(error).code === Code.Unauthenticated) onRefused?.();
       throw error;
+    };
+    try {
+      const response = await next(request);
+      return response.stream ? { ...response, message: failing(response.message, refuse) } : response;
+    } catch (error) {
+      return refuse(error);
     }
   };
-  return createConnectTransport({
+  const { unary, stream } = createConnectTransport({
     baseUrl: globalThis.location.origin,
     useBinaryFormat: true,
     interceptors: [authorize],
   });
+  return {
+    unary: (method, signal, timeoutMs = ANSWER_MS, ...rest) => unary(method, signal, timeoutMs, ...rest),
+    stream,
+  };
+}
+
+/** A stream is refused in the middle of its messages, and over Connect-Web never before them. */
+async function* failing<T>(messages: AsyncIterable<T>, refuse: (error: unknown) => never): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    refuse(error);
+  }
 }
 
 /** Whose the token is. Rejects with passbus's own refusal where it is nobody's. */
@@ -85,7 +108,8 @@ function newQueryClient(): QueryClient {
 interface SignedInProps {
   readonly token: string;
   readonly caller: Caller;
-  readonly onSignOut: (why?: string) => void;
+  /** Of this token: one that came after it stays signed in. */
+  readonly onSignOut: (token: string, why?: string) => void;
   readonly children: ReactNode;
 }
 
@@ -93,7 +117,10 @@ interface SignedInProps {
 export function SignedIn({ token, caller, onSignOut, children }: SignedInProps) {
   const [queries] = useState(newQueryClient);
   const transport = useMemo(
-    () => transportWith(token, () => onSignOut("This key does not count any longer: it was revoked, or has expired.")),
+    () =>
+      transportWith(token, () =>
+        onSignOut(token, "This key does not count any longer: it was revoked, or has expired."),
+      ),
     [token, onSignOut],
   );
   const session = useMemo<Session>(
@@ -102,9 +129,9 @@ export function SignedIn({ token, caller, onSignOut, children }: SignedInProps) 
       isPortal: caller.entityId !== "",
       who: `${caller.entityId === "" ? Role[caller.role].toLowerCase() : "portal"} in ${caller.environment}`,
       may: permissionsOf(caller),
-      signOut: () => onSignOut(),
+      signOut: () => onSignOut(token),
     }),
-    [caller, onSignOut],
+    [caller, token, onSignOut],
   );
   return (
     <SessionContext value={session}>

@@ -140,6 +140,8 @@ export interface DeliveryStore extends ChainStore {
 /** A `type` or an `operationalType`, not both. */
 export interface EventFilter extends Partial<EventKind> {
   readonly passId?: string;
+  /** The empty one is of events that are the organisation's own. Other entities' count for no page, nor for what follows. */
+  readonly entityId?: string;
   readonly fromMs?: number;
   readonly toMs?: number;
 }

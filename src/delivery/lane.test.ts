@@ -187,6 +187,44 @@ test("few are in flight while it is looked how long one takes, and all may be wh
   expect(lane.canStart).toBe(true);
 });
 
+test("a calm look amid busy ones lets twice as many start, and the next twice that", () => {
+  const lane = laneOf(20_000, 64);
+  play(lane, { tookMs: 1, perMs: 2 }, 6_000);
+  const { startable } = lane;
+  expect(startable).toBeLessThan(20);
+  lane.adapt(6_000, false, 4);
+  expect(lane.startable).toBe(2 * startable);
+  for (let atMs = 6_100; atMs <= 6_500; atMs += 100) lane.adapt(atMs, false, 4);
+  expect(lane.startable).toBe(64);
+});
+
+test("how long one takes is learnt from one of the few, however late those end that were in flight before", () => {
+  const lane = laneOf(1_000, 64);
+  for (let at = 0; at < 64; at++) lane.start(4_900);
+  lane.adapt(5_000, true, 4);
+  for (const late of [...lane.inFlightWorks()].slice(0, 50)) lane.finish(late, 5_090, true);
+  lane.adapt(5_100, true, 4);
+  expect(lane.startable).toBe(4);
+  for (const late of [...lane.inFlightWorks()]) lane.finish(late, 5_150, true);
+  const few = Array.from({ length: 4 }, () => lane.start(5_160)).filter((one) => one !== undefined);
+  for (const one of few) lane.finish(one, 5_161, true);
+  lane.adapt(5_200, true, 4);
+  expect(lane.startable).toBe(4);
+});
+
+test("none of the few is answered soon: the endpoint takes long by itself, and all may go again, for long", () => {
+  const lane = laneOf(1_000, 64);
+  for (let at = 0; at < 64; at++) lane.start(4_900);
+  for (let atMs = 5_000; atMs < 5_300; atMs += 100) {
+    lane.adapt(atMs, true, 4);
+    expect(lane.startable).toBe(4);
+  }
+  for (let atMs = 5_300; atMs < 15_000; atMs += 100) {
+    lane.adapt(atMs, true, 4);
+    expect(lane.startable).toBe(64);
+  }
+});
+
 test("an endpoint that lets requests time out is tried with a few until it answers", () => {
   const lane = laneOf(200, 64);
   const started = Array.from({ length: 64 }, () => lane.start(0)).filter((one) => one !== undefined);

@@ -14,6 +14,10 @@ const REMEMBERED_MS = 10 * 60_000;
 const CLAIMS_RESERVED = 4;
 /** How often it is looked how long a request takes when few are in flight. */
 const PROBE_EVERY_MS = 2_000;
+/** So long a look lasts at most, for what was in flight to end and one of the few to be answered. */
+const PROBE_MS = 300;
+/** Where none was by then, the endpoint takes long by itself, and is looked at less often: a look costs it throughput. */
+const PROBE_SLOW_EVERY_MS = 10_000;
 /** An endpoint that is well again begins with so few requests at the same time; each that is answered makes room for one more. */
 const RAMP_FROM = 1;
 /** It begins so though its work comes only now. */
@@ -32,7 +36,9 @@ export class Lane {
   cap: number;
   /** Requests at the same time for now: the cap, or fewer (`adapt`). */
   #limit = Number.POSITIVE_INFINITY;
-  #probedAtMs = 0;
+  /** It had ceased to answer when last looked at. */
+  #hangs = false;
+  #probedAtMs = Number.NEGATIVE_INFINITY;
   /** The shortest duration since the last probe. */
   #shortestMs = Number.POSITIVE_INFINITY;
   /** Present where its requests have a rate. */
@@ -113,7 +119,7 @@ export class Lane {
 
   /** Requests at the same time for now. */
   get startable(): number {
-    return Math.min(this.cap, this.#limit, this.#ramp);
+    return Math.min(this.cap, this.#hangs ? HANGING_IN_FLIGHT : this.#limit, this.#ramp);
   }
 
   /** It is well again: what waits for it goes few at a time first. */
@@ -143,20 +149,24 @@ export class Lane {
    * @param fewest in flight, however little is asked for.
    */
   adapt(nowMs: number, saturated: boolean, fewest: number): void {
-    if (this.#isHanging(nowMs)) {
-      this.#limit = HANGING_IN_FLIGHT;
+    this.#hangs = this.#isHanging(nowMs);
+    if (this.#hangs) return;
+    if (!saturated) {
+      // By doubling: one calm look amid many busy ones doesn't let everything go at the same time.
+      this.#limit = this.#limit * 2 < this.cap ? this.#limit * 2 : Number.POSITIVE_INFINITY;
       return;
     }
-    const probes = saturated && this.#limit > 2 * fewest && nowMs - this.#probedAtMs > PROBE_EVERY_MS;
-    if (probes) {
+    const isKnown = Number.isFinite(this.#shortestMs);
+    const sinceProbeMs = nowMs - this.#probedAtMs;
+    if (this.#limit > 2 * fewest && sinceProbeMs > (isKnown ? PROBE_EVERY_MS : PROBE_SLOW_EVERY_MS)) {
       this.#probedAtMs = nowMs;
       this.#shortestMs = Number.POSITIVE_INFINITY;
       this.#limit = fewest;
-      return;
+    } else if (isKnown) {
+      this.#limit = Math.max(fewest, HEADROOM * this.#ratePerMs(nowMs) * this.#shortestMs);
+    } else if (sinceProbeMs >= PROBE_MS) {
+      this.#limit = Number.POSITIVE_INFINITY;
     }
-    const asked = this.#ratePerMs(nowMs) * this.#shortestMs;
-    const isKnown = saturated && Number.isFinite(asked);
-    this.#limit = isKnown ? Math.max(fewest, HEADROOM * asked) : Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -238,7 +248,9 @@ export class Lane {
     if (work.claim !== undefined) this.#claims--;
     this.#turnWindow(nowMs);
     if (answered || work.isSlow !== true) this.#finished++;
-    this.#shortestMs = Math.min(this.#shortestMs, nowMs - (work.startedAtMs ?? nowMs));
+    const startedAtMs = work.startedAtMs ?? nowMs;
+    // What was in flight before the probe waited for all the others.
+    if (startedAtMs >= this.#probedAtMs) this.#shortestMs = Math.min(this.#shortestMs, nowMs - startedAtMs);
   }
 
   /** Takes out of the queue what `which` says. */

@@ -5,6 +5,7 @@ import { CodedError, invalidField } from "../kernel/errors.ts";
 import type { IdSource } from "../kernel/ids.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import type { Page, PageRequest } from "../kernel/page.ts";
+import { SIGN_OF_LIFE_MS } from "../kernel/sign-of-life.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { SubscriptionFeed } from "../matching/subscription-feed.ts";
 import {
@@ -48,8 +49,6 @@ const COUNT_LOOKS = 200;
 
 /** Between two looks at a replay that is watched. */
 const LOOK_EVERY_MS = 1_000;
-/** A watcher hears something at least as often as this. */
-const ALIVE_EVERY_MS = 30_000;
 
 /** A replay at one moment. */
 export interface WatchedReplay {
@@ -121,7 +120,7 @@ export class Replays {
   }
 
   /**
-   * The replay now, then whenever it has got on, looked at once a second; every 30 s it is told as it is. Ends when it is
+   * The replay now, then whenever it has got on, looked at once a second; every 15 s it is told as it is. Ends when it is
    * over, or gone, and with the signal. What it tells is read when it is asked for: a slow reader costs nothing.
    */
   async *watch(tenant: Tenant, id: string, signal: AbortSignal): AsyncIterable<WatchedReplay> {
@@ -134,7 +133,7 @@ export class Replays {
       const { fence: _fence, leaseUntilMs: _lease, ...seen } = replay;
       const now = { replay, progress: await this.#sharedProgress(tenant, id) };
       const text = JSON.stringify([seen, now.progress]);
-      if (text !== told || clock.monotonic() - toldAtMs >= ALIVE_EVERY_MS) {
+      if (text !== told || clock.monotonic() - toldAtMs >= SIGN_OF_LIFE_MS) {
         told = text;
         toldAtMs = clock.monotonic();
         yield now;

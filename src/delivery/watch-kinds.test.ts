@@ -121,11 +121,11 @@ test("who reads slowly is told once of many changes", async () => {
   expect((await toldBy(told, tick)).value).toBe("nothing");
 });
 
-test("a quiet watch says every 30 seconds that it lives", async () => {
+test("a quiet watch says every 15 seconds that it lives", async () => {
   const { watch, tick } = setUp();
   const { told } = await watch(["bins"]);
   const next = told.next();
-  await tick(30_000);
+  await tick(15_000);
   expect((await next).value).toEqual(new Set());
 });
 

@@ -4,13 +4,12 @@
  * never more: whoever reads slowly is told once of many changes.
  */
 import { type Clock, sleep } from "../kernel/clock.ts";
+import { SIGN_OF_LIFE_MS } from "../kernel/sign-of-life.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { SubscriptionFeed } from "../matching/subscription-feed.ts";
 import type { ChangedIds, ChangeKind, KindFeed, KindReader } from "./kind-feed.ts";
 
 const LOOK_EVERY_MS = 500;
-/** A watcher hears something at least as often as this. */
-const ALIVE_EVERY_MS = 30_000;
 
 /** Kinds whose ids are subscriptions', and so belong to an entity. */
 export const KINDS_OF_ENTITIES: readonly ChangeKind[] = ["subscriptions", "health", "statistics"];
@@ -41,7 +40,7 @@ export class KindWatches {
 
   /**
    * The kinds that have changed since the set before. The first set is empty and says that the watch has begun; one comes
-   * at least every 30 s. Throws what the store threw.
+   * at least every 15 s. Throws what the store threw.
    */
   async *watch({ tenant, kinds, entityId, signal }: WatchKindsRequest): AsyncIterable<ReadonlySet<ChangeKind>> {
     const watcher = new Watcher(this.#deps.clock, signal, entityId);
@@ -199,7 +198,7 @@ class Watcher {
 
   async #somethingHappens(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#clock.after(ALIVE_EVERY_MS, resolve);
+    const cancel = this.#clock.after(SIGN_OF_LIFE_MS, resolve);
     this.#wake = resolve;
     await promise;
     cancel();

@@ -3,11 +3,10 @@
  * do, and each of them gets the newest there is when they read on. A slow reader holds nothing up and costs nothing.
  */
 import { type Clock, sleep } from "../kernel/clock.ts";
+import { SIGN_OF_LIFE_MS } from "../kernel/sign-of-life.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 
 const LOOK_EVERY_MS = 1_000;
-/** A watcher hears something at least as often as this. */
-const ALIVE_EVERY_MS = 30_000;
 
 export interface LatestDeps<T> {
   readonly workOut: (tenant: Tenant) => Promise<T>;
@@ -36,7 +35,7 @@ export class LatestWatches<T> {
     this.#deps = deps;
   }
 
-  /** The newest, whenever it is another, and every 30 s as it is. Ends with the signal. Throws what `workOut` threw. */
+  /** The newest, whenever it is another, and every 15 s as it is. Ends with the signal. Throws what `workOut` threw. */
   async *watch(tenant: Tenant, signal: AbortSignal): AsyncIterable<T> {
     const key = tenantKey(tenant);
     const group = this.#groups.get(key) ?? this.#begin(key, tenant);
@@ -91,7 +90,7 @@ export class LatestWatches<T> {
 
   async #somethingHappens({ wakes }: Group<T>, signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#deps.clock.after(ALIVE_EVERY_MS, resolve);
+    const cancel = this.#deps.clock.after(SIGN_OF_LIFE_MS, resolve);
     const wake = () => resolve();
     wakes.add(wake);
     signal.addEventListener("abort", wake);

@@ -44,9 +44,9 @@ function setUp() {
     return reader;
   };
   const { events } = watches({ watchEvents, watchDeliveries: () => Promise.reject(new Error("not asked for")) }, clock);
-  const watch = async (tenant = ACME, accepts: (event: StoredEvent) => boolean = () => true) => {
+  const watch = async (tenant = ACME, accepts: (event: StoredEvent) => boolean = () => true, ofEntity = false) => {
     const ending = new AbortController();
-    const told = events({ tenant, accepts, signal: ending.signal })[Symbol.asyncIterator]();
+    const told = events({ tenant, accepts, ofEntity, signal: ending.signal })[Symbol.asyncIterator]();
     expect((await told.next()).value).toEqual({ skipped: 0 });
     return { told, end: () => ending.abort() };
   };
@@ -103,6 +103,16 @@ describe("watching", () => {
     expect((await quick.told.next()).value).toMatchObject({ skipped: 0, item: { id: "evt_0" } });
   });
 
+  test("of one entity is told that the store let something go, and not how much: it was anybody's", async () => {
+    const { reader, watch, tick } = setUp();
+    const [ofEntity, ofAll] = [await watch(ACME, () => true, true), await watch()];
+    reader().skipped = 700;
+    reader().stored.push(event("evt_1"));
+    await tick();
+    expect((await ofEntity.told.next()).value).toMatchObject({ skipped: 1, item: { id: "evt_1" } });
+    expect((await ofAll.told.next()).value).toMatchObject({ skipped: 700, item: { id: "evt_1" } });
+  });
+
   test("keeps no more bytes than the inbox may have, but one item however large", async () => {
     const { reader, watch, tick } = setUp();
     const { told } = await watch();
@@ -131,12 +141,12 @@ describe("watching", () => {
     expect((await told.next()).value).toEqual({ skipped: 3 });
   });
 
-  test("says that it is alive every 30 s", async () => {
+  test("says that it is alive every 15 s", async () => {
     const { watch, clock } = setUp();
     const { told } = await watch();
     const next = told.next();
     await settled();
-    clock.advance(30_000);
+    clock.advance(15_000);
     expect((await next).value).toEqual({ skipped: 0 });
   });
 

@@ -7,15 +7,14 @@ import type { Delivery } from "../domain/delivery.ts";
 import type { StoredEvent } from "../domain/event.ts";
 import { type Clock, sleep } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import { SIGN_OF_LIFE_MS } from "../kernel/sign-of-life.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { ChangeFeed, ChangeReader } from "./change-feed.ts";
 
 const LOOK_EVERY_MS = 250;
 const READ_LIMIT = 500;
-/** A watcher hears something at least as often as this. */
-const ALIVE_EVERY_MS = 30_000;
 
-/** The first one says that the watch has begun, and one comes at least every 30 s: these may have no item. */
+/** The first one says that the watch has begun, and one comes at least every 15 s: these may have no item. */
 export interface Told<T> {
   readonly item?: T;
   /** Since the one before: items that this watcher was too slow for, or that the store let go of. */
@@ -25,6 +24,8 @@ export interface Told<T> {
 export interface WatchRequest<T> {
   readonly tenant: Tenant;
   readonly accepts: (item: T) => boolean;
+  /** What the store let go of was anybody's: who sees one entity alone is told that there was some, not how much. */
+  readonly ofEntity?: boolean;
   /** Ends the watch: what it yields ends then, without an error. */
   readonly signal: AbortSignal;
 }
@@ -55,7 +56,7 @@ function deliveryBytes({ attempts }: Delivery): number {
 
 /** Who watches one tenant, over one reader. */
 interface Group<T> {
-  readonly inboxes: Map<Inbox<T>, (item: T) => boolean>;
+  readonly inboxes: Map<Inbox<T>, Pick<WatchRequest<T>, "accepts" | "ofEntity">>;
   readonly opened: Promise<ChangeReader<T>>;
   /** Aborted when the last one has gone. */
   readonly over: AbortController;
@@ -74,11 +75,11 @@ class Fan<T> {
     this.#bytesOf = bytesOf;
   }
 
-  async *watch({ tenant, accepts, signal }: WatchRequest<T>): AsyncIterable<Told<T>> {
+  async *watch({ tenant, accepts, ofEntity = false, signal }: WatchRequest<T>): AsyncIterable<Told<T>> {
     const key = tenantKey(tenant);
     const group = this.#groups.get(key) ?? this.#begin(key, tenant);
     const inbox = new Inbox<T>(this.#clock, signal);
-    group.inboxes.set(inbox, accepts);
+    group.inboxes.set(inbox, { accepts, ofEntity });
     try {
       await group.opened;
       yield { skipped: 0 };
@@ -115,8 +116,8 @@ class Fan<T> {
     try {
       while (!over.signal.aborted) {
         const { items, more, skipped } = await reader.read(READ_LIMIT);
-        for (const [inbox, accepts] of inboxes) {
-          inbox.skip(skipped);
+        for (const [inbox, { accepts, ofEntity }] of inboxes) {
+          inbox.skip(ofEntity ? Math.min(skipped, 1) : skipped);
           for (const item of items) if (accepts(item)) inbox.put(item, this.#bytesOf(item));
         }
         if (!more) await sleep(this.#clock, LOOK_EVERY_MS, over.signal);
@@ -191,7 +192,7 @@ class Inbox<T> {
 
   async #somethingHappens(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#clock.after(ALIVE_EVERY_MS, resolve);
+    const cancel = this.#clock.after(SIGN_OF_LIFE_MS, resolve);
     this.#wake = resolve;
     await promise;
     cancel();

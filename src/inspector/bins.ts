@@ -13,6 +13,7 @@ import type { IdSource } from "../kernel/ids.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import type { Page, PageRequest } from "../kernel/page.ts";
 import type { Random } from "../kernel/random.ts";
+import { SIGN_OF_LIFE_MS } from "../kernel/sign-of-life.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { Bin, BinStore, KeptRequest } from "./bin-store.ts";
 import { type JudgeDeps, judgeSignatures, type SignatureCheck, type Verdict } from "./signature-check.ts";
@@ -69,7 +70,6 @@ const BIN_ID = /^bin_[0-9a-f]{32}$/;
 const LOOK_MS = 250;
 /** A request may become visible so much later than one that came after it: workers' clocks differ. */
 const OVERLAP_MS = 5_000;
-const SIGN_OF_LIFE_MS = 20_000;
 /** Between two looks of a watch whether its bin is still there. */
 const CHECK_BIN_MS = 2_000;
 /** Bins and organisations whose rate is remembered, and tenants whose subscriptions are: the oldest are forgotten. */

@@ -131,7 +131,7 @@ export class Intake implements RecordSink {
       conflict: () => {
         if (isSettled) return;
         isSettled = true;
-        const message = `an event ${event.stored.id} with other content was there first`;
+        const message = "an event of this id with other content was there first";
         this.#bury({ letter: { record, reason: "event.conflict", message, tenant: event.stored.tenant }, entry });
       },
     };

@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto";
 import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { OperationalEventSchema } from "../../gen/passbus/v1/operational_event_pb.js";
@@ -7,12 +8,14 @@ import { canonicalBytes, completeEvent } from "./canonical.ts";
 import { CANONICAL_CONTENT_TYPE } from "./content-type.ts";
 import { type Decoded, recordDecoder } from "./decode.ts";
 import type { LogRecord } from "./event-log.ts";
+import type { TenantRule } from "./tenants.ts";
 
 const fallback = { organisation: "boot", environment: "production" };
-const decode = recordDecoder({
+const tenants: TenantRule = {
   fallback: () => fallback,
   allows: (_topic, { organisation }) => organisation !== "forbidden",
-});
+};
+const decode = recordDecoder(tenants);
 const JSON_TYPE = { "content-type": "application/json" };
 
 function event(): PassEvent {
@@ -120,6 +123,16 @@ describe("a record that is an event", () => {
     ];
     expect(new Set([id({}), ...others]).size).toBe(6);
   });
+
+  test("where content is hashed with a key, that id is too: who reads it can check no guess at what is in the record", () => {
+    const idUnder = (key: string) => {
+      const contentHash = (value: Uint8Array) => createHmac("sha256", key).update(value).digest("base64url");
+      const ofKey = recordDecoder(tenants, { contentHash });
+      return decoded(ofKey(record(bytesOf({ ...event(), id: "" })))).stored.id;
+    };
+    expect(idUnder("one")).toBe(idUnder("one"));
+    expect(idUnder("one")).not.toBe(idUnder("other"));
+  });
 });
 
 test("an event without an id has the same one whenever its record is read, also where its time had to be mended", () => {
@@ -145,21 +158,26 @@ describe("a record that is dead", () => {
     ["an empty value", new Uint8Array(), {}, "event.empty"],
     ["garbage", Buffer.from("\xff\xfe\xfd", "latin1"), protobuf, "event.unreadable"],
     ["a truncated message", bytesOf(event()).subarray(0, 20), protobuf, "event.unreadable"],
-    ["broken JSON", Buffer.from('{"id": "x"'), JSON_TYPE, "event.unreadable"],
-    ["JSON with an unknown field", Buffer.from('{"nonsense": 1}'), JSON_TYPE, "event.unreadable"],
+    ["broken JSON", Buffer.from('{"id": "x"'), JSON_TYPE, "event.unreadable: the value is no JSON"],
+    [
+      "JSON with an unknown field",
+      Buffer.from('{"nonsense": 1}'),
+      JSON_TYPE,
+      "event.unreadable: a key in passbus.v1.PassEvent is none",
+    ],
     ["invalid UTF-8 in JSON", Buffer.from('{"id": "\xff"}', "latin1"), JSON_TYPE, "event.unreadable"],
     ["an unknown content type", bytesOf(event()), { "content-type": "text/csv" }, "event.unreadable"],
     [
       "another message of PassKit's",
       bytesOf(event()),
       { "content-type": "application/protobuf; proto=io.Pass" },
-      'event.unreadable: content-type: proto="io.Pass" is no message that passbus reads',
+      "event.unreadable: content-type: the parameter proto names no message that passbus reads",
     ],
     [
       "a CloudEvent of a type that is none of ours",
       jsonOf(event()),
       { ...JSON_TYPE, ce_specversion: "1.0", ce_id: "evt_1", ce_source: "/s", ce_type: "order.paid" },
-      'event.invalid: type: "order.paid"',
+      "event.invalid: type: is not one of pass.created",
     ],
     [
       "a CloudEvent whose source and data name different tenants",
@@ -187,5 +205,47 @@ describe("a record that is dead", () => {
     ["an unknown type", bytesOf({ ...event(), type: 99 as PassEventType }), {}, "event.invalid: type"],
   ])("%s", (_name, value, headers, expected) => {
     expect(reason(decode(record(value, headers)))).toMatch(new RegExp(`^${expected.replaceAll(".", "\\.")}`));
+  });
+
+  const passKit = { "content-type": "application/json; proto=io.SinkSubscriptionPayload" };
+  const cloudEvent = { "content-type": "application/cloudevents+json" };
+  const attributes = '"specversion":"1.0","id":"e","source":"/s","type":"pass.created"';
+  test.each([
+    ['{"pass":{"protocol":"MARY"}}', JSON_TYPE, "a value of io.PassProtocol is none of its names or numbers"],
+    ['{"type":"MARY"}', JSON_TYPE, "a value of passbus.v1.PassEventType is none of its names or numbers"],
+    ['{"MARY":1}', JSON_TYPE, "a key in passbus.v1.PassEvent is none of its fields"],
+    ['{"pass":{"MARY":1}}', JSON_TYPE, "a key in io.Pass is none of its fields"],
+    ['{"MARY":1,"MARY":1}', JSON_TYPE, "a key stands twice in one object of the JSON"],
+    ['{"pass":{"recordData":{"MARY":1}}}', JSON_TYPE, "io.Pass.recordData does not decode"],
+    ['{"pass":{"recordData":"MARY"}}', JSON_TYPE, "io.Pass.recordData does not decode"],
+    ['{"pass":{"personDetails":{"surname":["MARY"]}}}', JSON_TYPE, ".surname does not decode"],
+    ['{"occurredAt":"MARY"}', JSON_TYPE, "what stands for google.protobuf.Timestamp is none"],
+    ['{"pass":"MARY"}', JSON_TYPE, "what stands for io.Pass is none"],
+    ["MARY is none", JSON_TYPE, "the value is no JSON"],
+    ["{}", { "content-type": "text/MARY" }, "content-type: is not one that passbus reads"],
+    ["{}", { "content-type": "application/json; proto=MARY" }, "content-type: the parameter proto names no message"],
+    ['{"event":"MARY"}', passKit, "event: is no event of PassKit's"],
+    ['{"event":"","MARY":1}', passKit, "a key in io.SinkSubscriptionPayload is none of its fields"],
+    ['{"MARY":1', passKit, "the value is no JSON"],
+    ['{"event":""}', { ...passKit, "event-type": "MARY" }, "event-type: is not one of"],
+    ["{}", { "content-type": "application/cloudevents+MARY" }, "content-type: passbus reads one CloudEvent"],
+    ['{"specversion":"MARY"}', cloudEvent, "specversion: passbus reads 1.0"],
+    [`{${attributes.replace("pass.created", "MARY")},"data":{}}`, cloudEvent, "type: is not one of"],
+    [`{${attributes},"data":{"type":"MARY"}}`, cloudEvent, "a value of passbus.v1.PassEventType is none"],
+    [`{${attributes},"time":"MARY","data":{}}`, cloudEvent, "time: is no time of RFC 3339"],
+    [`{${attributes},"datacontenttype":"text/MARY","data":{}}`, cloudEvent, "content-type: is not one"],
+    [`\0\0\0\0\x01{"type":"MARY"}`, JSON_TYPE, "a value of passbus.v1.PassEventType is none"],
+    ["MARY", { "organisation-id": "MARY@" }, "the value does not decode"],
+    ['{"type":1234567}', JSON_TYPE, "type: is not a number of passbus.v1.PassEventType"],
+    ['{"organisationId":"MARY@"}', JSON_TYPE, "organisation_id: must be 1 to 64"],
+  ])("and nothing of the record is said again: %s, %o", (value, headers, expected) => {
+    const said = reason(decode(record(Buffer.from(value), headers as Readonly<Record<string, string>>)));
+    expect(said).toContain(expected);
+    expect(said.toLowerCase()).not.toMatch(/mary|1234567/);
+  });
+
+  test("nor where a topic may not speak for whom the record names", () => {
+    const said = reason(decode(record(bytesOf(event()), { "organisation-id": "forbidden" })));
+    expect(said).toBe("tenant.forbidden: topic pass.events may not speak for the tenant that the record names");
   });
 });

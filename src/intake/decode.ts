@@ -7,12 +7,12 @@ import { CodedError } from "../kernel/errors.ts";
 import { derivedId } from "../kernel/ids.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { isTenantName, type Tenant } from "../kernel/tenant.ts";
-import { withoutValues } from "../kernel/without-values.ts";
 import { canonicalBytes, completeEvent } from "./canonical.ts";
 import { CANONICAL_CONTENT_TYPE, RECORD_HEADERS } from "./content-type.ts";
 import { DEAD_REASONS, type DeadLetter, type DeadReason } from "./dead-letters.ts";
 import type { LogRecord } from "./event-log.ts";
 import { readEvent } from "./forms/read-event.ts";
+import { reasonIn } from "./forms/refusals.ts";
 import type { TenantRule } from "./tenants.ts";
 import { validateEvent } from "./validate.ts";
 
@@ -29,6 +29,7 @@ export interface DecoderOptions {
   readonly contentHash?: (value: Uint8Array) => string;
 }
 
+const NOTHING = new Uint8Array();
 const sha256 = (value: Uint8Array): string => hash("sha256", value, "base64url");
 
 export function recordDecoder(tenants: TenantRule, options: DecoderOptions = {}): RecordDecoder {
@@ -49,15 +50,14 @@ export function recordDecoder(tenants: TenantRule, options: DecoderOptions = {})
     try {
       event = readEvent(record.headers, record.value);
     } catch (error) {
-      return refuse(reasonOf(error), withoutValues(error instanceof Error ? error.message : String(error)));
+      return refuse(reasonOf(error), reasonIn(error));
     }
     const tenant = tenantOf(record, event, tenants.fallback(record.topic));
     if (tenant === undefined) return refuse("tenant.forbidden", "the headers and the value name different tenants");
     if (!isTenantName(tenant.organisation)) return refuse("event.invalid", `organisation_id: ${TENANT_NAME}`);
     if (!isTenantName(tenant.environment)) return refuse("event.invalid", `environment: ${TENANT_NAME}`);
     if (!tenants.allows(record.topic, tenant)) {
-      const named = `${tenant.organisation}/${tenant.environment}`;
-      return refuse("tenant.forbidden", `topic ${record.topic} may not speak for ${named}`);
+      return refuse("tenant.forbidden", `topic ${record.topic} may not speak for the tenant that the record names`);
     }
     const wrong = headersInto(event, record);
     if (wrong !== undefined) return refuse("event.invalid", wrong, tenant);
@@ -133,7 +133,7 @@ function complete(
   contentHash: (value: Uint8Array) => string,
 ): DecodedEvent {
   const isOurs = record.headers[RECORD_HEADERS.contentType] === CANONICAL_CONTENT_TYPE;
-  completeEvent(event, tenant, event.id === "" ? hashedId(record) : event.id);
+  completeEvent(event, tenant, event.id === "" ? hashedId(record, contentHash) : event.id);
   const value = isOurs && record.value !== null ? record.value : canonicalBytes(event);
   const stored: StoredEvent = {
     tenant,
@@ -148,15 +148,17 @@ function complete(
   return decodeStored(stored, event);
 }
 
-/** For an event without an id: the same record always gets the same one. A recreated topic repeats offsets, hence the rest. */
-function hashedId(record: LogRecord): string {
-  const text = (bytes: Uint8Array | null) => Buffer.from(bytes ?? []).toString("latin1");
+/**
+ * For an event without an id: the same record always gets the same one. A recreated topic repeats offsets, hence the rest.
+ * Ids stay in the clear, so what is in the record is hashed with a key where nobody is to check a guess.
+ */
+function hashedId(record: LogRecord, contentHash: (value: Uint8Array) => string): string {
   return derivedId("evt", [
     record.topic,
     String(record.partition),
     String(record.offset),
     record.claimedTime ?? String(record.appendedAtMs),
-    text(record.key).replaceAll("\0", "\0\0"),
-    hash("sha256", record.value ?? new Uint8Array(), "hex"),
+    contentHash(record.key ?? NOTHING),
+    contentHash(record.value ?? NOTHING),
   ]);
 }

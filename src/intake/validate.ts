@@ -14,7 +14,8 @@ import { LIMITS } from "../kernel/limits.ts";
 
 /**
  * Everything that is wrong with the event, in the order of its fields; empty where nothing is. `path` is how the
- * caller names the event (`events[3]`); empty leaves the fields' own names. An empty id is right: the one who accepts
+ * caller names the event (`events[3]`); empty leaves the fields' own names. Nothing that the event says is in it, keys of
+ * maps neither: dead letters and logs have it too. An empty id is right: the one who accepts
  * the event makes it one. Whose the event may be is not judged here.
  */
 export function validateEvent(event: PassEvent, path: string): readonly FieldViolation[] {
@@ -145,7 +146,7 @@ function enumCheck(type: DescEnum): Check {
   const hasUnnamed = type.typeName === PassProtocolSchema.typeName;
   return (value, path, wrong) => {
     if (type.value[value as number] !== undefined || (hasUnnamed && isPassProtocol(value as number))) return;
-    wrong.push({ field: path, description: `${value as number} is not a number of ${type.typeName}` });
+    wrong.push({ field: path, description: `is not a number of ${type.typeName}` });
   };
 }
 
@@ -164,7 +165,7 @@ function listCheck(check: Check): Check {
 
 function mapCheck(check: Check): Check {
   return (value, path, wrong) => {
-    for (const [key, item] of Object.entries(value as object)) check(item, `${path}[${JSON.stringify(key)}]`, wrong);
+    for (const item of Object.values(value as object)) check(item, `${path}[]`, wrong);
   };
 }
 

@@ -59,7 +59,8 @@ export const ERRORS = {
   "limit.event_bytes": { kind: "exhausted", meaning: "The event is too large." },
   "limit.streams": {
     kind: "exhausted",
-    meaning: "The key or its organisation has as many streams open as it may, or passbus has.",
+    meaning:
+      "The key, its organisation, or a portal session's entity has as many streams open as it may, or passbus has.",
   },
   "limit.bodies": {
     kind: "exhausted",
@@ -67,7 +68,8 @@ export const ERRORS = {
   },
   "limit.call_rate": {
     kind: "exhausted",
-    meaning: "The key made more calls a second than it may; wait, and try again.",
+    meaning:
+      "The key, its organisation, or a portal session's entity made more calls a second than it may; wait, and try again.",
   },
   "limit.event_rate": {
     kind: "exhausted",

@@ -37,6 +37,33 @@ export const LIMIT_ROWS = {
   },
   liveStreamsPerOrganisation: { about: "The same over an organisation's keys.", error: "limit.streams" },
   liveStreams: { about: "The same over all keys of one process.", error: "limit.streams" },
+  streamsPerSession: { about: "Calls that stream, open with one portal session.", error: "limit.streams" },
+  streamsPerEntity: { about: "The same over the portal sessions of one entity.", error: "limit.streams" },
+  sessionStreamsPerOrganisation: {
+    about: "The same over all portal sessions of an organisation.",
+    error: "limit.streams",
+  },
+  liveStreamsPerSession: {
+    about: "WatchChanges, which counts apart from the others, open with one portal session.",
+    error: "limit.streams",
+  },
+  liveStreamsPerEntity: { about: "The same over the portal sessions of one entity.", error: "limit.streams" },
+  sessionLiveStreamsPerOrganisation: {
+    about: "The same over all portal sessions of an organisation.",
+    error: "limit.streams",
+  },
+  sessionCallsPerSecond: { about: "Calls a second of one portal session, in the long run.", error: "limit.call_rate" },
+  sessionCallBurst: { about: "The same at once.", error: "limit.call_rate" },
+  entityCallsPerSecond: {
+    about: "Calls a second of all portal sessions of one entity, in the long run.",
+    error: "limit.call_rate",
+  },
+  entityCallBurst: { about: "The same at once.", error: "limit.call_rate" },
+  organisationCallShares: {
+    about:
+      "How many times what one key may call a second, an organisation may with all keys and portal sessions; with those sessions as much as with one key.",
+    error: "limit.call_rate",
+  },
   watchItems: {
     about: "Events or deliveries that wait for one watcher to read on.",
     effect: "the oldest are skipped, and the watcher is told how many",

@@ -36,6 +36,29 @@ export const LIMITS = {
   liveStreamsPerOrganisation: 256,
   /** The same over all keys of one process. */
   liveStreams: 1_024,
+  /**
+   * Of portal sessions, which customers' browsers make as they load pages, fewer: open with one session, of the calls that
+   * stream each event or delivery and of those that keep a page live,
+   */
+  streamsPerSession: 8,
+  /** over the sessions of one entity, */
+  streamsPerEntity: 16,
+  /** and over all sessions of an organisation: half of what is its own, so that its keys always have the rest. */
+  sessionStreamsPerOrganisation: 32,
+  liveStreamsPerSession: 8,
+  liveStreamsPerEntity: 32,
+  sessionLiveStreamsPerOrganisation: 128,
+  /** Calls a second of one portal session, in the long run and at once. */
+  sessionCallsPerSecond: 50,
+  sessionCallBurst: 200,
+  /** The same over the portal sessions of one entity. */
+  entityCallsPerSecond: 200,
+  entityCallBurst: 400,
+  /**
+   * So many times what one key may call, an organisation may with all of its keys and portal sessions; with those
+   * sessions as much as with one key.
+   */
+  organisationCallShares: 4,
   /** Events or deliveries that wait for one watcher to read on; the oldest are skipped. */
   watchItems: 1_000,
   /** Their bytes. */

@@ -68,7 +68,7 @@ describe("an endpoint's URL", () => {
     ["https:///example.com", "must be absolute"],
     ["https://", "must be absolute"],
     ["https://?a", "must be absolute"],
-    ["ftp://example.com/", "must be absolute"],
+    ["ftp://example.com/", "must begin with https://, and not with ftp://"],
     ["javascript:alert(1)", "must be absolute"],
     ["https://user@example.com/", "user name"],
     ["https://user:pass@example.com/", "user name"],

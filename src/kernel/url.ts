@@ -87,7 +87,11 @@ function textFlaw(text: string): string | undefined {
   }
   if (text.includes("\\")) return "must not have a backslash";
   const authority = /^https?:\/\/([^/?#]+)/i.exec(text)?.[1];
-  if (authority === undefined) return "must be absolute, as https://host/path";
+  if (authority === undefined) {
+    const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
+    const isOther = scheme !== undefined && !/^https?:/i.test(scheme);
+    return isOther ? `must begin with https://, and not with ${scheme}` : "must be absolute, as https://host/path";
+  }
   if (authority.includes("@")) return "must not have a user name or password";
   if (text.includes("#")) return "must not have a fragment (#…), which is never sent";
   return undefined;

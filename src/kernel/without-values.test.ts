@@ -27,6 +27,12 @@ test.each([
   '{"pass": {"personDetails": {"otherNames": "MARY, GOT: expected"}}}',
   '{"occurredAt": "MARY"}',
   '{"pass": {"protocol": {"MARY": 1}}}',
+  '{"pass": {"protocol": "MARY"}}',
+  '{"type": "MARY"}',
+  '{"pass": {"recordData": {"MARY": 1}}}',
+  '{"pass": {"recordData": {"MARY": "", "MARY": ""}}}',
+  '{"pass": {"externalIds": {"1": ["MARY"]}}}',
+  '{"MARY": 1, "MARY": 2}',
 ])("of %s nothing is said again", (text) => {
   const message = withoutValues(messageOf(() => fromJsonString(PassEventSchema, text)));
   expect(message).not.toContain("MARY");

@@ -1,6 +1,6 @@
 /** How this room says no: to a URL, to a second one of its kind, to an id that isn't there. */
 import type { Subscription as SubscriptionMessage } from "../../gen/passbus/v1/subscription_pb.js";
-import { CodedError } from "../kernel/errors.ts";
+import { CodedError, invalidField, invalidFields } from "../kernel/errors.ts";
 import type { Tenant } from "../kernel/tenant.ts";
 import { scopeName } from "./limits.ts";
 import type { Violations } from "./violations.ts";
@@ -39,4 +39,23 @@ export function refuseForeignTenant(tenant: Tenant, message: SubscriptionMessage
     wrong.add("organisation_id", description);
   }
   if (message.environment !== "" && message.environment !== tenant.environment) wrong.add("environment", description);
+}
+
+export function required(message: SubscriptionMessage | undefined): SubscriptionMessage {
+  if (message === undefined) throw invalidField("subscription", "is required");
+  return message;
+}
+
+/** What `read` answers. Where it finds fields that are wrong, what `checkUrl` rejects with is said with them, in one go. */
+export async function withUrlFlaws<T>(read: () => T, checkUrl: () => Promise<unknown>): Promise<T> {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof CodedError) || error.violations.length === 0) throw error;
+    const ofUrl = await checkUrl().then(
+      () => [],
+      (reason: unknown) => (reason instanceof CodedError ? reason.violations : []),
+    );
+    throw ofUrl.length === 0 ? error : invalidFields([...ofUrl, ...error.violations]);
+  }
 }

@@ -67,6 +67,17 @@ describe("create", () => {
     },
   );
 
+  test("what is wrong with the URL is said with what is wrong besides", async () => {
+    const { add, service, checked } = subscriptionsRoom();
+    const wrong = { url: "https://10.0.0.1/", filter: "event.x &&" };
+    const draft = create(SubscriptionSchema, wrong);
+    for (const error of [await refusal(add(wrong)), await refusal(service.draft(tenant, draft))]) {
+      expect(error.code).toBe("request.invalid");
+      expect(error.violations.map(({ field }) => field)).toEqual(["subscription.url", "subscription.filter"]);
+    }
+    expect(checked).toEqual([]);
+  });
+
   test("a URL stands once in a scope, in normal form", async () => {
     const { add, service } = subscriptionsRoom();
     await add();

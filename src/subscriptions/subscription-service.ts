@@ -33,11 +33,20 @@ import { limitReached, scopeLimit } from "./limits.ts";
 import { type Matches, matchingPage, readFilter } from "./list-filter.ts";
 import { subscriptionMessage } from "./message.ts";
 import { millisecondsOf } from "./policy.ts";
-import { duplicateUrl, isRefusal, refusedUrl, refuseForeignTenant, unknownSubscription } from "./refusals.ts";
+import {
+  duplicateUrl,
+  isRefusal,
+  refusedUrl,
+  refuseForeignTenant,
+  required,
+  unknownSubscription,
+  withUrlFlaws,
+} from "./refusals.ts";
 import { readEntityId, readSettings, type SubscriptionSettings } from "./settings.ts";
 import type { SubscriptionStore } from "./subscription-store.ts";
-import { initialStanding, rotated, standingAsAsked, standingDisabledByUs } from "./transitions.ts";
+import { initialStanding, rotated, standingAsAsked, standingDisabledByUs, startsAnew } from "./transitions.ts";
 import { applyMask } from "./update-mask.ts";
+import { urlKeyOf } from "./url-key.ts";
 import { Violations } from "./violations.ts";
 
 /**
@@ -102,7 +111,8 @@ export class SubscriptionService {
     prove?: (subscription: Subscription) => Promise<void>,
   ): Promise<SubscriptionWithSecret> {
     const { store, limits, clock } = this.#deps;
-    const asked = this.#readDraft(tenant, required(draft));
+    const message = required(draft);
+    const asked = await this.#withUrl(message.url, () => this.#readDraft(tenant, message));
     const normalUrl = await this.#normalUrl(asked.settings.url);
     const { subscription: made, secret } = this.#make(tenant, asked, origin);
     await prove?.(made);
@@ -130,13 +140,15 @@ export class SubscriptionService {
     const message = required(given);
     if (message.id === "") {
       const isNamed = message.url !== "";
-      const asked = this.#readDraft(tenant, isNamed ? message : { ...message, url: NOWHERE });
+      const read = () => this.#readDraft(tenant, isNamed ? message : { ...message, url: NOWHERE });
+      const asked = await this.#withUrl(message.url, read);
       if (isNamed) await this.#normalUrl(message.url, true);
       const { subscription, secret } = this.#make(tenant, asked);
       return { subscription: isNamed ? subscription : { ...subscription, url: "" }, secret };
     }
     const current = await this.get(tenant, message.id);
-    const asked = this.#readChange(current, message, undefined, this.#deps.clock.now());
+    const read = () => this.#readChange(current, message, undefined, this.#deps.clock.now());
+    const asked = await this.#withUrl(message.url, read);
     if (asked.settings.url !== current.url) await this.#normalUrl(asked.settings.url, true);
     return { subscription: this.#changed(current, asked) };
   }
@@ -360,6 +372,10 @@ export class SubscriptionService {
     throw new CodedError("version.changed", `subscription ${id} is being changed by others; read it and try again`);
   }
 
+  #withUrl<T>(url: string, read: () => T): Promise<T> {
+    return withUrlFlaws(read, async () => url !== "" && this.#normalUrl(url, true));
+  }
+
   async #normalUrl(url: string, isDraft = false): Promise<string> {
     try {
       return (await this.#deps.checkEndpoint(url, isDraft)).urlKey;
@@ -376,25 +392,7 @@ export class SubscriptionService {
   }
 }
 
-/** What is known of the endpoint says nothing of it as it will be: another URL, or one that a person has enabled again. */
-function startsAnew(current: Subscription, next: Pick<Subscription, "state" | "url">): boolean {
-  return current.url !== next.url || (current.state === "disabled" && next.state === "enabled");
-}
-
 /** A new subscription stands as it does from its creation on. */
 function stamped<T extends SubscriptionSettings>(made: T, nowMs: number) {
   return { ...made, ...initialStanding(made.state, nowMs), createdAtMs: nowMs, updatedAtMs: nowMs };
-}
-
-/**
- * What the store keeps unique in a scope. PassKit's may share a URL: theirs differ by their id, behind the one character
- * that no endpoint's URL has (kernel/url.ts).
- */
-function urlKeyOf({ origin, id }: Pick<Subscription, "origin" | "id">, normalUrl: string): string {
-  return origin === "passkit" ? `${normalUrl}#${id}` : normalUrl;
-}
-
-function required(message: SubscriptionMessage | undefined): SubscriptionMessage {
-  if (message === undefined) throw invalidField("subscription", "is required");
-  return message;
 }

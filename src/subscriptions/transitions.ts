@@ -60,3 +60,8 @@ export function rotated(
     { ...newest, expiresAtMs: Math.min(newest.expiresAtMs ?? Number.POSITIVE_INFINITY, nowMs + overlapMs) },
   ];
 }
+
+/** What is known of the endpoint says nothing of it as it will be: another URL, or one that a person has enabled again. */
+export function startsAnew(current: Subscription, next: Pick<Subscription, "state" | "url">): boolean {
+  return current.url !== next.url || (current.state === "disabled" && next.state === "enabled");
+}

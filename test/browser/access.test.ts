@@ -54,7 +54,6 @@ describe.skipIf(!browser.present)(browser.title("the access pages of the dashboa
       await admin.page.getByLabel(/^Type/).fill(name);
       await confirm.click();
       await row.getByText("revoked").waitFor();
-      await viewer.open("/subscriptions");
       await viewer.page.getByText("This key does not count any longer").waitFor();
       await viewer.page.getByRole("button", { name: "Sign in" }).waitFor();
       expect(await admin.offencesInAllLooks()).toEqual({});

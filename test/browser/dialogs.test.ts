@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { browser, Stage } from "../support/browser.ts";
-import { makeThings, type Things } from "../support/dashboard-things.ts";
+import { EVENT_IDS, makeThings, type Things } from "../support/dashboard-things.ts";
 import { Sink } from "../support/sink.ts";
 
 const LIMIT_MS = 240_000;
@@ -85,7 +85,7 @@ const OPENINGS: readonly Opening[] = [
   },
   {
     from: "replays/create.tsx",
-    path: () => "/deliveries?event=evt-1",
+    path: () => `/deliveries?event=${EVENT_IDS[0]}`,
     open: press("Replay …"),
     title: "Replay deliveries",
   },

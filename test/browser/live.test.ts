@@ -140,17 +140,20 @@ function callsOf(page: Page) {
   return { made, begun };
 }
 
-/** A minute of the page's goes by in which it reads nothing. */
+/** As long as the longest pause between two readings of a page that isn't told; three of them are no silence (rpc.ts). */
+const PAUSE_MS = 11_000;
+
+/** Three pauses of the page's go by in which it reads nothing. */
 function quiet(page: Page, what: string, readings: () => number): Promise<true> {
-  const aMinute = async () => {
-    await page.clock.runFor(60_000);
+  const aPause = async () => {
+    await page.clock.runFor(PAUSE_MS);
     // What was called before this is counted when this is seen.
     await Promise.all([page.waitForRequest(/marker$/), page.evaluate("fetch('/?marker').then((page) => page.text())")]);
   };
-  return eventually(PAGE_LIMIT_MS, `minutes without a reading of ${what}`, async () => {
+  return eventually(PAGE_LIMIT_MS, `pauses without a reading of ${what}`, async () => {
     const before = readings();
-    // While one reading is under way no other begins, however often it is due: the first minute may hide that.
-    for (let minutes = 0; minutes < 3; minutes++) await aMinute();
+    // While one reading is under way no other begins, however often it is due: the first may hide that.
+    for (let pauses = 0; pauses < 3; pauses++) await aPause();
     return readings() === before ? true : undefined;
   });
 }

@@ -5,7 +5,7 @@ import { Role as WireRole } from "../../gen/passbus/v1/access_service_pb.js";
 import type { Grant } from "../../src/access/access-store.ts";
 import { mayCall } from "../../src/access/roles.ts";
 import { browser, Stage, type Visit } from "../support/browser.ts";
-import { ENTITY, makeThings, type Things } from "../support/dashboard-things.ts";
+import { ENTITY, EVENT_IDS, makeThings, PASS_IDS, type Things } from "../support/dashboard-things.ts";
 import { Sink } from "../support/sink.ts";
 
 const LIMIT_MS = 240_000;
@@ -89,8 +89,8 @@ const SHEETS: readonly Sheet[] = [
     needs: "EventService/ListEvents",
     controls: [["Dead letters", "EventService/ListDeadLetters"]],
   },
-  { path: () => "/events/evt-1", needs: "EventService/GetEvent", controls: [] },
-  { path: () => "/passes/pass-1", needs: "EventService/ListEvents", controls: [] },
+  { path: () => `/events/${EVENT_IDS[0]}`, needs: "EventService/GetEvent", controls: [] },
+  { path: () => `/passes/${PASS_IDS[0]}`, needs: "EventService/ListEvents", controls: [] },
   {
     path: () => "/dead-letters",
     needs: "EventService/ListDeadLetters",

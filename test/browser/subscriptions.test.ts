@@ -188,6 +188,10 @@ describe.skipIf(!browser.present)(browser.title("the subscriptions of the dashbo
       await page.getByText("Could not create the subscription.").waitFor({ state: "detached" });
       await page.getByRole("button", { name: "Create the subscription" }).click();
       await page.getByText("subscription.duplicate_url").waitFor();
+      await page.waitForFunction("document.activeElement.labels?.[0]?.textContent.startsWith('URL')");
+      await page.getByLabel("URL").fill("ftp://x.example.com/");
+      await page.getByRole("textbox", { name: "Filter" }).fill("event.x &&");
+      await page.getByText("must begin with https://, and not with ftp://").waitFor();
     },
     LIMIT_MS,
   );

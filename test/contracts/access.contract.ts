@@ -145,22 +145,32 @@ export function accessContract(name: string, make: MakeStore): void {
 
     test("are unbound by their own tenant and from their own key alone, and bound again by their own tenant alone", async () => {
       await store.access.bindCertificate(bound("aa"));
-      expect(await store.access.unbindCertificate(ACME_TEST, "key_1", "aa")).toBe(false);
-      expect(await store.access.unbindCertificate(GLOBEX, "key_1", "aa")).toBe(false);
-      expect(await store.access.unbindCertificate(ACME, "key_2", "aa")).toBe(false);
-      expect(await store.access.unbindCertificate(ACME, "key_1", "bb")).toBe(false);
+      expect(await store.access.unbindCertificate(ACME_TEST, "key_1", "aa", T0 + 3)).toBe(false);
+      expect(await store.access.unbindCertificate(GLOBEX, "key_1", "aa", T0 + 3)).toBe(false);
+      expect(await store.access.unbindCertificate(ACME, "key_2", "aa", T0 + 3)).toBe(false);
+      expect(await store.access.unbindCertificate(ACME, "key_1", "bb", T0 + 3)).toBe(false);
       expect(await store.access.findCertificate("aa")).toEqual(bound("aa"));
-      expect(await store.access.unbindCertificate(ACME, "key_1", "aa")).toBe(true);
+      expect(await store.access.unbindCertificate(ACME, "key_1", "aa", T0 + 3)).toBe(true);
       expect(await store.access.findCertificate("aa")).toBeUndefined();
       expect(await store.access.listCertificates(ACME, ["key_1"])).toEqual([]);
       for (const tenant of [GLOBEX, ACME_TEST]) {
         const others = bound("aa", { tenant, keyId: "key_g" });
-        expect(await store.access.bindCertificate(others)).toEqual(bound("aa", { keyId: "" }));
+        expect(await store.access.bindCertificate(others)).toEqual(bound("aa", { keyId: "", boundAtMs: T0 + 3 }));
         expect(await store.access.findCertificate("aa")).toBeUndefined();
       }
       const again = bound("aa", { keyId: "key_2", boundAtMs: T0 + 5 });
       expect(await store.access.bindCertificate(again)).toEqual(again);
       expect(await store.access.findCertificate("aa")).toEqual(again);
+    });
+
+    test("are not bound again with a proof of before they were unbound", async () => {
+      await store.access.bindCertificate(bound("aa"));
+      expect(await store.access.unbindCertificate(ACME, "key_1", "aa", T0 + 3)).toBe(true);
+      const again = bound("aa", { boundAtMs: T0 + 5 });
+      const unbound = bound("aa", { keyId: "", boundAtMs: T0 + 3 });
+      expect(await store.access.bindCertificate(again, T0 + 2)).toEqual(unbound);
+      expect(await store.access.findCertificate("aa")).toBeUndefined();
+      expect(await store.access.bindCertificate(again, T0 + 3)).toEqual(again);
     });
   });
 

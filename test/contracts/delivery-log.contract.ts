@@ -192,9 +192,9 @@ export function deliveryLogContract(name: string, make: MakeStore): void {
 
   describe(`${name}: lists of events`, () => {
     const events = [
-      event("evt_1", { loggedAtMs: T0 + 1, passId: "p1" }),
-      event("evt_2", { loggedAtMs: T0 + 2, passId: "p2", type: PassEventType.SCANNED }),
-      event("evt_3", { loggedAtMs: T0 + 3, passId: "p1", type: PassEventType.SCANNED }),
+      event("evt_1", { loggedAtMs: T0 + 1, passId: "p1", entityId: "shop" }),
+      event("evt_2", { loggedAtMs: T0 + 2, passId: "p2", entityId: "shop", type: PassEventType.SCANNED }),
+      event("evt_3", { loggedAtMs: T0 + 3, passId: "p1", entityId: "cafe", type: PassEventType.SCANNED }),
       event("evt_4", { loggedAtMs: T0 + 3, passId: "p1" }),
     ];
 
@@ -204,6 +204,11 @@ export function deliveryLogContract(name: string, make: MakeStore): void {
       ["type", { type: PassEventType.SCANNED }, ["evt_3", "evt_2"]],
       ["pass and type", { passId: "p1", type: PassEventType.SCANNED }, ["evt_3"]],
       ["time", { fromMs: T0 + 2, toMs: T0 + 3 }, ["evt_2"]],
+      ["entity", { entityId: "shop" }, ["evt_2", "evt_1"]],
+      ["no entity", { entityId: "" }, ["evt_4"]],
+      ["entity and pass", { entityId: "shop", passId: "p1" }, ["evt_1"]],
+      ["entity, pass and type", { entityId: "shop", passId: "p1", type: PassEventType.SCANNED }, []],
+      ["entity, pass and time", { entityId: "cafe", passId: "p1", fromMs: T0 + 2 }, ["evt_3"]],
       ["what is not there", { passId: "p9" }, []],
     ];
 

@@ -236,6 +236,19 @@ export function kindFeedContract(name: string, make: MakeStore): void {
       expect((await reader.read()).ids).toEqual(new Set());
     });
 
+    test.each(ROWS)(
+      "$kind: of two tenants that are watched at once, each hears its own",
+      async ({ kind, make: made }) => {
+        const [acme, globex] = [await watch(kind), await watch(kind, GLOBEX)];
+        const own = await made(worker, ACME);
+        expect(await next(acme)).toEqual([expect.stringContaining(own)]);
+        expect((await globex.read()).ids).toEqual(new Set());
+        const theirs = await made(worker, GLOBEX);
+        expect(await next(globex)).toEqual([expect.stringContaining(theirs)]);
+        expect((await acme.read()).ids).toEqual(new Set());
+      },
+    );
+
     test("limits and the switch are told in every environment, and the service's switch to everybody", async () => {
       const [limits, switches, theirs] = [
         await watch("limits", ACME_TEST),
@@ -255,7 +268,7 @@ export function kindFeedContract(name: string, make: MakeStore): void {
       await worker.access.noteKeyUses([{ id: "key_1", atMs: T0 + 60_000 }]);
       await worker.access.bindCertificate(certificate(ACME, "key_1"));
       expect(await next(reader)).toHaveLength(1);
-      await worker.access.unbindCertificate(ACME, "key_1", certificate(ACME, "key_1").fingerprint);
+      await worker.access.unbindCertificate(ACME, "key_1", certificate(ACME, "key_1").fingerprint, T0);
       expect(await next(reader)).toHaveLength(1);
     });
 
@@ -272,8 +285,10 @@ export function kindFeedContract(name: string, make: MakeStore): void {
       });
     });
 
-    test("another reader's end takes nothing from this one", async () => {
+    test("two readers of the same are told both, and the end of one takes nothing from the other", async () => {
       const [one, two] = [await store.kinds.watchKind(ACME, "bins"), await watch("bins")];
+      await worker.bins.insertBin(bin("bin_0", ACME), 9, T0);
+      expect([await next(one), await next(two)]).toEqual([["bin_0"], ["bin_0"]]);
       await one.close();
       await worker.bins.insertBin(bin("bin_1", ACME), 9, T0);
       expect(await next(two)).toEqual(["bin_1"]);

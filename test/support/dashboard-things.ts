@@ -15,6 +15,10 @@ const TENANT = { organisation: "default", environment: "production" };
 /** Whose the subscriptions and events are. */
 export const ENTITY = "shop";
 
+/** As long as those that issuers have: PassKit's passes have ids of 22 characters. */
+export const EVENT_IDS = ["0192f3c1-7a4e-7c31-9d52-6b1f0e8a4c11", "0192f3c1-7a4e-7c31-9d52-6b1f0e8a4c12"] as const;
+export const PASS_IDS = ["3wDRcYvfjYHdtVkWdVfrKx", "7hQmZpLsTn2VbXc9RgKd4w"] as const;
+
 export interface Things {
   readonly subscription: string;
   /** One that waits, and so can be cancelled. */
@@ -36,14 +40,15 @@ export async function makeThings(stage: Stage, sink: Sink): Promise<Things> {
     return subscription?.id ?? "";
   };
   const [bad] = [await subscribe("/bad"), await subscribe("/good")];
-  const published = [1, 2].map((at) => ({
-    ...{ id: `evt-${at}`, type: PassEventType.UPDATED, entityId: ENTITY },
-    pass: { id: `pass-${at}` },
+  const published = EVENT_IDS.map((id, at) => ({
+    ...{ id, type: PassEventType.UPDATED, entityId: ENTITY },
+    pass: { id: PASS_IDS[at] ?? "" },
   }));
   await events.publishEvents({ events: published });
   // The same id with other content: a dead letter.
-  await events.publishEvents({ events: [{ id: "evt-1", type: PassEventType.DELETED, pass: { id: "pass-1" } }] });
-  const delivery = deliveryId({ tenant: TENANT, id: "evt-1" }, bad);
+  const [eventId] = EVENT_IDS;
+  await events.publishEvents({ events: [{ id: eventId, type: PassEventType.DELETED, pass: { id: PASS_IDS[0] } }] });
+  const delivery = deliveryId({ tenant: TENANT, id: eventId }, bad);
   await eventually(PAGE_LIMIT_MS, "two deliveries, two failures and a dead letter", async () => {
     const { deliveries: rows } = await deliveries.listDeliveries({});
     const { deadLetters } = await events.listDeadLetters({});
@@ -56,4 +61,38 @@ export async function makeThings(stage: Stage, sink: Sink): Promise<Things> {
   await access.createPortalSession({ entityId: "another" });
   await access.createKey({ key: { role: WireRole.VIEWER } });
   return { subscription: bad, delivery, replay: replay?.id ?? "", bin: bin?.id ?? "" };
+}
+
+/** Values as long as a form takes them, in words that nothing breaks. */
+export const LONG = {
+  eventId: `evt-${"a1b2c3d4".repeat(15)}e5`,
+  passId: `pass-${"x9".repeat(60)}`,
+  entityId: `shop-${"Filiale".repeat(14)}`,
+  description: `Endpoint${"Lieferung".repeat(10)}${"x".repeat(7)}`,
+} as const;
+
+/**
+ * Subscriptions whose URL and description nothing breaks, with endpoints that fail; an event that has long ids, and a
+ * dead letter of them. Answers the subscription's id that has a description, and a delivery's.
+ */
+export async function makeLongThings(stage: Stage, sink: Sink): Promise<Pick<Things, "subscription" | "delivery">> {
+  const { subscriptions, events, deliveries } = stage.passbus.api;
+  const subscribe = async (description: string, name: string) => {
+    const path = `/${name.repeat(240)}`;
+    await sink.answer(path, { status: 503 });
+    const policy = { retrySchedule: [{ seconds: 3_600n }] };
+    const made = await subscriptions.createSubscription({
+      subscription: { url: sink.url(path), entityId: LONG.entityId, description, policy },
+    });
+    return made.subscription?.id ?? "";
+  };
+  const [subscription] = [await subscribe(LONG.description, "w"), await subscribe("", "m")];
+  const { eventId: id, passId, entityId } = LONG;
+  await events.publishEvents({ events: [{ id, type: PassEventType.UPDATED, entityId, pass: { id: passId } }] });
+  await events.publishEvents({ events: [{ id, type: PassEventType.DELETED, entityId, pass: { id: passId } }] });
+  await eventually(PAGE_LIMIT_MS, "two failures", async () => {
+    const { deliveries: rows } = await deliveries.listDeliveries({ eventId: id });
+    return rows.filter(({ attempts }) => attempts.length > 0).length === 2 ? true : undefined;
+  });
+  return { subscription, delivery: deliveryId({ tenant: TENANT, id }, subscription) };
 }

@@ -26,6 +26,7 @@ const known = {
   strace: "no strace on PATH, or it may not trace; .ci/run installs it",
   mount: "no file system can be mounted: that takes root",
   python: "no python3 with PassKit's package was found",
+  script: "no script (of util-linux) on PATH",
   zsh: "no zsh on PATH",
   fish: "no fish on PATH",
 } as const;

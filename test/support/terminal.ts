@@ -9,11 +9,16 @@ export interface TestTerminal extends Terminal {
   signal(signal: StopSignal): void;
 }
 
-export function testTerminal(environment: Record<string, string> = {}, input: readonly string[] = []): TestTerminal {
+export function testTerminal(
+  environment: Record<string, string> = {},
+  input: readonly string[] = [],
+  isAnswering = false,
+): TestTerminal {
   const said = { out: "", err: "" };
   const exits: number[] = [];
   let handle: ((signal: StopSignal) => void) | undefined;
   return {
+    isAnswering,
     said,
     exits,
     input: (async function* () {

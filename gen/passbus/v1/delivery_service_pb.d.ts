@@ -652,7 +652,7 @@ export declare const WatchDeliveriesRequestSchema: GenMessage<WatchDeliveriesReq
  */
 export declare type WatchDeliveriesResponse = Message<"passbus.v1.WatchDeliveriesResponse"> & {
   /**
-   * Unset in the first response, which says that the watch has begun, and in one at least every 30 seconds.
+   * Unset in the first response, which says that the watch has begun, and in one at least every 15 seconds.
    *
    * @generated from field: passbus.v1.Delivery delivery = 1;
    */
@@ -975,7 +975,7 @@ export declare const WatchChangesRequestSchema: GenMessage<WatchChangesRequest>;
 export declare type WatchChangesResponse = Message<"passbus.v1.WatchChangesResponse"> & {
   /**
    * What has changed since the response before. None in the first, which says that the watch has begun, and in one at
-   * least every 30 seconds.
+   * least every 15 seconds.
    *
    * @generated from field: repeated passbus.v1.ChangeKind kinds = 1;
    */
@@ -1402,7 +1402,7 @@ export declare const DeliveryService: GenService<{
     output: typeof CancelReplayResponseSchema;
   },
   /**
-   * The replay now, whenever it has got on, and at least every 30 seconds; once a second at most. Ends when the replay
+   * The replay now, whenever it has got on, and at least every 15 seconds; once a second at most. Ends when the replay
    * is finished or cancelled. What TailEvents says of the number of streams and of their end holds here too.
    *
    * @generated from rpc passbus.v1.DeliveryService.WatchReplay
@@ -1448,7 +1448,7 @@ export declare const DeliveryService: GenService<{
   },
   /**
    * How it stands, whenever that has changed: once a second at most, and seldom where there are very many subscriptions,
-   * and at least every 30 seconds. A slow client gets the newest. What TailEvents says of the number of streams and of
+   * and at least every 15 seconds. A slow client gets the newest. What TailEvents says of the number of streams and of
    * their end holds here too.
    *
    * @generated from rpc passbus.v1.DeliveryService.WatchOverview

@@ -344,7 +344,7 @@ export declare const TailEventsRequestSchema: GenMessage<TailEventsRequest>;
  */
 export declare type TailEventsResponse = Message<"passbus.v1.TailEventsResponse"> & {
   /**
-   * Unset in the first response, which says that the tail has begun, and in one at least every 30 seconds.
+   * Unset in the first response, which says that the tail has begun, and in one at least every 15 seconds.
    *
    * @generated from field: passbus.v1.StoredEvent event = 1;
    */

@@ -415,7 +415,7 @@ export declare const WatchBinRequestSchema: GenMessage<WatchBinRequest>;
  */
 export declare type WatchBinResponse = Message<"passbus.v1.WatchBinResponse"> & {
   /**
-   * Unset in the first response, which says that the watch has begun, and in one at least every 30 seconds.
+   * Unset in the first response, which says that the watch has begun, and in one at least every 15 seconds.
    *
    * @generated from field: passbus.v1.BinRequest request = 1;
    */

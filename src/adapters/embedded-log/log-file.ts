@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { CodedError } from "../../kernel/errors.ts";
+import { privateFile } from "../../kernel/private-file.ts";
 
 /** The file of the log in its data directory. */
 export const LOG_FILE = "log.db";
@@ -48,7 +49,7 @@ export class LogFile {
   /** `maxBytes`: appends fail beyond it, until committed records have been removed. */
   constructor(directory: string, maxBytes: number) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    this.#database = new DatabaseSync(join(directory, LOG_FILE), { timeout: 5_000 });
+    this.#database = new DatabaseSync(privateFile(join(directory, LOG_FILE)), { timeout: 5_000 });
     try {
       this.#database.exec(`
         PRAGMA journal_mode = WAL;

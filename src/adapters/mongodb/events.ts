@@ -217,10 +217,11 @@ export class EventTable {
     });
 }
 
-function listFilter(tenant: string, { passId, fromMs, toMs, ...kind }: EventFilter): Filter<EventDocument> {
+function listFilter(tenant: string, { passId, entityId, fromMs, toMs, ...kind }: EventFilter): Filter<EventDocument> {
   return {
     tenant,
     ...(passId === undefined ? {} : { pass: passId }),
+    ...(entityId === undefined ? {} : { entity: entityId }),
     ...(isOfKind(kind) ? { type: kindNumber(kind) } : {}),
     ...span("loggedAt", fromMs, toMs),
   };

@@ -3,7 +3,7 @@
  * each document before it writes it (11.6 against 5.0 µs of our CPU a delivery, in batches of 500). The driver does not
  * repeat a raw command; whoever flushes does (protocol, rule 4).
  */
-import type { Collection, Db, Document, Filter, FindOptions } from "mongodb";
+import type { ChangeStream, ChangeStreamOptions, Collection, Db, Document, Filter, FindOptions } from "mongodb";
 import { CodedError } from "../../kernel/errors.ts";
 import { storeError } from "./errors.ts";
 
@@ -48,6 +48,11 @@ export class Wire {
 
   collection<T extends Stored>(name: string): Collection<T> {
     return this.#database.collection<T>(name);
+  }
+
+  /** Changes of every collection, in one stream. */
+  watch(pipeline: Document[], options: ChangeStreamOptions): ChangeStream<Document> {
+    return this.#database.watch(pipeline, options);
   }
 
   /** Inserts those that can be; the places of those whose key is taken. */

@@ -75,16 +75,18 @@ export interface AccessCalls {
   revokeKey(asked: TenantId & Moment): boolean;
   noteKeyUses(uses: readonly KeyUse[]): null;
   findCertificate(fingerprint: string): CertificateRow | null;
-  bindCertificate(row: CertificateRow): CertificateRow;
+  bindCertificate(asked: { readonly row: CertificateRow; readonly provenAtMs: number }): CertificateRow;
   listCertificates(asked: {
     readonly tenant: TenantRow;
     readonly keyIds: readonly string[];
   }): readonly CertificateRow[];
-  unbindCertificate(asked: {
-    readonly tenant: TenantRow;
-    readonly keyId: string;
-    readonly fingerprint: string;
-  }): boolean;
+  unbindCertificate(
+    asked: {
+      readonly tenant: TenantRow;
+      readonly keyId: string;
+      readonly fingerprint: string;
+    } & Moment,
+  ): boolean;
   findSession(id: string): SessionRow | null;
   insertSession(row: SessionRow): null;
   listSessions(request: ListRows): PageRows<SessionRow>;

@@ -122,6 +122,7 @@ export interface EventRows extends PageRows<EventRow> {
 export interface ListEvents {
   readonly tenant: TenantRow;
   readonly passId?: string;
+  readonly entityId?: string;
   /** As `kindNumber` has it. */
   readonly type?: number;
   readonly fromMs?: number;

@@ -3,7 +3,7 @@ import type { AccessCalls, CertificateRow } from "./access-calls.ts";
 import { type Row, Statements } from "./statements.ts";
 import type { Tenants } from "./tenants.ts";
 
-/** Which certificates speak for which keys. One that was unbound stays its tenant's, with an empty key. */
+/** Which certificates speak for which keys. One that was unbound stays its tenant's, with an empty key and the time of that. */
 export class CertificateTable {
   readonly #statements: Statements;
   readonly #tenants: Tenants;
@@ -18,15 +18,15 @@ export class CertificateTable {
     return row?.[3] === "" ? null : row;
   };
 
-  readonly bindCertificate: AccessCalls["bindCertificate"] = (row) => {
+  readonly bindCertificate: AccessCalls["bindCertificate"] = ({ row, provenAtMs }) => {
     const [organisation, environment, ...columns] = row;
     this.#statements
       .get(
         `INSERT INTO key_certificates (tenant, fingerprint, key_id, bound_at) VALUES (?, ?, ?, ?)
          ON CONFLICT (fingerprint) DO UPDATE SET key_id = excluded.key_id, bound_at = excluded.bound_at
-         WHERE key_id = '' AND tenant = excluded.tenant`,
+         WHERE key_id = '' AND tenant = excluded.tenant AND bound_at <= ?`,
       )
-      .run(this.#tenants.ensure([organisation, environment]), ...columns);
+      .run(this.#tenants.ensure([organisation, environment]), ...columns, provenAtMs);
     return this.#reserved(row[2]) ?? row;
   };
 
@@ -42,11 +42,12 @@ export class CertificateTable {
       .map(this.#read);
   };
 
-  readonly unbindCertificate: AccessCalls["unbindCertificate"] = ({ tenant, keyId, fingerprint }) => {
+  readonly unbindCertificate: AccessCalls["unbindCertificate"] = ({ tenant, keyId, fingerprint, nowMs }) => {
     const number = this.#tenants.find(tenant);
     if (number === undefined) return false;
-    const sql = "UPDATE key_certificates SET key_id = '' WHERE fingerprint = ? AND tenant = ? AND key_id = ?";
-    return this.#statements.get(sql).run(fingerprint, number, keyId).changes === 1;
+    const sql = `UPDATE key_certificates SET key_id = '', bound_at = ?
+      WHERE fingerprint = ? AND tenant = ? AND key_id = ?`;
+    return this.#statements.get(sql).run(nowMs, fingerprint, number, keyId).changes === 1;
   };
 
   /** Whose it is, also where no key has it now. */

@@ -36,15 +36,15 @@ export function accessStore(calls: CallClient<StoreCalls>): AccessStore {
       const row = await calls.call("findCertificate", fingerprint);
       return row === null ? undefined : certificateOf(row);
     },
-    async bindCertificate({ tenant, fingerprint, keyId, boundAtMs }) {
+    async bindCertificate({ tenant, fingerprint, keyId, boundAtMs }, provenAtMs = boundAtMs) {
       const row = [...tenantRow(tenant), fingerprint, keyId, boundAtMs] as const;
-      return certificateOf(await calls.call("bindCertificate", row));
+      return certificateOf(await calls.call("bindCertificate", { row, provenAtMs }));
     },
     async listCertificates(tenant, keyIds) {
       return (await calls.call("listCertificates", { tenant: tenantRow(tenant), keyIds })).map(certificateOf);
     },
-    unbindCertificate: (tenant, keyId, fingerprint) =>
-      calls.call("unbindCertificate", { tenant: tenantRow(tenant), keyId, fingerprint }),
+    unbindCertificate: (tenant, keyId, fingerprint, nowMs) =>
+      calls.call("unbindCertificate", { tenant: tenantRow(tenant), keyId, fingerprint, nowMs }),
     async findSession(id) {
       const row = await calls.call("findSession", id);
       return row === null ? undefined : sessionOf(row);

@@ -135,9 +135,10 @@ export function deliveryLog(calls: Calls): DeliveryLog {
       return found === null ? undefined : eventOf(key.tenant, found[0], found[1]);
     },
     async listEvents(tenant, filter, page) {
-      const { passId, fromMs, toMs, ...kind } = filter;
+      const { passId, entityId, fromMs, toMs, ...kind } = filter;
       const answer = await calls.call("listEvents", {
         ...(passId === undefined ? {} : { passId }),
+        ...(entityId === undefined ? {} : { entityId }),
         ...(fromMs === undefined ? {} : { fromMs }),
         ...(toMs === undefined ? {} : { toMs }),
         ...(isOfKind(kind) ? { type: kindNumber(kind) } : {}),

@@ -110,6 +110,7 @@ export class EventTable {
     const where = new Conditions()
       .add("tenant = ?", tenant)
       .add("pass_id = ?", asked.passId)
+      .add("entity_id = ?", asked.entityId)
       .add("type = ?", asked.type)
       .span("logged_at", asked.fromMs, asked.toMs)
       .page("logged_at", asked.after);

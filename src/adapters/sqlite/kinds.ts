@@ -3,7 +3,7 @@
  * that are there only while somebody watches the kind. Another process beside the server (`passbus keys create`) writes
  * through a connection of its own, which fires none of them: SQLite says that there was one, and then all may be new.
  */
-import type { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { CHANGED_IDS, type ChangeKind } from "../../delivery/kind-feed.ts";
 import { CodedError } from "../../kernel/errors.ts";
 import type { KindCalls } from "./kind-calls.ts";
@@ -72,29 +72,42 @@ function triggersOf(kind: ChangeKind): readonly Trigger[] {
 export class KindTable {
   readonly #database: DatabaseSync;
   readonly #readers = new Map<number, Reader>();
+  /** The same, by what they watch: a write must not cost more where many other tenants are watched. */
+  readonly #watching = new Map<ChangeKind, Map<number, Set<Reader>>>();
+  readonly #version: StatementSync;
   #lastReader = 0;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
+    this.#version = database.prepare("PRAGMA data_version");
     database.function("note_kind", (kind, tenant, id) => {
-      this.#note(String(kind), Number(tenant), String(id));
+      this.#note(kind as ChangeKind, Number(tenant), String(id));
       return null;
     });
   }
 
   /** Not inside a transaction: what is rolled back with it would be gone. */
   open(tenant: number, kind: ChangeKind): number {
-    if (!this.#isWatched(kind)) for (const { sql } of triggersOf(kind)) this.#database.exec(sql);
+    if (!this.#watching.has(kind)) for (const { sql } of triggersOf(kind)) this.#database.exec(sql);
     this.#lastReader += 1;
     const reader = { tenant, kind, ids: new Set<string>(), more: false, dataVersion: this.#dataVersion() };
     this.#readers.set(this.#lastReader, reader);
+    const tenants = this.#watching.get(kind) ?? new Map<number, Set<Reader>>();
+    this.#watching.set(kind, tenants.set(tenant, (tenants.get(tenant) ?? new Set()).add(reader)));
     return this.#lastReader;
   }
 
-  readonly unwatchKind: KindCalls["unwatchKind"] = (reader) => {
-    const kind = this.#readers.get(reader)?.kind;
-    this.#readers.delete(reader);
-    if (kind === undefined || this.#isWatched(kind)) return null;
+  readonly unwatchKind: KindCalls["unwatchKind"] = (number) => {
+    const reader = this.#readers.get(number);
+    if (reader === undefined) return null;
+    this.#readers.delete(number);
+    const { kind, tenant } = reader;
+    const tenants = this.#watching.get(kind);
+    const left = tenants?.get(tenant);
+    left?.delete(reader);
+    if (left?.size === 0) tenants?.delete(tenant);
+    if (tenants === undefined || tenants.size > 0) return null;
+    this.#watching.delete(kind);
     for (const { name } of triggersOf(kind)) this.#database.exec(`DROP TRIGGER temp.${name}`);
     return null;
   };
@@ -113,17 +126,12 @@ export class KindTable {
 
   /** Another number after another connection's commit, and after none of this one's. */
   #dataVersion(): number {
-    return Number(this.#database.prepare("PRAGMA data_version").get()?.data_version);
-  }
-
-  #isWatched(kind: ChangeKind): boolean {
-    return this.#readers.values().some((reader) => reader.kind === kind);
+    return Number(this.#version.get()?.data_version);
   }
 
   /** Called from within a write, which it must not fail. */
-  #note(kind: string, tenant: number, id: string): void {
-    for (const reader of this.#readers.values()) {
-      if (reader.kind !== kind || reader.tenant !== tenant) continue;
+  #note(kind: ChangeKind, tenant: number, id: string): void {
+    for (const reader of this.#watching.get(kind)?.get(tenant) ?? []) {
       if (reader.ids.size < CHANGED_IDS) reader.ids.add(id);
       else if (!reader.ids.has(id)) reader.more = true;
     }

@@ -2,6 +2,10 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { CodedError } from "../../kernel/errors.ts";
+import { privateFile } from "../../kernel/private-file.ts";
+
+/** The file of the lock in its data directory. */
+export const LOCK_FILE = "lock.db";
 
 const SQLITE_BUSY = 5;
 
@@ -51,7 +55,7 @@ function tookExclusively(database: DatabaseSync): boolean {
 function openLock(directory: string): DatabaseSync {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    return new DatabaseSync(join(directory, "lock.db"), { timeout: 0 });
+    return new DatabaseSync(privateFile(join(directory, LOCK_FILE)), { timeout: 0 });
   } catch (cause) {
     throw unusable(directory, cause);
   }

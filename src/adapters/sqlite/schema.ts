@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { deadLetterId } from "../../intake/dead-letters.ts";
 import { CodedError } from "../../kernel/errors.ts";
+import { privateFile } from "../../kernel/private-file.ts";
 
 /**
  * What each version adds to the one before; `user_version` counts the steps that a database has had. A step that was
@@ -349,7 +350,7 @@ export const STORE_FILE = "store.db";
  */
 export function openStore(directory: string): DatabaseSync {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const database = new DatabaseSync(join(directory, STORE_FILE), { timeout: BUSY_TIMEOUT_MS });
+  const database = new DatabaseSync(privateFile(join(directory, STORE_FILE)), { timeout: BUSY_TIMEOUT_MS });
   try {
     // An answered write survives a power cut (synchronous=FULL). The WAL is folded back every 32 MiB, not every 4:
     // pages that change often are then written once instead of eight times. What is deleted is overwritten with zeros:

@@ -34,7 +34,7 @@ interface LogViewProps<R extends LogRow> {
 }
 
 const ROW_PX = 41;
-const NARROW_ROW_PX = 112;
+const NARROW_ROW_PX = 152;
 const NARROW = "(max-width: 48rem)";
 
 const narrow = globalThis.matchMedia(NARROW);

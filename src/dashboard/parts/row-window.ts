@@ -8,7 +8,7 @@ import { type RefObject, useEffect, useLayoutEffect, useMemo, useRef, useState }
  * Rows that are laid out at the same time are no higher, px: Firefox lays out nothing beyond 17.9 million, Chromium
  * nothing beyond 33.5 million. Of more rows a part is laid out, which moves along as its ends come near.
  */
-const TALLEST_PX = 12_000_000;
+const TALLEST_PX = 16_000_000;
 /** Rendered above and below what is in view, so that a small step shows no gap. */
 const OVERSCAN_ROWS = 6;
 

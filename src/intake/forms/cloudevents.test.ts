@@ -125,17 +125,22 @@ describe("what is no CloudEvent of ours is refused, and says why", () => {
   });
 
   test.each([
-    ["another version", { specversion: "0.3" }, "event.unreadable", /specversion is "0.3"; passbus reads 1.0/],
-    ["another type", { type: "order.paid" }, "event.invalid", /^type: "order.paid" is not one of pass.created, /],
-    ["a type that only ends like ours", { type: "bypass.created" }, "event.invalid", /^type: "bypass.created"/],
-    ["a time that is none", { time: "yesterday" }, "event.invalid", /^time: "yesterday" is no time of RFC 3339/],
+    ["another version", { specversion: "0.3" }, "event.unreadable", /specversion: passbus reads 1.0/],
+    ["another type", { type: "order.paid" }, "event.invalid", /^type: is not one of pass.created, /],
+    ["a type that only ends like ours", { type: "bypass.created" }, "event.invalid", /^type: is not one of/],
+    ["a time that is none", { time: "yesterday" }, "event.invalid", /^time: is no time of RFC 3339/],
     ["a time that is no text", { time: 1 }, "event.unreadable", /time must be a text/],
     ["no data", { data: undefined }, "event.unreadable", /has no data/],
     ["data that is a text", { data: "{}" }, "event.unreadable", /^data: must be a JSON object/],
     ["data twice", { data_base64: "e30=" }, "event.unreadable", /data and data_base64/],
     ["no base64", { data: undefined, data_base64: "!" }, "event.unreadable", /^data_base64: must be base64/],
     ["JSON that says it is protobuf", { datacontenttype: PROTOBUF }, "event.unreadable", /stands in data_base64/],
-    ["data of a type of its own", { datacontenttype: "text/csv" }, "event.unreadable", /"text\/csv"/],
+    [
+      "data of a type of its own",
+      { datacontenttype: "text/csv" },
+      "event.unreadable",
+      /^content-type: is not one that/,
+    ],
     ["a content type that is no text", { datacontenttype: 1 }, "event.unreadable", /^datacontenttype: must be/],
     ["another id in its data", { data: { ...DATA, id: "evt-2" } }, "event.invalid", /^id: /],
     [
@@ -167,13 +172,9 @@ describe("what is no CloudEvent of ours is refused, and says why", () => {
     expect(refusal).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
   });
 
-  test("and of a producer's text no more is said than people read", () => {
-    expect(() => binary({ ...ATTRIBUTES, type: "x".repeat(10_000) })).toThrow(/^.{100,400}$/);
-  });
-
   test("a batch, and other formats", () => {
     expect(() => structured([], "application/cloudevents-batch+json")).toThrow(
-      /"application\/cloudevents-batch\+json"/,
+      "content-type: passbus reads one CloudEvent a record",
     );
     expect(() => structured({}, "application/cloudevents+avro")).toThrow(/reads one CloudEvent a record/);
     expect(() => structured([])).toThrow("the value must be a JSON object");

@@ -1,7 +1,7 @@
 /** What happened, as it is said beside the value: by a CloudEvent's type, or by the header `event-type`. */
 import { PassEventType, PassEventTypeSchema } from "../../../gen/passbus/v1/pass_event_pb.js";
 import { RECORD_HEADERS } from "../content-type.ts";
-import { invalid, shown } from "./refusals.ts";
+import { invalid } from "./refusals.ts";
 
 /** What was said beside the value. */
 export interface TypeHint {
@@ -33,7 +33,7 @@ const CHOICE = KNOWN.map(({ localName }) => dotted(localName)).join(", ");
  */
 export function cloudEventType(text: string): PassEventType {
   const type = TYPES.get(text) ?? TYPES.get(/\.(pass\.[a-z]+)$/.exec(text)?.[1] ?? "");
-  if (type === undefined) throw invalid(`type: ${shown(text)} is not one of ${CHOICE}, alone or behind a prefix`);
+  if (type === undefined) throw invalid(`type: is not one of ${CHOICE}, alone or behind a prefix`);
   return type;
 }
 
@@ -44,7 +44,7 @@ export function cloudEventType(text: string): PassEventType {
 export function hintedType({ header, cloudEvent }: TypeHint): PassEventType | undefined {
   if (header === undefined) return cloudEvent;
   const type = TYPES.get(header);
-  if (type === undefined) throw invalid(`${RECORD_HEADERS.eventType}: ${shown(header)} is not one of ${CHOICE}`);
+  if (type === undefined) throw invalid(`${RECORD_HEADERS.eventType}: is not one of ${CHOICE}`);
   if (cloudEvent !== undefined && cloudEvent !== type) {
     throw invalid(`type: the header says ${typeName(type)}, the CloudEvent ${typeName(cloudEvent)}`);
   }

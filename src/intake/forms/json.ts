@@ -5,8 +5,15 @@ import { unreadable } from "./refusals.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
+export const STANDS_TWICE = "a key stands twice in one object of the JSON";
+
+/** @throws CodedError `event.unreadable` */
 export function textOf(bytes: Uint8Array): string {
-  return utf8.decode(bytes);
+  try {
+    return utf8.decode(bytes);
+  } catch (error) {
+    throw unreadable("the value is no UTF-8", error);
+  }
 }
 
 /** @throws CodedError `event.unreadable`, for a key that stands twice too: `JSON.parse` would quietly take the last. */
@@ -17,7 +24,7 @@ export function parseObject(text: string): JsonObject {
     // The one way that protobuf-es lends its search for keys that stand twice.
     fromJsonString(EmptySchema, text, { ignoreUnknownFields: true });
   } catch (error) {
-    throw unreadable("a key stands twice in one object of the JSON", error);
+    throw unreadable(STANDS_TWICE, error);
   }
   return json;
 }
@@ -26,7 +33,7 @@ function parse(text: string): JsonValue {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw unreadable(`the value is no JSON: ${error instanceof Error ? error.message : String(error)}`, error);
+    throw unreadable("the value is no JSON", error);
   }
 }
 

@@ -1,4 +1,4 @@
-import { shown, unreadable } from "./refusals.ts";
+import { unreadable } from "./refusals.ts";
 
 /** The messages that a value can be. */
 export const MESSAGE_NAMES = ["passbus.v1.PassEvent", "io.SinkSubscriptionPayload"] as const;
@@ -29,7 +29,7 @@ function protoOf(parameters: readonly string[]): MessageName | undefined {
     if (said === undefined) continue;
     const known = MESSAGE_NAMES.find((name) => name === said);
     if (known !== undefined) return known;
-    throw unreadable(`content-type: proto=${shown(said)} is no message that passbus reads; ${CHOICE}`);
+    throw unreadable(`content-type: the parameter proto names no message that passbus reads; ${CHOICE}`);
   }
   return undefined;
 }

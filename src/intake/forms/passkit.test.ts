@@ -80,7 +80,7 @@ describe("the event's name", () => {
   test("every one that PassKit has is read, and its zero values are not", () => {
     for (const { values } of [PassEventIdSchema, MembershipEventIdSchema, CouponEventIdSchema]) {
       for (const { name, number } of values) {
-        if (number === 0) expect(() => happened(name, 0)).toThrow(`event: "${name}" is no event of PassKit's`);
+        if (number === 0) expect(() => happened(name, 0)).toThrow("event: is no event of PassKit's");
         else expect(happened(name, 0).type).not.toBe(PassEventType.UNSPECIFIED);
       }
     }
@@ -114,7 +114,7 @@ describe("the header event-type", () => {
       "pass.created",
       /^type: the value says PASS_EVENT_RECORD_/,
     ],
-    ["none of ours", "PASS_EVENT_RECORD_UPDATED", "updated", /^event-type: "updated" is not one of pass.created, /],
+    ["none of ours", "PASS_EVENT_RECORD_UPDATED", "updated", /^event-type: is not one of pass.created, /],
   ])("is refused: %s", (_name, event, hint, message) => {
     const refusal = expect.objectContaining({ code: "event.invalid", message: expect.stringMatching(message) });
     expect(() => happened(event, 2, hint)).toThrow(refusal);
@@ -161,13 +161,9 @@ describe("Go's JSON", () => {
     ["a field in two spellings", '{"pass":{"metadata":{},"metaData":{}}}', /^pass\.metadata: stands twice/],
     ["a field twice", '{"event":"A","event":"B"}', /a key stands twice/],
     ["a list", "[]", /must be a JSON object/],
-    ["no JSON", "{", /^the value is no JSON: /],
+    ["no JSON", "{", /^the value is no JSON$/],
     ["no event", '{"pass":{"id":"p1"}}', /^event: is required/],
-    [
-      "an event of nobody's",
-      '{"event":"PASS_EVENT_MELTED","pass":{"id":"p1"}}',
-      /^event: "PASS_EVENT_MELTED" is no event/,
-    ],
+    ["an event of nobody's", '{"event":"PASS_EVENT_MELTED","pass":{"id":"p1"}}', /^event: is no event/],
   ])("%s is refused", (_name, text, message) => {
     expect(() => read(text)).toThrow(message);
   });

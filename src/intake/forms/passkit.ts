@@ -31,8 +31,8 @@ import {
   PassEventTypeSchema,
 } from "../../../gen/passbus/v1/pass_event_pb.js";
 import { agreedType, hintedType, type TypeHint, typeName } from "./event-type.ts";
-import { isObject } from "./json.ts";
-import { invalid, shown, unreadable } from "./refusals.ts";
+import { isObject, STANDS_TWICE } from "./json.ts";
+import { invalid, unreadable } from "./refusals.ts";
 
 export function payloadFromBinary(bytes: Uint8Array): SinkSubscriptionPayload {
   return fromBinary(SinkSubscriptionPayloadSchema, bytes);
@@ -66,7 +66,7 @@ function happening(name: string, status: Status | undefined, hinted: PassEventTy
     return { type: hinted ?? membershipType(membership), protocolEvent };
   }
   const coupon = numberOf(CouponEventIdSchema.values, name);
-  if (coupon === undefined) throw invalid(`event: ${shown(name)} is no event of PassKit's`);
+  if (coupon === undefined) throw invalid("event: is no event of PassKit's");
   return { type: hinted ?? couponType(coupon), protocolEvent: { case: "couponEvent", value: coupon } };
 }
 
@@ -121,7 +121,7 @@ function protoJsonOf(type: DescMessage, json: JsonValue, path: string): JsonValu
   for (const [key, value] of Object.entries(json)) {
     const field = fieldOf(type, key);
     const name = field?.jsonName ?? key;
-    if (members.has(name)) throw unreadable(`${path}${name}: stands twice`);
+    if (members.has(name)) throw unreadable(field === undefined ? STANDS_TWICE : `${path}${name}: stands twice`);
     const inner = field?.fieldKind === "message" ? field.message : undefined;
     members.set(name, inner === undefined ? value : protoJsonOf(inner, value, `${path}${name}.`));
   }

@@ -7,7 +7,7 @@ import { agreedType, type TypeHint } from "./event-type.ts";
 import { parseObject, textOf } from "./json.ts";
 import type { MediaType, MessageName } from "./media-type.ts";
 import { eventOfPayload, payloadFromBinary, payloadFromJson } from "./passkit.ts";
-import { shown, unreadable } from "./refusals.ts";
+import { reasonIn, unreadable } from "./refusals.ts";
 
 /** A value, or the `data` of a structured CloudEvent, which may be JSON already. */
 export type Content =
@@ -35,7 +35,7 @@ function encodingOf(content: Content, { name }: MediaType): "json" | "protobuf" 
     case "":
       return content.kind === "json" || looksLikeJson(content.bytes) ? "json" : "protobuf";
     default:
-      throw unreadable(`content-type ${shown(name)} is not one that passbus reads`);
+      throw unreadable("content-type: is not one that passbus reads");
   }
 }
 
@@ -93,8 +93,7 @@ const PASS_EVENT_INDEX = PassEventSchema.file.messages.indexOf(PassEventSchema);
 /** Of another schema it may well be: whoever reads this has a registry to look into. */
 function inFrame(error: unknown, schemaId: number): Error {
   const code = error instanceof CodedError ? error.code : "event.unreadable";
-  const message = error instanceof Error ? error.message : String(error);
-  return new CodedError(code, `in Confluent's framing, schema id ${schemaId}: ${message}`, { cause: error });
+  return new CodedError(code, `in Confluent's framing, schema id ${schemaId}: ${reasonIn(error)}`, { cause: error });
 }
 
 function messageOf(bytes: Uint8Array, proto: MessageName | undefined, hint: TypeHint): PassEvent {

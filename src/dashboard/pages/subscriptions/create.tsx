@@ -9,6 +9,7 @@ import { Page } from "../../parts/page.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
 import { useAction } from "../../parts/use-action.ts";
 import { useDebounced } from "../../parts/use-debounced.ts";
+import { useFocusInvalid } from "../../parts/use-focus-invalid.ts";
 import { useClient } from "../../rpc.ts";
 import { type Draft, messageOf, NEW_DRAFT } from "./draft.ts";
 import { SubscriptionFields } from "./form.tsx";
@@ -51,6 +52,7 @@ function useCreation() {
 
 export function CreateSubscription() {
   const { draft, change, verify, setVerify, busy, failure, made, onSubmit } = useCreation();
+  const form = useFocusInvalid(failure);
   const [, navigate] = useLocation();
   const settled = useDebounced(draft);
   const live = useDraftErrors(settled, false);
@@ -58,7 +60,7 @@ export function CreateSubscription() {
   return (
     <Page title="New subscription" lead={<p>An endpoint of yours, and the events that it is to get.</p>}>
       <div className="with-preview">
-        <form className="stack" onSubmit={onSubmit} noValidate>
+        <form ref={form} className="stack" onSubmit={onSubmit} noValidate>
           <SubscriptionFields
             draft={draft}
             onChange={change}

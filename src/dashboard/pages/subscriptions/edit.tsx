@@ -10,6 +10,7 @@ import { Loading } from "../../parts/empty.tsx";
 import { Failure, refusalOf } from "../../parts/failure.tsx";
 import { Page } from "../../parts/page.tsx";
 import { useDebounced } from "../../parts/use-debounced.ts";
+import { useFocusInvalid } from "../../parts/use-focus-invalid.ts";
 import { useClient } from "../../rpc.ts";
 import { changedPaths, type Draft, draftOf, messageOf } from "./draft.ts";
 import { SubscriptionFields } from "./form.tsx";
@@ -39,6 +40,7 @@ function EditForm({ subscription }: { readonly subscription: Subscription }) {
   const [draft, setDraft] = useState<Draft>(before);
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<unknown>();
+  const form = useFocusInvalid(failure);
   const [, navigate] = useLocation();
   const client = useClient(SubscriptionService);
   const queries = useQueryClient();
@@ -71,7 +73,7 @@ function EditForm({ subscription }: { readonly subscription: Subscription }) {
   };
   return (
     <div className="with-preview">
-      <form className="stack" onSubmit={onSubmit} noValidate>
+      <form ref={form} className="stack" onSubmit={onSubmit} noValidate>
         <SubscriptionFields
           draft={draft}
           onChange={(next) => {
