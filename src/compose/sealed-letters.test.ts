@@ -1,33 +1,19 @@
 import { describe, expect, test } from "vitest";
-import { embeddedStore } from "../../test/support/embedded-store.ts";
 import { MemoryDeadLetters } from "../../test/support/memory-dead-letters.ts";
 import { sampleLetter } from "../../test/support/samples.ts";
-import type { ChangeFeed } from "../delivery/change-feed.ts";
+import { newer, older, sealing } from "../../test/support/sealing.ts";
 import { type DeadLetter, type DeadLetterStore, letterToKeep } from "../intake/dead-letters.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { silentLog } from "../kernel/log.ts";
 import { systemRandom } from "../kernel/random.ts";
-import { keyringFrom, makeEncryptionKey } from "../signing/keyring.ts";
+import { keyringFrom } from "../signing/keyring.ts";
 import { letterKeyUse, sealedStores } from "./sealed-letters.ts";
 
-const older = makeEncryptionKey("k1", systemRandom);
-const newer = makeEncryptionKey("k2", systemRandom);
 const ACME = { organisation: "acme", environment: "production" };
 const PASS = "pass-of-a-person";
 const bytes = (text: string) => new Uint8Array(Buffer.from(text));
 
-function setup() {
-  const changes: ChangeFeed = {
-    watchEvents: () => Promise.reject(new Error("nobody watches")),
-    watchDeliveries: () => Promise.reject(new Error("nobody watches")),
-  };
-  const raw = { ...embeddedStore(), changes };
-  const failures: string[] = [];
-  const log = { ...silentLog, error: (name: string) => void failures.push(name) };
-  const sealed = (keys: string, isOn = true) =>
-    sealedStores(raw, { keyring: keyringFrom(keys, systemRandom), isOn, log });
-  return { raw, sealed, failures };
-}
+const setup = () => sealing(sealedStores);
 
 const letter = (offset: number, record: Partial<DeadLetter["record"]>): DeadLetter =>
   sampleLetter(offset, record, { tenant: ACME });

@@ -11,30 +11,14 @@ import {
   T0,
   waiting,
 } from "../../test/contracts/rows.ts";
-import { embeddedStore } from "../../test/support/embedded-store.ts";
+import { newer, older, sealing } from "../../test/support/sealing.ts";
 import type { Delivery } from "../domain/delivery.ts";
-import { silentLog } from "../kernel/log.ts";
-import { systemRandom } from "../kernel/random.ts";
-import { isSealed, keyringFrom, makeEncryptionKey } from "../signing/keyring.ts";
-import type { ChangeFeed } from "./change-feed.ts";
+import { isSealed } from "../signing/keyring.ts";
 import { withSealedPayloads } from "./sealed-payloads.ts";
 
-const older = makeEncryptionKey("k1", systemRandom);
-const newer = makeEncryptionKey("k2", systemRandom);
 const ACME = { organisation: "acme", environment: "production" };
 
-function setup() {
-  const changes: ChangeFeed = {
-    watchEvents: () => Promise.reject(new Error("nobody watches")),
-    watchDeliveries: () => Promise.reject(new Error("nobody watches")),
-  };
-  const raw = { ...embeddedStore(), changes };
-  const failures: string[] = [];
-  const log = { ...silentLog, error: (name: string) => void failures.push(name) };
-  const sealed = (keys: string, isOn = true) =>
-    withSealedPayloads(raw, { keyring: keyringFrom(keys, systemRandom), isOn, log });
-  return { raw, sealed, failures };
-}
+const setup = () => sealing(withSealedPayloads);
 
 const ports = (store: object) => store as Parameters<typeof put>[0];
 const textOf = (value: Uint8Array | undefined) => Buffer.from(value ?? []).toString();

@@ -9,7 +9,8 @@ export function withoutValues(message: string): string {
     .replace(/Unexpected token .*? is not valid JSON/gsu, "there is a token where none may stand")
     .replace(/^.* is not valid JSON$/gsu, "it is not valid JSON")
     .replace(/(cannot decode (?:message|enum) \S+ from JSON): ".*$/gsu, "$1: it is text")
-    .replace(/duplicate (object|map) key ".*$/gsu, "a key of an object stands twice")
-    .replace(/map entry .*$/gsu, "an entry of the map is wrong")
+    .replace(/(duplicate (?:object|map) key) ".*$/gsu, "$1")
+    .replace(/map entry .*: expected (string|number|boolean|object|array)\b.*$/gsu, "map entry: expected $1")
+    .replace(/map entry [^:].*$/gsu, "map entry: it is of another type")
     .replace(/(: expected [^,]*), got .*$/gsu, "$1");
 }

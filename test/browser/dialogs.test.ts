@@ -3,9 +3,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { browser, Stage } from "../support/browser.ts";
-import { EVENT_IDS, makeThings, type Things } from "../support/dashboard-things.ts";
-import { Sink } from "../support/sink.ts";
+import { browser, type Stage } from "../support/browser.ts";
+import { EVENT_IDS, FilledStage, type Things } from "../support/dashboard-things.ts";
 
 const LIMIT_MS = 240_000;
 const PAGES = join(import.meta.dirname, "../../src/dashboard/pages");
@@ -147,17 +146,14 @@ const WITH_DETAILS: readonly ((things: Things) => string)[] = [
 ];
 
 describe.skipIf(!browser.present)(browser.title("what opens on the dashboard's pages"), () => {
+  let filled: FilledStage;
   let stage: Stage;
-  let sink: Sink;
   let things: Things;
   beforeAll(async () => {
-    [stage, sink] = await Promise.all([Stage.open(), Sink.start()]);
-    things = await makeThings(stage, sink);
+    filled = await FilledStage.open();
+    ({ stage, things } = filled);
   }, LIMIT_MS);
-  afterAll(async () => {
-    await sink?.[Symbol.asyncDispose]();
-    await stage?.[Symbol.asyncDispose]();
-  });
+  afterAll(() => filled?.[Symbol.asyncDispose]());
 
   it("is every dialog that a page's source has", () => {
     const sources = readdirSync(PAGES, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".tsx"));

@@ -1,8 +1,7 @@
 /** What holds for every page that has something to show, ids as issuers have them and values as long as a form takes. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { browser, Stage } from "../support/browser.ts";
-import { EVENT_IDS, LONG, makeLongThings, makeThings, PASS_IDS, type Things } from "../support/dashboard-things.ts";
-import { Sink } from "../support/sink.ts";
+import { browser, type Stage } from "../support/browser.ts";
+import { EVENT_IDS, FilledStage, LONG, makeLongThings, PASS_IDS, type Things } from "../support/dashboard-things.ts";
 
 const LIMIT_MS = 240_000;
 
@@ -10,19 +9,16 @@ const LIMIT_MS = 240_000;
 type Sheet = readonly [path: string, text: string];
 
 describe.skipIf(!browser.present)(browser.title("a page that has something to show"), () => {
+  let filled: FilledStage;
   let stage: Stage;
-  let sink: Sink;
   let things: Things;
   let long: Pick<Things, "subscription" | "delivery">;
   beforeAll(async () => {
-    [stage, sink] = await Promise.all([Stage.open(), Sink.start()]);
-    things = await makeThings(stage, sink);
-    long = await makeLongThings(stage, sink);
+    filled = await FilledStage.open();
+    ({ stage, things } = filled);
+    long = await makeLongThings(stage, filled.sink);
   }, LIMIT_MS);
-  afterAll(async () => {
-    await sink?.[Symbol.asyncDispose]();
-    await stage?.[Symbol.asyncDispose]();
-  });
+  afterAll(() => filled?.[Symbol.asyncDispose]());
 
   async function offencesOf(sheets: readonly Sheet[]): Promise<Readonly<Record<string, unknown>>> {
     await using visit = await stage.signedIn("/access/limits");

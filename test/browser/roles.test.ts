@@ -4,9 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Role as WireRole } from "../../gen/passbus/v1/access_service_pb.js";
 import type { Grant } from "../../src/access/access-store.ts";
 import { mayCall } from "../../src/access/roles.ts";
-import { browser, Stage, type Visit } from "../support/browser.ts";
-import { ENTITY, EVENT_IDS, makeThings, PASS_IDS, type Things } from "../support/dashboard-things.ts";
-import { Sink } from "../support/sink.ts";
+import { browser, type Stage, type Visit } from "../support/browser.ts";
+import { ENTITY, EVENT_IDS, FilledStage, PASS_IDS, type Things } from "../support/dashboard-things.ts";
 
 const LIMIT_MS = 240_000;
 
@@ -142,18 +141,14 @@ const SHEETS: readonly Sheet[] = [
 const of = (method: string) => `passbus.v1.${method}`;
 
 describe.skipIf(!browser.present)(browser.title("what each role is offered"), () => {
+  let filled: FilledStage;
   let stage: Stage;
-  let sink: Sink;
   let things: Things;
-
   beforeAll(async () => {
-    [stage, sink] = await Promise.all([Stage.open(), Sink.start()]);
-    things = await makeThings(stage, sink);
+    filled = await FilledStage.open();
+    ({ stage, things } = filled);
   }, LIMIT_MS);
-  afterAll(async () => {
-    await sink?.[Symbol.asyncDispose]();
-    await stage?.[Symbol.asyncDispose]();
-  });
+  afterAll(() => filled?.[Symbol.asyncDispose]());
 
   async function keyFor(grant: Grant): Promise<string> {
     const { access } = stage.passbus.api;

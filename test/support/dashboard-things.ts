@@ -4,10 +4,10 @@ import { Role as WireRole } from "../../gen/passbus/v1/access_service_pb.js";
 import { InspectorService } from "../../gen/passbus/v1/inspector_service_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { deliveryId } from "../../src/domain/delivery.ts";
-import { PAGE_LIMIT_MS, type Stage } from "./browser.ts";
+import { PAGE_LIMIT_MS, Stage } from "./browser.ts";
 import { grpcWithKey } from "./grpc.ts";
 import { BOOTSTRAP_KEY } from "./passbus.ts";
-import type { Sink } from "./sink.ts";
+import { Sink } from "./sink.ts";
 import { eventually } from "./within.ts";
 
 const TENANT = { organisation: "default", environment: "production" };
@@ -26,6 +26,29 @@ export interface Things {
   /** One that runs as long as any test. */
   readonly replay: string;
   readonly bin: string;
+}
+
+/** A stage on which every page has something to show, and the receiver of its webhooks. */
+export class FilledStage implements AsyncDisposable {
+  readonly stage: Stage;
+  readonly sink: Sink;
+  readonly things: Things;
+
+  private constructor(stage: Stage, sink: Sink, things: Things) {
+    this.stage = stage;
+    this.sink = sink;
+    this.things = things;
+  }
+
+  static async open(): Promise<FilledStage> {
+    const [stage, sink] = await Promise.all([Stage.open(), Sink.start()]);
+    return new FilledStage(stage, sink, await makeThings(stage, sink));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.sink[Symbol.asyncDispose]();
+    await this.stage[Symbol.asyncDispose]();
+  }
 }
 
 /** Two subscriptions, two events, four deliveries, a dead letter, a replay, a bin, a key and a portal session. */
