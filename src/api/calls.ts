@@ -1,4 +1,5 @@
 /** Calls over HTTP: hands each request to the RPC that its path names, and to `otherwise` where it names none. */
+import type { Socket } from "node:net";
 import { Code, ConnectError, type ConnectRouter, type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
@@ -44,10 +45,12 @@ export function serveCalls(
   deps: CallDeps,
 ): (request: HttpRequest, response: HttpResponse, connection: Connection) => void {
   const handlers = new Map(deps.router.handlers.map((handler) => [handler.requestPath, handler]));
+  const keyless = new KeylessPerConnection();
   return (request, response, connection) => {
     const path = request.url?.split("?", 1)[0] ?? "";
     const handler = handlers.get(path);
     if (handler === undefined) response.once("finish", () => creditBody(request, connection));
+    else if (isKeylessStream(handler) && !keyless.take(connection.socket, response)) return;
     const answered =
       handler === undefined
         ? deps.otherwise(request, response)
@@ -59,6 +62,25 @@ export function serveCalls(
       response.end();
     });
   };
+}
+
+/** How many streams that need no key are open over a connection: who has too many loses it, before each is a call. */
+class KeylessPerConnection {
+  readonly #open = new WeakMap<Socket, number>();
+
+  /** False where that was too many; the connection is cut then. */
+  take(socket: Socket, response: HttpResponse): boolean {
+    const open = (this.#open.get(socket) ?? 0) + 1;
+    this.#open.set(socket, open);
+    response.once("close", () => this.#open.set(socket, (this.#open.get(socket) ?? 1) - 1));
+    if (open <= LIMITS.keylessStreamsPerConnection) return true;
+    socket.destroy();
+    return false;
+  }
+}
+
+function isKeylessStream(handler: UniversalHandler): boolean {
+  return handler.method.methodKind !== "unary" && isOpenToAnyone(nameOf(handler));
 }
 
 interface Exchange {

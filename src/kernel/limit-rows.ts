@@ -143,6 +143,10 @@ export const LIMIT_ROWS = {
   binBodiesBytes: { about: "Of them those of requests to bins.", effect: "503" },
   keylessStreams: { about: "Health.Watch and reflection, open in one process.", error: "limit.streams" },
   keylessStreamsPerPeer: { about: "The same from one address.", error: "limit.streams" },
+  keylessStreamsPerConnection: {
+    about: "The same begun over one connection and not ended, refused or not.",
+    effect: "the connection is cut",
+  },
   tokenCharacters: { about: "Of an issuer's token.", error: "auth.invalid" },
   keyCertificates: { about: "Clients' certificates that speak for one key.", error: "limit.key_certificates" },
   ratesSettable: { about: "Calls or events a second that an organisation may be given.", error: "request.invalid" },

@@ -137,6 +137,8 @@ export const LIMITS = {
   keylessStreams: 128,
   /** From one address. */
   keylessStreamsPerPeer: 16,
+  /** The same begun over one connection and not ended, refused or not, before it is cut: each costs what a call costs. */
+  keylessStreamsPerConnection: 32,
 
   idCharacters: 128,
   urlCharacters: 2_048,
