@@ -1,4 +1,5 @@
 /** Calls over HTTP: hands each request to the RPC that its path names, and to `otherwise` where it names none. */
+import { constants } from "node:http2";
 import type { Socket } from "node:net";
 import { Code, ConnectError, type ConnectRouter, type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
@@ -64,17 +65,18 @@ export function serveCalls(
   };
 }
 
-/** How many streams that need no key are open over a connection: who has too many loses it, before each is a call. */
+/** How many streams that need no key are open over a connection of HTTP/2: what is beyond is refused before it is a call. */
 class KeylessPerConnection {
   readonly #open = new WeakMap<Socket, number>();
 
-  /** False where that was too many; the connection is cut then. */
+  /** False where that was too many. */
   take(socket: Socket, response: HttpResponse): boolean {
     const open = (this.#open.get(socket) ?? 0) + 1;
     this.#open.set(socket, open);
     response.once("close", () => this.#open.set(socket, (this.#open.get(socket) ?? 1) - 1));
     if (open <= LIMITS.keylessStreamsPerConnection) return true;
-    socket.destroy();
+    if ("stream" in response) response.stream.close(constants.NGHTTP2_REFUSED_STREAM);
+    else socket.destroy();
     return false;
   }
 }

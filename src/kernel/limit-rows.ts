@@ -144,8 +144,8 @@ export const LIMIT_ROWS = {
   keylessStreams: { about: "Health.Watch and reflection, open in one process.", error: "limit.streams" },
   keylessStreamsPerPeer: { about: "The same from one address.", error: "limit.streams" },
   keylessStreamsPerConnection: {
-    about: "The same begun over one connection and not ended, refused or not.",
-    effect: "the connection is cut",
+    about: "The same over one connection, whether they were refused or not.",
+    effect: "the stream is refused (REFUSED_STREAM)",
   },
   tokenCharacters: { about: "Of an issuer's token.", error: "auth.invalid" },
   keyCertificates: { about: "Clients' certificates that speak for one key.", error: "limit.key_certificates" },

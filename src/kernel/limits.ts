@@ -137,7 +137,7 @@ export const LIMITS = {
   keylessStreams: 128,
   /** From one address. */
   keylessStreamsPerPeer: 16,
-  /** The same begun over one connection and not ended, refused or not, before it is cut: each costs what a call costs. */
+  /** The same over one connection; one more is no call at all, which would cost more than it is worth to refuse. */
   keylessStreamsPerConnection: 32,
 
   idCharacters: 128,

@@ -1,6 +1,6 @@
 /** Streams that need no key: as many as may be of one address and of all, then no more until one ends. */
 import { once } from "node:events";
-import { connect } from "node:http2";
+import { type ClientHttp2Stream, connect, constants } from "node:http2";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { expect, test } from "vitest";
@@ -45,21 +45,27 @@ test("are given back when the call ends", { timeout: 60_000 }, async () => {
   again.abort();
 });
 
-test("cut a connection that begins more of them than it may, refused or not; others go on", {
+/** However it ends. */
+const ended = (stream: ClientHttp2Stream) => new Promise((resolve) => stream.once("close", resolve));
+
+test("beyond a number over one connection are refused before they are calls; others go on", {
   timeout: 60_000,
 }, async () => {
   await using api = await testApi();
-  const other = createClient(Health, createGrpcTransport({ baseUrl: api.url }));
-  expect(await other.check({})).toBeDefined();
   const session = connect(api.url);
-  session.on("error", () => {});
-  const closed = once(session, "close");
   const headers = { ":method": "POST", ":path": "/grpc.health.v1.Health/Watch", "content-type": "application/grpc" };
   const begin = () => session.request(headers).on("error", () => {});
-  for (let at = 0; at < LIMITS.keylessStreamsPerConnection; at++) begin();
+  const open = Array.from({ length: LIMITS.keylessStreamsPerConnection }, begin);
   await once(session.request({ ":path": "/healthz" }).resume(), "end");
-  expect(session.closed).toBe(false);
-  begin();
-  await closed;
-  expect(await other.check({})).toBeDefined();
+  expect(open.every(({ rstCode }) => rstCode !== constants.NGHTTP2_REFUSED_STREAM)).toBe(true);
+  const beyond = begin();
+  await ended(beyond);
+  expect(beyond.rstCode).toBe(constants.NGHTTP2_REFUSED_STREAM);
+  for (const stream of open) stream.close();
+  await eventually(30_000, "a place", async () => {
+    const again = begin().end().resume();
+    await ended(again);
+    return again.rstCode === constants.NGHTTP2_REFUSED_STREAM ? undefined : true;
+  });
+  session.destroy();
 });
