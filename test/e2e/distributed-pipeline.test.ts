@@ -1,6 +1,6 @@
 /**
  * The distributed deployment under a foreign producer: kcat writes to Kafka in every codec, MongoDB keeps the work, and
- * two bad endpoints among twenty cost the other eighteen nothing. 5,000 events; `npm run test:long`: 20,000.
+ * two bad endpoints among twenty cost the other eighteen nothing. 3,000 events; `npm run test:long`: 20,000.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
@@ -31,7 +31,7 @@ import { eventually } from "../support/within.ts";
 
 /** On a store too slow for the pace, the smaller form: everything must arrive, and when is not judged. */
 const IS_TIMED = !mongodbIsSlow();
-const EVENTS = IS_TIMED ? eventCount() : 200;
+const EVENTS = IS_TIMED ? eventCount(3_000) : 200;
 /** Of the round without bad endpoints, which is there to compare with. */
 const EVENTS_ALONE = EVENTS / 5;
 /** 125 events a second, 1,125 webhooks a second to the healthy ones. */
