@@ -4,10 +4,10 @@
  * never more: whoever reads slowly is told once of many changes.
  */
 import { type Clock, sleep } from "../kernel/clock.ts";
-import { SIGN_OF_LIFE_MS } from "../kernel/sign-of-life.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { SubscriptionFeed } from "../matching/subscription-feed.ts";
 import type { ChangedIds, ChangeKind, KindFeed, KindReader } from "./kind-feed.ts";
+import { Waiting } from "./waiting.ts";
 
 const LOOK_EVERY_MS = 500;
 
@@ -55,7 +55,7 @@ export class KindWatches {
         yield told;
       }
     } finally {
-      watcher.close();
+      watcher.waiting.close();
       for (const group of joined) this.#leave(group, watcher);
     }
   }
@@ -69,7 +69,7 @@ export class KindWatches {
       const begun = group;
       void group.run().catch((error: unknown) => {
         this.#forget(begun);
-        for (const each of begun.watchers) each.fail(error);
+        for (const each of begun.watchers) each.waiting.fail(error);
       });
     }
     group.watchers.add(watcher);
@@ -158,50 +158,26 @@ class Group {
 /** What one watcher has not been told of yet. */
 class Watcher {
   readonly entityId: string | undefined;
-  readonly #clock: Clock;
-  readonly #signal: AbortSignal;
+  readonly waiting: Waiting;
   #kinds = new Set<ChangeKind>();
-  #failure: { readonly error: unknown } | undefined;
-  #wake = () => {};
-  readonly #aborted = () => this.#wake();
 
   constructor(clock: Clock, signal: AbortSignal, entityId: string | undefined) {
-    this.#clock = clock;
-    this.#signal = signal;
+    this.waiting = new Waiting(clock, signal);
     this.entityId = entityId;
-    signal.addEventListener("abort", this.#aborted);
   }
 
   put(kind: ChangeKind): void {
     this.#kinds.add(kind);
-    this.#wake();
-  }
-
-  fail(error: unknown): void {
-    this.#failure = { error };
-    this.#wake();
+    this.waiting.wake();
   }
 
   /** Undefined once the watch is to end. */
   async next(): Promise<ReadonlySet<ChangeKind> | undefined> {
-    if (this.#kinds.size === 0 && this.#failure === undefined && !this.#signal.aborted) await this.#somethingHappens();
-    if (this.#signal.aborted) return undefined;
-    if (this.#failure !== undefined) throw this.#failure.error;
+    if (this.#kinds.size === 0) await this.waiting.somethingHappens();
+    if (this.waiting.isOver) return undefined;
+    this.waiting.throwFailure();
     const kinds = this.#kinds;
     this.#kinds = new Set();
     return kinds;
-  }
-
-  close(): void {
-    this.#signal.removeEventListener("abort", this.#aborted);
-  }
-
-  async #somethingHappens(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#clock.after(SIGN_OF_LIFE_MS, resolve);
-    this.#wake = resolve;
-    await promise;
-    cancel();
-    this.#wake = () => {};
   }
 }

@@ -7,9 +7,9 @@ import type { Delivery } from "../domain/delivery.ts";
 import type { StoredEvent } from "../domain/event.ts";
 import { type Clock, sleep } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import { SIGN_OF_LIFE_MS } from "../kernel/sign-of-life.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { ChangeFeed, ChangeReader } from "./change-feed.ts";
+import { Waiting } from "./waiting.ts";
 
 const LOOK_EVERY_MS = 250;
 const READ_LIMIT = 500;
@@ -89,7 +89,7 @@ class Fan<T> {
         yield told;
       }
     } finally {
-      inbox.close();
+      inbox.waiting.close();
       group.inboxes.delete(inbox);
       if (group.inboxes.size === 0) this.#end(key, group);
     }
@@ -100,7 +100,7 @@ class Fan<T> {
     this.#groups.set(key, group);
     void this.#run(group).catch((error: unknown) => {
       this.#end(key, group);
-      for (const inbox of group.inboxes.keys()) inbox.fail(error);
+      for (const inbox of group.inboxes.keys()) inbox.waiting.fail(error);
     });
     return group;
   }
@@ -130,19 +130,13 @@ class Fan<T> {
 
 /** What one watcher has not read yet. */
 class Inbox<T> {
-  readonly #clock: Clock;
-  readonly #signal: AbortSignal;
+  readonly waiting: Waiting;
   readonly #items: { readonly item: T; readonly bytes: number }[] = [];
   #bytes = 0;
   #skipped = 0;
-  #failure: { readonly error: unknown } | undefined;
-  #wake = () => {};
-  readonly #aborted = () => this.#wake();
 
   constructor(clock: Clock, signal: AbortSignal) {
-    this.#clock = clock;
-    this.#signal = signal;
-    signal.addEventListener("abort", this.#aborted);
+    this.waiting = new Waiting(clock, signal);
   }
 
   put(item: T, bytes: number): void {
@@ -153,23 +147,18 @@ class Inbox<T> {
       this.#bytes -= this.#items.shift()?.bytes ?? 0;
       this.#skipped += 1;
     }
-    this.#wake();
+    this.waiting.wake();
   }
 
   skip(count: number): void {
     this.#skipped += count;
-    if (count > 0) this.#wake();
-  }
-
-  fail(error: unknown): void {
-    this.#failure = { error };
-    this.#wake();
+    if (count > 0) this.waiting.wake();
   }
 
   /** The oldest item, or after a while nothing; undefined once the watch is to end. */
   async next(): Promise<Told<T> | undefined> {
-    if (this.#isQuiet()) await this.#somethingHappens();
-    if (this.#signal.aborted) return undefined;
+    if (this.#items.length === 0 && this.#skipped === 0) await this.waiting.somethingHappens();
+    if (this.waiting.isOver) return undefined;
     const skipped = this.#skipped;
     this.#skipped = 0;
     const oldest = this.#items.shift();
@@ -177,25 +166,7 @@ class Inbox<T> {
       this.#bytes -= oldest.bytes;
       return { item: oldest.item, skipped };
     }
-    if (this.#failure !== undefined) throw this.#failure.error;
+    this.waiting.throwFailure();
     return { skipped };
-  }
-
-  close(): void {
-    this.#signal.removeEventListener("abort", this.#aborted);
-  }
-
-  #isQuiet(): boolean {
-    const nothing = this.#items.length === 0 && this.#skipped === 0;
-    return nothing && this.#failure === undefined && !this.#signal.aborted;
-  }
-
-  async #somethingHappens(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#clock.after(SIGN_OF_LIFE_MS, resolve);
-    this.#wake = resolve;
-    await promise;
-    cancel();
-    this.#wake = () => {};
   }
 }
