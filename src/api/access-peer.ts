@@ -8,10 +8,14 @@ export const connectionKey = createContextKey<Connection | undefined>(undefined,
 
 const peerKey = createContextKey("", { description: "peer" });
 
+/** Empty where the connection is gone. */
+export function addressOf({ socket }: Connection): string {
+  return peerAddress(socket.remoteAddress ?? "");
+}
+
 /** To be called before the call is handled, while its connection is known. */
-export function rememberPeer({ socket }: Connection, values: ContextValues): void {
-  const address = socket.remoteAddress;
-  if (address !== undefined) values.set(peerKey, peerAddress(address));
+export function rememberPeer(connection: Connection, values: ContextValues): void {
+  values.set(peerKey, addressOf(connection));
 }
 
 /** The address of the connection; empty where it was gone before anybody looked. */

@@ -299,6 +299,9 @@ describe("the gate", () => {
   });
 });
 
+/** What stops within its test stopped without waiting for so long. */
+const LONGER_THAN_A_TEST_MS = 60_000;
+
 describe("a call's life", () => {
   it("ends at our deadline where the caller names none", async () => {
     const clock = new ManualClock();
@@ -353,7 +356,7 @@ describe("a call's life", () => {
   });
 
   it("leaves no connection behind where a body without a length was too large", async () => {
-    const stopping = await testApi({ clock: new ManualClock() });
+    const stopping = await testApi();
     const socket = connect(stopping.port, "127.0.0.1");
     socket.write(
       `POST /passbus.v1.EventService/ListEvents HTTP/1.1\r\nhost: a\r\nauthorization: Bearer ${ADMIN_KEY}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n`,
@@ -367,18 +370,18 @@ describe("a call's life", () => {
     const [head] = await once(socket, "data");
     expect(String(head)).toContain("429");
     socket.destroy();
-    await stopping.stop();
+    await stopping.stop(LONGER_THAN_A_TEST_MS);
   });
 
   it("is not held up by a health watcher when the server stops", async () => {
-    const stopping = await testApi({ clock: new ManualClock() });
+    const stopping = await testApi();
     const client = createClient(Health, createGrpcTransport({ baseUrl: stopping.url }));
     const seen: Status[] = [];
     for await (const { status } of client.watch({})) {
       seen.push(status);
-      if (seen.length === 1) void stopping.stop();
+      if (seen.length === 1) void stopping.stop(LONGER_THAN_A_TEST_MS);
     }
     expect(seen).toEqual([Status.SERVING, Status.NOT_SERVING]);
-    await stopping.stop();
+    await stopping.stop(LONGER_THAN_A_TEST_MS);
   });
 });

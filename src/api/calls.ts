@@ -1,21 +1,22 @@
 /** Calls over HTTP: hands each request to the RPC that its path names, and to `otherwise` where it names none. */
 import { constants } from "node:http2";
-import type { Socket } from "node:net";
 import { Code, ConnectError, type ConnectRouter, type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import { peerNetwork } from "../access/peer.ts";
 import { isOpenToAnyone } from "../access/roles.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import type { Log } from "../kernel/log.ts";
-import { connectionKey, rememberPeer } from "./access-peer.ts";
+import { addressOf, connectionKey, rememberPeer } from "./access-peer.ts";
 import { type BodyBudget, Envelopes, mostBytesOf } from "./bodies.ts";
 import { rememberCertificate } from "./client-certificate.ts";
 import type { Connection } from "./connections.ts";
 import { connectError } from "./errors.ts";
 import { organisationOf } from "./gate.ts";
 import { isJsonOverGrpc, readJson } from "./json-body.ts";
+import { KeylessBeginnings } from "./keyless.ts";
 import type { HttpRequest, HttpResponse } from "./port.ts";
 
 /** After a call's deadline, what the answer itself may still take before the call is cut. */
@@ -46,12 +47,15 @@ export function serveCalls(
   deps: CallDeps,
 ): (request: HttpRequest, response: HttpResponse, connection: Connection) => void {
   const handlers = new Map(deps.router.handlers.map((handler) => [handler.requestPath, handler]));
-  const keyless = new KeylessPerConnection();
+  const keyless = new KeylessBeginnings(deps.clock);
   return (request, response, connection) => {
     const path = request.url?.split("?", 1)[0] ?? "";
     const handler = handlers.get(path);
     if (handler === undefined) response.once("finish", () => creditBody(request, connection));
-    else if (isKeylessStream(handler) && !keyless.take(connection.socket, response)) return;
+    else if (isKeylessStream(handler) && !keyless.take(peerNetwork(addressOf(connection)))) {
+      refuseStream(response);
+      return;
+    }
     const answered =
       handler === undefined
         ? deps.otherwise(request, response)
@@ -65,20 +69,14 @@ export function serveCalls(
   };
 }
 
-/** How many streams that need no key are open over a connection of HTTP/2: what is beyond is refused before it is a call. */
-class KeylessPerConnection {
-  readonly #open = new WeakMap<Socket, number>();
-
-  /** False where that was too many. */
-  take(socket: Socket, response: HttpResponse): boolean {
-    const open = (this.#open.get(socket) ?? 0) + 1;
-    this.#open.set(socket, open);
-    response.once("close", () => this.#open.set(socket, (this.#open.get(socket) ?? 1) - 1));
-    if (open <= LIMITS.keylessStreamsPerConnection) return true;
-    if ("stream" in response) response.stream.close(constants.NGHTTP2_REFUSED_STREAM);
-    else socket.destroy();
-    return false;
+/** Before it is a call: nothing of it was looked at but its path. */
+function refuseStream(response: HttpResponse): void {
+  if ("stream" in response) {
+    response.stream.close(constants.NGHTTP2_REFUSED_STREAM);
+    return;
   }
+  response.statusCode = 429;
+  response.end();
 }
 
 function isKeylessStream(handler: UniversalHandler): boolean {

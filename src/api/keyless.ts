@@ -1,4 +1,5 @@
-/** Calls that stream and need no key (Health.Watch, reflection): how many may be open, of one address and of all. */
+/** Calls that stream and need no key (Health.Watch, reflection): how many may begin and be open, of an address and of all. */
+import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
 
@@ -27,5 +28,30 @@ export class KeylessStreams {
     if (left > 0) this.#openByPeer.set(peer, left);
     else this.#openByPeer.delete(peer);
     this.#open -= 1;
+  }
+}
+
+const WINDOW_MS = 1_000;
+
+/** How many each address began within this second. */
+export class KeylessBeginnings {
+  readonly #clock: Clock;
+  readonly #begun = new Map<string, number>();
+  #sinceMs = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** One more of the peer's; false where that is too many. */
+  take(peer: string): boolean {
+    const nowMs = this.#clock.monotonic();
+    if (nowMs - this.#sinceMs >= WINDOW_MS) {
+      this.#begun.clear();
+      this.#sinceMs = nowMs;
+    }
+    const begun = (this.#begun.get(peer) ?? 0) + 1;
+    this.#begun.set(peer, begun);
+    return begun <= LIMITS.keylessStreamsPerSecond;
   }
 }

@@ -46,6 +46,7 @@ export class StrangersTurns {
   /** A request has come: to answer it takes longer than to read it, so that was all for this turn. */
   end(): void {
     this.#isOver = true;
+    this.#planNext();
   }
 
   forget(unread: Unread): void {
@@ -73,8 +74,8 @@ export class StrangersTurns {
     if (this.#isNextPlanned) return;
     this.#isNextPlanned = true;
     setImmediate(() => {
-      // Who sends that much leaves half of the time to others, and of the processor too.
-      if (this.#isSpent) this.#clock.after(this.#limits.portTurnMs, () => this.#begin());
+      // Who sends or asks that much leaves half of the time to others, and of the processor too.
+      if (this.#isSpent || this.#isOver) this.#clock.after(this.#limits.portTurnMs, () => this.#begin());
       else this.#begin();
     });
   }
@@ -99,6 +100,12 @@ function afterwards(task: () => void): void {
   queueMicrotask(() => process.nextTick(task));
 }
 
+/** A connection as its HTTP server sees it. */
+export interface PacedSocket extends Duplex {
+  /** Runs the task in a turn of its own, once what had come by now has been read, or a piece of it where that is more. */
+  afterNextPiece(task: () => void): void;
+}
+
 /** What node:http asks of a connection beside what a stream has. */
 interface SocketLike {
   readonly remoteAddress: string | undefined;
@@ -115,7 +122,7 @@ export function pacedSocket(
   socket: Socket,
   first: Buffer | undefined,
   { turns, isStranger }: { readonly turns: StrangersTurns; readonly isStranger: () => boolean },
-): Duplex {
+): PacedSocket {
   const inbox = new Inbox(socket, first, turns, isStranger);
   const stream = new Duplex({
     read: () => inbox.wanted(),
@@ -135,7 +142,8 @@ export function pacedSocket(
   inbox.open(stream);
   socket.on("close", () => stream.destroy());
   socket.on("timeout", () => stream.emit("timeout"));
-  const more: SocketLike = {
+  const more: SocketLike & Pick<PacedSocket, "afterNextPiece"> = {
+    afterNextPiece: (task) => inbox.afterNextPiece(task),
     remoteAddress: socket.remoteAddress,
     encrypted: "encrypted" in socket,
     setTimeout: (timeoutMs, task) => {
@@ -156,6 +164,7 @@ class Inbox implements Unread {
   readonly #turns: StrangersTurns;
   readonly #isStranger: () => boolean;
   readonly #chunks: Buffer[];
+  #afterNextPiece: (() => void)[] = [];
   #stream: Duplex | undefined;
   #isWanted = false;
   #hasEnded = false;
@@ -181,7 +190,13 @@ class Inbox implements Unread {
   close(): void {
     this.#stream = undefined;
     this.#chunks.length = 0;
+    this.#afterNextPiece = [];
     this.#turns.forget(this);
+  }
+
+  afterNextPiece(task: () => void): void {
+    if (this.#chunks.length === 0) setImmediate(task);
+    else this.#afterNextPiece.push(task);
   }
 
   /** The server has room for more. */
@@ -210,6 +225,7 @@ class Inbox implements Unread {
     const piece = this.#isStranger() ? chunk.subarray(0, mostBytes) : chunk;
     if (piece.length === chunk.length) this.#chunks.shift();
     else this.#chunks[0] = chunk.subarray(piece.length);
+    for (const task of this.#afterNextPiece.splice(0)) setImmediate(task);
     this.#hand(piece);
     if (this.#chunks.length > 0) return piece.length;
     if (this.#hasEnded) this.#stream?.push(null);

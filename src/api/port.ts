@@ -19,7 +19,7 @@ import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { type Connection, Connections, type PortLimits } from "./connections.ts";
 import { framingFault } from "./framing.ts";
-import { pacedSocket, StrangersTurns } from "./paced-socket.ts";
+import { type PacedSocket, pacedSocket, StrangersTurns } from "./paced-socket.ts";
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
 export type HttpResponse = ServerResponse | Http2ServerResponse;
@@ -174,7 +174,7 @@ interface Requests {
 }
 
 /** `stream` is what the session is to read the socket through. */
-type ServeHttp2 = (socket: Socket, stream: Duplex) => void;
+type ServeHttp2 = (socket: Socket, stream: PacedSocket) => void;
 
 function http2Server({ came, serve }: Requests, connections: Connections, limits: PortLimits): ServeHttp2 {
   const server = createHttp2({
@@ -187,13 +187,14 @@ function http2Server({ came, serve }: Requests, connections: Connections, limits
     streamResetBurst: limits.portResets,
     streamResetRate: limits.portResetsPerSecond,
   });
-  const sockets = new WeakMap<Http2Session, Socket>();
+  const sockets = new WeakMap<Http2Session, { readonly socket: Socket; readonly stream: PacedSocket }>();
   server.on("request", (request, response) => {
-    const socket = request.stream.session === undefined ? undefined : sockets.get(request.stream.session);
-    if (socket === undefined) return;
+    const over = request.stream.session === undefined ? undefined : sockets.get(request.stream.session);
+    if (over === undefined) return;
+    const { socket, stream } = over;
     came(socket);
     // What was taken back in the breath that asked for it (CVE-2023-44487) costs no call: its end has been read by then.
-    setImmediate(() => {
+    stream.afterNextPiece(() => {
       if (!request.stream.destroyed && !request.stream.closed) serve(socket, request, response);
     });
   });
@@ -205,7 +206,7 @@ function http2Server({ came, serve }: Requests, connections: Connections, limits
       // A connection that breaks ends its calls; there is nobody to tell.
       session.on("error", () => session.destroy());
       connections.opened(session, socket);
-      sockets.set(session, socket);
+      sockets.set(session, { socket, stream });
     });
     server.emit("connection", stream);
   };

@@ -143,9 +143,9 @@ export const LIMIT_ROWS = {
   binBodiesBytes: { about: "Of them those of requests to bins.", effect: "503" },
   keylessStreams: { about: "Health.Watch and reflection, open in one process.", error: "limit.streams" },
   keylessStreamsPerPeer: { about: "The same from one address.", error: "limit.streams" },
-  keylessStreamsPerConnection: {
-    about: "The same over one connection, whether they were refused or not.",
-    effect: "the stream is refused (REFUSED_STREAM)",
+  keylessStreamsPerSecond: {
+    about: "The same that one address may begin in a second, whether they are refused or not.",
+    effect: "the stream is refused (REFUSED_STREAM; over HTTP/1.1 429)",
   },
   tokenCharacters: { about: "Of an issuer's token.", error: "auth.invalid" },
   keyCertificates: { about: "Clients' certificates that speak for one key.", error: "limit.key_certificates" },

@@ -137,8 +137,8 @@ export const LIMITS = {
   keylessStreams: 128,
   /** From one address. */
   keylessStreamsPerPeer: 16,
-  /** The same over one connection; one more is no call at all, which would cost more than it is worth to refuse. */
-  keylessStreamsPerConnection: 32,
+  /** From one address, refused or not; one more in a second is no call at all, which costs more than it is worth. */
+  keylessStreamsPerSecond: 64,
 
   idCharacters: 128,
   urlCharacters: 2_048,

@@ -185,6 +185,27 @@ describe("is cut for its greed", () => {
     expect(served).toBeLessThan(20);
   });
 
+  test("a request that was taken back with bytes that have come and are read in another turn is no call", async () => {
+    const paths: (string | undefined)[] = [];
+    const asked = Promise.withResolvers<void>();
+    const first = headers(1);
+    const second = frame("HEADERS", FLAGS.endHeaders, 3, callFields("/second"));
+    const port = await open({
+      limits: { portPieceBytes: PREFACE.length + first.length },
+      serve: ({ url }, response) => {
+        paths.push(url);
+        response.end();
+        asked.resolve();
+      },
+    });
+    const socket = await lineTo(port);
+    socket.resume();
+    socket.write(Buffer.concat([PREFACE, first, frame("RST_STREAM", 0, 1, uint32(8)), second]));
+    await within(LIMIT_MS, "the one that was not taken back", asked.promise);
+    expect(paths).toEqual(["/second"]);
+    socket.destroy();
+  });
+
   test("more requests of HTTP/1.1 than are answered", async () => {
     let served = 0;
     const serve = () => {

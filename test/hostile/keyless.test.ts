@@ -5,8 +5,9 @@ import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { expect, test } from "vitest";
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
-import { KeylessStreams } from "../../src/api/keyless.ts";
+import { KeylessBeginnings, KeylessStreams } from "../../src/api/keyless.ts";
 import { LIMITS } from "../../src/kernel/limits.ts";
+import { ManualClock } from "../../src/kernel/manual-clock.ts";
 import { testApi } from "../support/api.ts";
 import { eventually } from "../support/within.ts";
 
@@ -45,27 +46,41 @@ test("are given back when the call ends", { timeout: 60_000 }, async () => {
   again.abort();
 });
 
+test("are begun so many times a second by one address, refused or not", () => {
+  const clock = new ManualClock();
+  const begun = new KeylessBeginnings(clock);
+  for (let at = 0; at < LIMITS.keylessStreamsPerSecond; at++) expect(begun.take("peer")).toBe(true);
+  expect(begun.take("peer")).toBe(false);
+  expect(begun.take("another")).toBe(true);
+  clock.advance(999);
+  expect(begun.take("peer")).toBe(false);
+  clock.advance(1);
+  expect(begun.take("peer")).toBe(true);
+});
+
 /** However it ends. */
 const ended = (stream: ClientHttp2Stream) => new Promise((resolve) => stream.once("close", resolve));
 
-test("beyond a number over one connection are refused before they are calls; others go on", {
-  timeout: 60_000,
-}, async () => {
-  await using api = await testApi();
+test("beyond that are refused before they are calls; others go on", { timeout: 60_000 }, async () => {
+  // A standing clock: all is one second, but for the rests between strangers' turns.
+  const clock = new ManualClock();
+  await using api = await testApi({ clock });
+  const rests = setInterval(() => clock.advance(LIMITS.portTurnMs), 1);
   const session = connect(api.url);
   const headers = { ":method": "POST", ":path": "/grpc.health.v1.Health/Watch", "content-type": "application/grpc" };
   const begin = () => session.request(headers).on("error", () => {});
-  const open = Array.from({ length: LIMITS.keylessStreamsPerConnection }, begin);
+  const open = Array.from({ length: LIMITS.keylessStreamsPerSecond }, begin);
   await once(session.request({ ":path": "/healthz" }).resume(), "end");
   expect(open.every(({ rstCode }) => rstCode !== constants.NGHTTP2_REFUSED_STREAM)).toBe(true);
   const beyond = begin();
   await ended(beyond);
   expect(beyond.rstCode).toBe(constants.NGHTTP2_REFUSED_STREAM);
-  for (const stream of open) stream.close();
-  await eventually(30_000, "a place", async () => {
-    const again = begin().end().resume();
-    await ended(again);
-    return again.rstCode === constants.NGHTTP2_REFUSED_STREAM ? undefined : true;
+  const answer = await fetch(`${api.url}${headers[":path"]}`, {
+    method: "POST",
+    headers: { "content-type": "application/grpc-web+proto" },
+    body: new Uint8Array(5),
   });
+  expect(answer.status).toBe(429);
+  clearInterval(rests);
   session.destroy();
 });

@@ -182,7 +182,7 @@ const ELSEWHERE: Partial<Record<LimitName, string>> = {
   bodyBytesPerOrganisation: "src/api/bodies.test.ts",
   keylessStreams: "test/hostile/keyless.test.ts",
   keylessStreamsPerPeer: "test/hostile/keyless.test.ts",
-  keylessStreamsPerConnection: "test/hostile/keyless.test.ts",
+  keylessStreamsPerSecond: "test/hostile/keyless.test.ts",
   keyCertificates: "src/access/certificates.test.ts",
   tokenCharacters: "src/access/tokens.test.ts",
   pemCharacters: "src/subscriptions/endpoint-tls.test.ts",
