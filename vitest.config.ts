@@ -1,9 +1,10 @@
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
+import { LongestFirst } from "./test/support/longest-first.ts";
 import { SummaryReporter } from "./test/support/reporter.ts";
 
-/** Suites that start real processes, after all the others: each waits more than it works, so two files at a time. */
-const pairs = ["test/e2e/**/*.test.ts", "test/browser/**/*.test.ts", "test/faults/**/*.test.ts"];
-const faults = ["distributed", "distributed-rows", "kill", "overload", "process", "receivers"];
+/** Suites that start real processes, after all the others: each waits more than it works, so three files at a time. */
+const processes = ["test/e2e/**/*.test.ts", "test/browser/**/*.test.ts", "test/faults/**/*.test.ts"];
+const faults = ["distributed", "kill", "overload", "process", "receivers"];
 const timed = ["bench", "demo", "distributed-pipeline", "fairness", "pipeline"];
 /** Suites that measure time, and those whose own servers take a whole core: one file at a time, last. */
 const alone = [
@@ -27,6 +28,7 @@ export default defineConfig({
   test: {
     reporters: ["default", new SummaryReporter()],
     globalSetup: "test/support/services/setup.ts",
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
@@ -35,17 +37,17 @@ export default defineConfig({
           // Vitest's own choice on two cores is one; these wait for servers and disks as much as they work.
           maxWorkers: 3,
           include: ["src/**/*.test.ts", "test/**/*.test.ts"],
-          exclude: [...pairs, ...alone],
+          exclude: [...processes, ...alone],
           sequence: { groupOrder: 0 },
         },
       },
       {
         test: {
           ...common,
-          name: "pairs",
-          include: pairs,
+          name: "processes",
+          include: processes,
           exclude: alone,
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },

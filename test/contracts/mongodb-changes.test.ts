@@ -12,6 +12,6 @@ describe.skipIf(!mongodb.present)(mongodb.title("watching the store on MongoDB")
   });
   afterAll(() => database.drop());
 
-  changeFeedContract("MongoDB", () => database.open());
-  kindFeedContract("MongoDB", () => database.open());
+  describe("events and deliveries", () => changeFeedContract("MongoDB", () => database.open()));
+  describe("by kind", () => kindFeedContract("MongoDB", () => database.open()));
 });

@@ -22,6 +22,26 @@ import { subscriptionRacesContract } from "./subscription-races.contract.ts";
 import { subscriptionStoreContract } from "./subscription-store.contract.ts";
 import { switchContract } from "./switch.contract.ts";
 
+const CONTRACTS = [
+  deliveryFlushContract,
+  deliveryClaimContract,
+  deliveryLogContract,
+  endpointStoreContract,
+  subscriptionStoreContract,
+  subscriptionRacesContract,
+  accessContract,
+  accessStoreContract,
+  deadLetterStoreContract,
+  deliveryModelContract,
+  deliveryOrderContract,
+  replayStoreContract,
+  retentionContract,
+  erasureContract,
+  switchContract,
+  binStoreContract,
+  statsStoreContract,
+];
+
 describe.skipIf(!mongodb.present)(mongodb.title("the store on MongoDB"), () => {
   let database: MongoDatabase;
   beforeAll(async () => {
@@ -34,23 +54,8 @@ describe.skipIf(!mongodb.present)(mongodb.title("the store on MongoDB"), () => {
     () =>
       database.open(options);
 
-  deliveryFlushContract("MongoDB", distributed());
-  deliveryClaimContract("MongoDB", distributed());
-  deliveryClaimContract("MongoDB with a crowd of due work", distributed({ lookRows: 1 }));
-  deliveryLogContract("MongoDB", distributed());
-  endpointStoreContract("MongoDB", distributed());
-  subscriptionStoreContract("MongoDB", distributed());
-  subscriptionRacesContract("MongoDB", distributed());
-  accessContract("MongoDB", distributed());
-  accessStoreContract("MongoDB", distributed());
-  deadLetterStoreContract("MongoDB", distributed());
-  deliveryModelContract("MongoDB", distributed());
-  deliveryOrderContract("MongoDB", distributed());
-  replayStoreContract("MongoDB", distributed());
-  retentionContract("MongoDB", distributed());
-  erasureContract("MongoDB", distributed());
-  switchContract("MongoDB", distributed());
-  heartbeatContract("MongoDB", () => database.open());
-  binStoreContract("MongoDB", distributed());
-  statsStoreContract("MongoDB", distributed());
+  // Each in a scope of its own: its hooks are for its own tests.
+  for (const contract of CONTRACTS) describe(contract.name, () => contract("MongoDB", distributed()));
+  describe("crowded", () => deliveryClaimContract("MongoDB with a crowd of due work", distributed({ lookRows: 1 })));
+  describe(heartbeatContract.name, () => heartbeatContract("MongoDB", () => database.open()));
 });

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterAll } from "vitest";
+import { afterAll, describe } from "vitest";
 import { type SqliteStore, sqliteStore } from "../../src/adapters/sqlite/client.ts";
 import { STORE_FILE } from "../../src/adapters/sqlite/schema.ts";
 import { startSqliteStore } from "../../src/adapters/sqlite/sqlite-store.ts";
@@ -84,22 +84,27 @@ function empty(): void {
   }
 }
 
-deliveryFlushContract("node:sqlite", embedded);
-deliveryClaimContract("node:sqlite", embedded);
-deliveryLogContract("node:sqlite", embedded);
-endpointStoreContract("node:sqlite", embedded);
-subscriptionStoreContract("node:sqlite", embedded);
-subscriptionRacesContract("node:sqlite", embedded);
-accessContract("node:sqlite", embedded);
-accessStoreContract("node:sqlite", embedded);
-deadLetterStoreContract("node:sqlite", embedded);
-deliveryModelContract("node:sqlite", embedded);
-deliveryOrderContract("node:sqlite", embedded);
-changeFeedContract("node:sqlite", embedded);
-kindFeedContract("node:sqlite", embedded);
-replayStoreContract("node:sqlite", embedded);
-retentionContract("node:sqlite", embedded);
-erasureContract("node:sqlite", embedded);
-switchContract("node:sqlite", embedded);
-binStoreContract("node:sqlite", embedded);
-statsStoreContract("node:sqlite", embedded);
+const CONTRACTS = [
+  deliveryFlushContract,
+  deliveryClaimContract,
+  deliveryLogContract,
+  endpointStoreContract,
+  subscriptionStoreContract,
+  subscriptionRacesContract,
+  accessContract,
+  accessStoreContract,
+  deadLetterStoreContract,
+  deliveryModelContract,
+  deliveryOrderContract,
+  changeFeedContract,
+  kindFeedContract,
+  replayStoreContract,
+  retentionContract,
+  erasureContract,
+  switchContract,
+  binStoreContract,
+  statsStoreContract,
+];
+
+// Each in a scope of its own: its hooks are for its own tests.
+for (const contract of CONTRACTS) describe(contract.name, () => contract("node:sqlite", embedded));

@@ -10,7 +10,7 @@ import {
 } from "../../delivery/erasure.ts";
 import { type Tenant, tenantKey } from "../../kernel/tenant.ts";
 import { COLLECTIONS, type DeliveryDocument, type EventDocument, idIn, idOf, tenantOf } from "./documents.ts";
-import { type Stored, translated, type Wire, WRITE_CONCERN } from "./wire.ts";
+import { type Stored, translated, upTo, type Wire, WRITE_CONCERN } from "./wire.ts";
 
 interface ErasureDocument extends Stored {
   readonly sealed: string;
@@ -121,7 +121,7 @@ class Step {
     const { beforeMs, limit } = this.#request;
     const events = await this.#wire.find<EventDocument>(
       COLLECTIONS.events,
-      { tenant, pass: passId, loggedAt: { $lte: beforeMs } },
+      { tenant, pass: passId, loggedAt: upTo(beforeMs) },
       { projection: { _id: 1 }, limit, batchSize: limit },
     );
     const ids = events.map(({ _id }) => _id);
@@ -129,13 +129,13 @@ class Step {
     if (ids.length > 0) await this.#remove(COLLECTIONS.deliveries, ofEvents);
     // An event goes after the last of its deliveries.
     if (this.#left > 0 && ids.length > 0) await this.#remove(COLLECTIONS.events, { _id: { $in: ids } });
-    await this.#remove(COLLECTIONS.deliveries, { tenant, pass: passId, createdAt: { $lte: beforeMs } });
+    await this.#remove(COLLECTIONS.deliveries, { tenant, pass: passId, createdAt: upTo(beforeMs) });
     await this.#removeOrphans({ tenant, pass: passId });
     await this.#removeLetters(tenant, passId);
     const { letterIds = [] } = this.#request;
     if (letterIds.length > 0) await this.#remove(COLLECTIONS.deadLetters, { tenant, _id: { $in: [...letterIds] } });
     await this.#removeReplays(tenant, ({ filter }) => filter?.passId === passId);
-    await this.#remove(COLLECTIONS.binRequests, { tenant, receivedAt: { $lte: this.#request.madeAtMs } });
+    await this.#remove(COLLECTIONS.binRequests, { tenant, receivedAt: upTo(this.#request.madeAtMs) });
   }
 
   async #eraseSubscription({ tenant: owner, subscriptionId }: ErasureTarget & { kind: "subscription" }): Promise<void> {
@@ -159,7 +159,7 @@ class Step {
     const within = { $gt: `${organisation}/`, $lt: `${organisation}0` };
     await this.#removeSubscriptions(within);
     for (const { collection, since } of TENANT_COLLECTIONS) {
-      await this.#remove(collection, { tenant: within, [since]: { $lte: beforeMs } });
+      await this.#remove(collection, { tenant: within, [since]: upTo(beforeMs) });
     }
     await this.#removeOrphans({ tenant: within });
     for (const collection of [COLLECTIONS.endpoints, COLLECTIONS.rates]) await this.#removeLeft(collection, within);
@@ -172,7 +172,7 @@ class Step {
 
   async #removeSubscriptions(within: object): Promise<void> {
     if (this.#left <= 0) return;
-    const filter = { tenant: within, createdAt: { $lte: this.#request.beforeMs } } as Filter<Stored>;
+    const filter = { tenant: within, createdAt: upTo(this.#request.beforeMs) } as Filter<Stored>;
     const options = { projection: { tenant: 1 }, limit: this.#left };
     const found = await this.#wire.find<Stored & { readonly tenant: string }>(
       COLLECTIONS.subscriptions,
@@ -222,7 +222,7 @@ class Step {
     const ids: string[] = [];
     await this.#wire.read<Letter>(
       COLLECTIONS.deadLetters,
-      { tenant, appendedAt: { $lte: this.#request.beforeMs } } as Filter<Letter>,
+      { tenant, appendedAt: upTo(this.#request.beforeMs) } as Filter<Letter>,
       { projection: { key: 1, value: 1, headers: 1 }, batchSize: 100 },
       ({ _id, key, value, headers }) => {
         const isKey = key !== null && wanted.equals(key);

@@ -124,7 +124,8 @@ async function purge(wire: Wire, request: PurgeRequest): Promise<PurgeStep> {
   const { tenant, beforeMs, after, limit } = request;
   const moment = (ms: number) => (isDate ? new Date(ms) : ms);
   const from = after === undefined ? {} : { $gte: moment(after.timeMs) };
-  const due = { tenant: tenantKey(tenant), [time]: { $lte: moment(beforeMs), ...from }, ...only };
+  // As `upTo` has it (wire.ts), and of dates.
+  const due = { tenant: tenantKey(tenant), [time]: { $lt: moment(beforeMs + 1), ...from }, ...only };
   const behind =
     after === undefined
       ? {}
