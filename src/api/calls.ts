@@ -53,7 +53,7 @@ export function serveCalls(
     const handler = handlers.get(path);
     if (handler === undefined) response.once("finish", () => creditBody(request, connection));
     else if (isKeylessStream(handler) && !keyless.take(peerNetwork(addressOf(connection)))) {
-      refuseStream(response);
+      refuseStream({ request, response, connection }, deps.clock);
       return;
     }
     const answered =
@@ -70,11 +70,13 @@ export function serveCalls(
 }
 
 /** Before it is a call: nothing of it was looked at but its path. */
-function refuseStream(response: HttpResponse): void {
+function refuseStream(exchange: Exchange, clock: Clock): void {
+  const { response } = exchange;
   if ("stream" in response) {
     response.stream.close(constants.NGHTTP2_REFUSED_STREAM);
     return;
   }
+  response.once("finish", () => dropRest(exchange, clock, KEYLESS_LINGER));
   response.statusCode = 429;
   response.end();
 }

@@ -48,8 +48,8 @@ export class Connections {
   readonly #limits: PortLimits;
   readonly #sockets = new Set<Socket>();
   readonly #byPeer = new Map<string, Socket>();
-  /** Those that nobody with a key has used, the oldest first. */
-  readonly #strangers = new Set<Socket>();
+  /** Those that nobody with a key has used, the oldest first, and what is done when somebody does. */
+  readonly #strangers = new Map<Socket, () => void>();
   readonly #silent = new Set<Socket>();
   readonly #sessions = new Map<Socket, Session>();
   readonly #callsUnderWay = new Map<Socket, number>();
@@ -65,7 +65,7 @@ export class Connections {
 
   connected(socket: Socket): void {
     this.#sockets.add(socket);
-    this.#strangers.add(socket);
+    this.#strangers.set(socket, () => {});
     const peer = peerOf(socket);
     this.#byPeer.set(peer, socket);
     socket.once("close", () => {
@@ -78,7 +78,7 @@ export class Connections {
       if (this.#sockets.size === 0) this.#empty();
     });
     if (this.#sockets.size <= this.#limits.portConnections) return;
-    const [oldest = socket] = this.#strangers;
+    const [oldest = socket] = this.#strangers.keys();
     oldest.destroy();
   }
 
@@ -90,6 +90,17 @@ export class Connections {
   /** Nobody with a key that counts has used it. */
   isStranger(connection: Socket): boolean {
     return this.#strangers.has(connection);
+  }
+
+  /** Once, if it ever comes to that. */
+  whenTrusted(connection: Socket, task: () => void): void {
+    if (this.#strangers.has(connection)) this.#strangers.set(connection, task);
+  }
+
+  #trust(connection: Socket): void {
+    const task = this.#strangers.get(connection);
+    this.#strangers.delete(connection);
+    task?.();
   }
 
   /** It has said nothing yet. */
@@ -140,7 +151,7 @@ export class Connections {
     }
     return {
       socket: over,
-      trust: () => this.#strangers.delete(socket),
+      trust: () => this.#trust(socket),
       took: (bytes) => {
         if (session !== undefined) session.wantedBytes += bytes;
       },

@@ -5,7 +5,6 @@
 import { ConnectError, type ContextValues, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { AuditLog } from "../access/audit.ts";
 import type { Authenticate, Principal } from "../access/authenticate.ts";
-import { peerNetwork } from "../access/peer.ts";
 import type { Rates } from "../access/rates.ts";
 import { isOpenToAnyone, METHOD_ACCESS, refusalFor } from "../access/roles.ts";
 import type { Clock } from "../kernel/clock.ts";
@@ -47,7 +46,7 @@ export function requestGate(deps: GateDeps): (context: HandlerContext) => Promis
     const method = `${context.service.typeName}/${context.method.name}`;
     try {
       if (isOpenToAnyone(method)) {
-        if (context.method.methodKind !== "unary") keyless.take(peerNetwork(peerOf(context)), context.signal);
+        if (context.method.methodKind !== "unary") keyless.take(peerOf(context), context.signal);
         return;
       }
       const authorization = context.requestHeader.get("authorization");

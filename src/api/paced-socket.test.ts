@@ -13,15 +13,24 @@ import { openPort, type Port, type PortOptions } from "./port.ts";
 
 const LIMITS = { portPieceBytes: 10, portTurnBytes: 40, portTurnMs: 1 };
 
-/** Someone who sent so many bytes; each piece that is read of them is noted, and takes its time. */
-function sender(name: string, bytes: number, read: string[], took: () => void = () => {}) {
+interface Sender {
+  readonly network?: string;
+  readonly isNewcomer?: boolean;
+  /** What reading a piece brings about. */
+  readonly took?: () => void;
+}
+
+/** Someone who sent so many bytes; each piece that is read of them is noted. */
+function sender(name: string, bytes: number, read: string[], { network, isNewcomer, took }: Sender = {}) {
   let left = bytes;
   return {
+    network: network ?? name,
+    isNewcomer: () => isNewcomer === true,
     give: (mostBytes: number) => {
       const given = Math.min(left, mostBytes);
       left -= given;
       read.push(name);
-      took();
+      took?.();
       return given;
     },
     hasMore: () => left > 0,
@@ -54,7 +63,8 @@ describe("strangers' turns", () => {
     const turns = new StrangersTurns(clock, LIMITS);
     const read: string[] = [];
     // What is done because of it, later in the same turn, counts too.
-    turns.read(sender("a", 1_000, read, () => queueMicrotask(() => process.nextTick(() => clock.advance(0.5)))));
+    const took = () => queueMicrotask(() => process.nextTick(() => clock.advance(0.5)));
+    turns.read(sender("a", 1_000, read, { took }));
     expect(await readNow(read)).toBe("aa");
     clock.advance(LIMITS.portTurnMs);
     expect(await readNow(read)).toBe("aa");
@@ -64,13 +74,35 @@ describe("strangers' turns", () => {
     const clock = new ManualClock();
     const turns = new StrangersTurns(clock, LIMITS);
     const read: string[] = [];
-    turns.read(sender("a", 1_000, read, () => turns.end()));
+    turns.read(sender("a", 1_000, read, { took: () => turns.end(false) }));
     turns.read(sender("b", 10, read));
     expect(await readNow(read)).toBe("a");
     clock.advance(LIMITS.portTurnMs);
     expect(await readNow(read)).toBe("ba");
     clock.advance(LIMITS.portTurnMs);
     expect(await readNow(read)).toBe("a");
+  });
+
+  it("go round by network, and in each by connection", async () => {
+    const turns = new StrangersTurns(new ManualClock(), LIMITS);
+    const read: string[] = [];
+    turns.read(sender("a", 5, read, { took: () => turns.end(true) }));
+    for (const name of ["b", "c", "d"]) turns.read(sender(name, 1_000, read, { network: "many" }));
+    turns.read(sender("e", 20, read));
+    expect(await readNow(read)).toBe("a" + "bece");
+  });
+
+  it("come to newcomers first, who don't rest with the others", async () => {
+    const turns = new StrangersTurns(new ManualClock(), LIMITS);
+    const read: string[] = [];
+    turns.read(sender("a", 1_000, read, { took: () => turns.end(false) }));
+    turns.read(sender("b", 1_000, read));
+    expect(await readNow(read)).toBe("a");
+    turns.read(sender("c", 15, read, { isNewcomer: true }));
+    turns.read(sender("d", 5, read, { isNewcomer: true, took: () => turns.end(true) }));
+    turns.read(sender("e", 5, read, { isNewcomer: true }));
+    expect(await readNow(read)).toBe("cdec");
+    expect(await readNow(read)).toBe("");
   });
 
   it("come no more to who is gone", async () => {
@@ -130,6 +162,14 @@ async function mostAtOnce(isTrusted: boolean): Promise<number> {
   return most;
 }
 
+/** As a call with a key is answered: it counts before the body is read. */
+const sizeOfBody: PortOptions["serve"] = async (request, response, connection) => {
+  if (request.url === "/trusted") connection.trust();
+  let bytes = 0;
+  for await (const chunk of request) bytes += chunk.length;
+  response.end(String(bytes));
+};
+
 describe("a connection", () => {
   it("of a stranger is read a piece at a time, however much it sends", async () => {
     // As many as have their end in one piece of 256 bytes.
@@ -138,6 +178,22 @@ describe("a connection", () => {
 
   it("that was used with a key that counts is not", async () => {
     expect(await mostAtOnce(true)).toBeGreaterThan(20);
+  });
+
+  it("that was used with such a key is read on, whatever the others wait for", async () => {
+    // Who rests, rests for longer than the test.
+    const port = await open({ limits: { portTurnMs: 60_000 }, serve: sizeOfBody });
+    const strangers = Array.from({ length: 5 }, () => connect(port.address.port, port.address.host));
+    for (const stranger of strangers) stranger.write(`GET /${"x".repeat(300)} HTTP/1.1\r\nhost: a\r\n\r\n`.repeat(5));
+    await Promise.all(strangers.map((stranger) => once(stranger, "data")));
+    const session = connectHttp2(`http://${port.address.host}:${port.address.port}`);
+    for (const bytes of [1, 200_000, 1_000_000]) {
+      const stream = session.request({ ":method": "POST", ":path": "/trusted" });
+      stream.end(Buffer.alloc(bytes));
+      expect(await text(stream)).toBe(String(bytes));
+    }
+    session.destroy();
+    for (const stranger of strangers) stranger.destroy();
   });
 
   const body = Buffer.alloc(300_000, "what comes in pieces comes whole, ");

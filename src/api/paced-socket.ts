@@ -1,8 +1,11 @@
 /**
  * A connection whose bytes node:http and node:http2 get in pieces. By themselves they read a socket 32 times, 64 KiB
  * each, before anybody else has a turn: 2 MiB of small frames or requests are 50 ms of work that nothing can interrupt,
- * however soon the connection is cut afterwards. Here who has shown no key that counts (a stranger) is read a few KiB
- * at a time, all of them together for a moment of each turn of the event loop; whoever else is served in between.
+ * however soon the connection is cut afterwards. Here who has shown no key that counts (a stranger) is read a piece at a
+ * time, all of them together for a moment of each turn of the event loop; whoever else is served in between.
+ *
+ * A newcomer, of whom no request was judged yet, may well have a key: he comes before those who asked without one. Those
+ * rest after each of their requests: to answer one takes longer than to read it, and leaves more to be collected.
  */
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
@@ -10,7 +13,10 @@ import type { Clock } from "../kernel/clock.ts";
 import type { PortLimits } from "./connections.ts";
 
 /** Of a connection, what it sent and nobody has read yet. */
-interface Unread {
+export interface Unread {
+  /** Whom it comes from: one network has one turn of each round, however many connections it makes. */
+  readonly network: string;
+  readonly isNewcomer: () => boolean;
   /** Hands on so many bytes at most; answers how many they were. */
   readonly give: (mostBytes: number) => number;
   /** Whether there is more, for someone who wants it. */
@@ -19,17 +25,51 @@ interface Unread {
 
 type TurnLimits = Pick<PortLimits, "portPieceBytes" | "portTurnBytes" | "portTurnMs">;
 
+/** Who comes next: network after network, and of each one connection after the other. */
+class Round {
+  readonly #byNetwork = new Map<string, Set<Unread>>();
+
+  get isEmpty(): boolean {
+    return this.#byNetwork.size === 0;
+  }
+
+  add(unread: Unread): void {
+    const others = this.#byNetwork.get(unread.network);
+    if (others === undefined) this.#byNetwork.set(unread.network, new Set([unread]));
+    else others.add(unread);
+  }
+
+  delete(unread: Unread): void {
+    const those = this.#byNetwork.get(unread.network);
+    if (those?.delete(unread) && those.size === 0) this.#byNetwork.delete(unread.network);
+  }
+
+  take(): Unread | undefined {
+    const [next] = this.#byNetwork;
+    if (next === undefined) return undefined;
+    const [network, those] = next;
+    const [unread] = those;
+    this.#byNetwork.delete(network);
+    if (unread !== undefined) those.delete(unread);
+    if (those.size > 0) this.#byNetwork.set(network, those);
+    return unread;
+  }
+}
+
 /** Who of the strangers is read, in each turn of the event loop: one piece of each, round and round. */
 export class StrangersTurns {
   readonly #clock: Clock;
   readonly #limits: TurnLimits;
-  /** In the order in which they come to their turn. */
-  readonly #waiting = new Set<Unread>();
+  readonly #newcomers = new Round();
+  readonly #others = new Round();
   #spentMs = 0;
   #spentBytes = 0;
   #isOver = false;
   #isReading = false;
   #isNextPlanned = false;
+  /** The others, of whom one has asked for something. */
+  #mustRest = false;
+  #isResting = false;
 
   constructor(clock: Clock, limits: TurnLimits) {
     this.#clock = clock;
@@ -38,45 +78,74 @@ export class StrangersTurns {
 
   /** At once, where this turn has something left for strangers. */
   read(unread: Unread): void {
-    this.#waiting.add(unread);
-    this.#planNext();
-    if (!this.#isReading) this.#readNext();
+    this.#wait(unread);
+    this.#goOn();
   }
 
-  /** A request has come: to answer it takes longer than to read it, so that was all for this turn. */
-  end(): void {
+  /** A request of a stranger has come: that was all for this turn; and for a while, but for newcomers. */
+  end(isOfNewcomer: boolean): void {
     this.#isOver = true;
+    if (!isOfNewcomer) this.#mustRest = true;
     this.#planNext();
   }
 
   forget(unread: Unread): void {
-    this.#waiting.delete(unread);
+    this.#newcomers.delete(unread);
+    this.#others.delete(unread);
+  }
+
+  #wait(unread: Unread): void {
+    // Who waited as a newcomer, and is none any more, waits once.
+    this.forget(unread);
+    (unread.isNewcomer() ? this.#newcomers : this.#others).add(unread);
+  }
+
+  #goOn(): void {
+    if (!this.#isSomebodyNext) return;
+    this.#planNext();
+    if (!this.#isReading) this.#readNext();
   }
 
   #readNext(): void {
-    const { portPieceBytes } = this.#limits;
-    const isOver = this.#isOver || this.#isSpent;
-    const [unread] = this.#waiting;
-    this.#isReading = !isOver && unread !== undefined;
-    if (isOver || unread === undefined) return;
-    this.#waiting.delete(unread);
+    const unread = this.#isOver || this.#isSpent ? undefined : this.#next();
+    this.#isReading = unread !== undefined;
+    if (unread === undefined) return;
     const startMs = this.#clock.monotonic();
-    this.#spentBytes += unread.give(portPieceBytes);
+    this.#spentBytes += unread.give(this.#limits.portPieceBytes);
     afterwards(() => {
       this.#spentMs += this.#clock.monotonic() - startMs;
       // After the others who wait.
-      if (unread.hasMore()) this.#waiting.add(unread);
+      if (unread.hasMore()) this.#wait(unread);
       this.#readNext();
     });
+  }
+
+  #next(): Unread | undefined {
+    return this.#newcomers.take() ?? (this.#isResting ? undefined : this.#others.take());
+  }
+
+  get #isSomebodyNext(): boolean {
+    return !this.#newcomers.isEmpty || !(this.#isResting || this.#others.isEmpty);
   }
 
   #planNext(): void {
     if (this.#isNextPlanned) return;
     this.#isNextPlanned = true;
     setImmediate(() => {
-      // Who sends or asks that much leaves half of the time to others, and of the processor too.
-      if (this.#isSpent || this.#isOver) this.#clock.after(this.#limits.portTurnMs, () => this.#begin());
+      if (this.#mustRest) this.#rest();
+      // Who sends that much leaves half of the time to others, and of the processor too.
+      if (this.#isSpent) this.#clock.after(this.#limits.portTurnMs, () => this.#begin());
       else this.#begin();
+    });
+  }
+
+  #rest(): void {
+    this.#mustRest = false;
+    if (this.#isResting) return;
+    this.#isResting = true;
+    this.#clock.after(this.#limits.portTurnMs, () => {
+      this.#isResting = false;
+      this.#goOn();
     });
   }
 
@@ -85,9 +154,7 @@ export class StrangersTurns {
     this.#isOver = false;
     this.#spentMs = 0;
     this.#spentBytes = 0;
-    if (this.#waiting.size === 0) return;
-    this.#planNext();
-    if (!this.#isReading) this.#readNext();
+    this.#goOn();
   }
 
   get #isSpent(): boolean {
@@ -102,6 +169,10 @@ function afterwards(task: () => void): void {
 
 /** A connection as its HTTP server sees it. */
 export interface PacedSocket extends Duplex {
+  /** A request has come over it. */
+  asked(): void;
+  /** It is no stranger's any more: what has come goes on at once. */
+  trusted(): void;
   /** Runs the task in a turn of its own, once what had come by now has been read, or a piece of it where that is more. */
   afterNextPiece(task: () => void): void;
 }
@@ -114,16 +185,21 @@ interface SocketLike {
   readonly destroySoon: () => void;
 }
 
+export interface PaceOptions {
+  readonly turns: StrangersTurns;
+  /** Where the connection comes from. */
+  readonly network: string;
+  readonly isStranger: () => boolean;
+  /** Who has sent more and asked for nothing is no newcomer any more. */
+  readonly newcomerBytes: number;
+}
+
 /**
  * The socket, in pieces while `isStranger`, for one of the HTTP servers; it ends with the socket, and the socket with it.
  * `first` has been read from it already, and comes before all else.
  */
-export function pacedSocket(
-  socket: Socket,
-  first: Buffer | undefined,
-  { turns, isStranger }: { readonly turns: StrangersTurns; readonly isStranger: () => boolean },
-): PacedSocket {
-  const inbox = new Inbox(socket, first, turns, isStranger);
+export function pacedSocket(socket: Socket, first: Buffer | undefined, options: PaceOptions): PacedSocket {
+  const inbox = new Inbox(socket, first, options);
   const stream = new Duplex({
     read: () => inbox.wanted(),
     write: (chunk, _, done) => void socket.write(chunk, done),
@@ -142,7 +218,9 @@ export function pacedSocket(
   inbox.open(stream);
   socket.on("close", () => stream.destroy());
   socket.on("timeout", () => stream.emit("timeout"));
-  const more: SocketLike & Pick<PacedSocket, "afterNextPiece"> = {
+  const more: SocketLike & Omit<PacedSocket, keyof Duplex> = {
+    asked: () => inbox.asked(),
+    trusted: () => inbox.trusted(),
     afterNextPiece: (task) => inbox.afterNextPiece(task),
     remoteAddress: socket.remoteAddress,
     encrypted: "encrypted" in socket,
@@ -160,19 +238,21 @@ export function pacedSocket(
 
 /** What came over a socket and is not handed on yet: one chunk, and what the socket itself holds meanwhile. */
 class Inbox implements Unread {
+  readonly network: string;
   readonly #socket: Socket;
-  readonly #turns: StrangersTurns;
-  readonly #isStranger: () => boolean;
+  readonly #options: PaceOptions;
   readonly #chunks: Buffer[];
   #afterNextPiece: (() => void)[] = [];
   #stream: Duplex | undefined;
   #isWanted = false;
   #hasEnded = false;
+  #asked = 0;
+  #givenBytes = 0;
 
-  constructor(socket: Socket, first: Buffer | undefined, turns: StrangersTurns, isStranger: () => boolean) {
+  constructor(socket: Socket, first: Buffer | undefined, options: PaceOptions) {
+    this.network = options.network;
     this.#socket = socket;
-    this.#turns = turns;
-    this.#isStranger = isStranger;
+    this.#options = options;
     this.#chunks = first === undefined ? [] : [first];
   }
 
@@ -191,7 +271,7 @@ class Inbox implements Unread {
     this.#stream = undefined;
     this.#chunks.length = 0;
     this.#afterNextPiece = [];
-    this.#turns.forget(this);
+    this.#options.turns.forget(this);
   }
 
   afterNextPiece(task: () => void): void {
@@ -199,12 +279,36 @@ class Inbox implements Unread {
     else this.#afterNextPiece.push(task);
   }
 
+  asked(): void {
+    if (this.#options.isStranger()) this.#options.turns.end(this.isNewcomer());
+    this.#asked += 1;
+  }
+
+  trusted(): void {
+    this.#options.turns.forget(this);
+    process.nextTick(() => this.#proceed());
+  }
+
+  isNewcomer(): boolean {
+    if (this.#givenBytes >= this.#options.newcomerBytes) return false;
+    // The piece that the first request waits for is as much as it.
+    return this.#asked === 0 || (this.#asked === 1 && this.#afterNextPiece.length > 0);
+  }
+
   /** The server has room for more. */
   wanted(): void {
     this.#isWanted = true;
     if (this.#chunks.length === 0) this.#socket.resume();
     // Not from here: what a stream is given while it asks, it puts aside.
-    else process.nextTick(() => this.#turns.read(this));
+    else process.nextTick(() => this.#proceed());
+  }
+
+  #proceed(): void {
+    if (this.#options.isStranger()) {
+      if (this.hasMore()) this.#options.turns.read(this);
+      return;
+    }
+    while (this.hasMore()) this.give(Number.POSITIVE_INFINITY);
   }
 
   hasMore(): boolean {
@@ -222,9 +326,10 @@ class Inbox implements Unread {
   give(mostBytes: number): number {
     const [chunk] = this.#chunks;
     if (chunk === undefined || !this.#isTaken) return 0;
-    const piece = this.#isStranger() ? chunk.subarray(0, mostBytes) : chunk;
+    const piece = chunk.length <= mostBytes ? chunk : chunk.subarray(0, mostBytes);
     if (piece.length === chunk.length) this.#chunks.shift();
     else this.#chunks[0] = chunk.subarray(piece.length);
+    this.#givenBytes += piece.length;
     for (const task of this.#afterNextPiece.splice(0)) setImmediate(task);
     this.#hand(piece);
     if (this.#chunks.length > 0) return piece.length;
@@ -234,13 +339,13 @@ class Inbox implements Unread {
   }
 
   #came(chunk: Buffer): void {
-    if (this.#isTaken && this.#chunks.length === 0 && !this.#isStranger()) {
+    if (this.#isTaken && this.#chunks.length === 0 && !this.#options.isStranger()) {
       this.#hand(chunk);
       return;
     }
     this.#chunks.push(chunk);
     this.#socket.pause();
-    if (this.#isTaken) this.#turns.read(this);
+    this.#proceed();
   }
 
   #hand(piece: Buffer): void {

@@ -14,6 +14,7 @@ import {
 import { createServer as createHttps } from "node:https";
 import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { peerAddress, peerNetwork } from "../access/peer.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
@@ -72,7 +73,7 @@ type ServeSocket = (socket: Socket, isOfHttp2: boolean, first?: Buffer) => void;
 export async function openPort(options: PortOptions): Promise<Port> {
   const limits: PortLimits = { ...LIMITS, ...options.limits };
   const connections = new Connections(options.clock, limits);
-  const serve = (socket: Socket, request: HttpRequest, response: HttpResponse) => {
+  const serve: Serve = (socket, request, response) => {
     // Who goes away in the middle of a body is an error of the request's, and one that nobody listens for ends passbus.
     request.on("error", () => {});
     response.on("error", () => {});
@@ -80,10 +81,7 @@ export async function openPort(options: PortOptions): Promise<Port> {
     if (connection !== undefined) options.serve(request, response, connection);
   };
   const turns = new StrangersTurns(options.clock, limits);
-  const came = (socket: Socket) => {
-    if (connections.isStranger(connections.of(socket))) turns.end();
-  };
-  const serveHttp2 = http2Server({ came, serve }, connections, limits);
+  const serveHttp2 = http2Server(serve, connections, limits);
   const http1 = http1Options(limits);
   const { tls } = options;
   const handshakeTimeout = limits.portHeadersTimeoutMs;
@@ -94,9 +92,9 @@ export async function openPort(options: PortOptions): Promise<Port> {
   front.maxHeadersCount = limits.portHeaders;
   front.on("request", (request: IncomingMessage, response: ServerResponse) => {
     const fault = framingFault(request);
-    const socket = sockets.get(request.socket) ?? request.socket;
-    came(socket);
-    if (fault === undefined) serve(socket, request, response);
+    const over = paced.get(request.socket);
+    over?.stream.asked();
+    if (fault === undefined) serve(over?.socket ?? request.socket, request, response);
     else refuse(response, fault);
   });
 
@@ -106,13 +104,19 @@ export async function openPort(options: PortOptions): Promise<Port> {
   const [connectionListener] = front.listeners(ready);
   if (connectionListener === undefined) throw new CodedError("internal", "node:http takes no connections");
   front.removeAllListeners(ready);
-  const sockets = new WeakMap<Duplex, Socket>();
+  const paced = new WeakMap<Duplex, Over>();
   const serveSocket: ServeSocket = (socket, isOfHttp2, first) => {
     const connection = connections.of(socket);
-    const paced = pacedSocket(socket, first, { turns, isStranger: () => connections.isStranger(connection) });
-    sockets.set(paced, socket);
-    if (isOfHttp2) serveHttp2(socket, paced);
-    else connectionListener.call(front, paced);
+    const stream = pacedSocket(socket, first, {
+      turns,
+      network: peerNetwork(peerAddress(socket.remoteAddress ?? "")),
+      isStranger: () => connections.isStranger(connection),
+      newcomerBytes: limits.portHeaderBytes,
+    });
+    connections.whenTrusted(connection, () => stream.trusted());
+    paced.set(stream, { socket, stream });
+    if (isOfHttp2) serveHttp2({ socket, stream });
+    else connectionListener.call(front, stream);
   };
   front.on("connection", (socket: Socket) => connections.connected(socket));
   if (tls === undefined) front.on(ready, (socket: Socket) => sniff(socket, limits, connections, serveSocket));
@@ -166,17 +170,16 @@ function isRevoked(socket: Socket): boolean {
   return "authorizationError" in socket && socket.authorizationError === "CERT_REVOKED";
 }
 
-interface Requests {
-  /** At once, when its head has been read; */
-  readonly came: (socket: Socket) => void;
-  /** and this where it is to be answered. */
-  readonly serve: (socket: Socket, request: HttpRequest, response: HttpResponse) => void;
+/** A connection, and what its server reads it through. */
+interface Over {
+  readonly socket: Socket;
+  readonly stream: PacedSocket;
 }
 
-/** `stream` is what the session is to read the socket through. */
-type ServeHttp2 = (socket: Socket, stream: PacedSocket) => void;
+/** `socket` is the connection that it came over. */
+type Serve = (socket: Socket, request: HttpRequest, response: HttpResponse) => void;
 
-function http2Server({ came, serve }: Requests, connections: Connections, limits: PortLimits): ServeHttp2 {
+function http2Server(serve: Serve, connections: Connections, limits: PortLimits): (over: Over) => void {
   const server = createHttp2({
     settings: {
       maxConcurrentStreams: limits.portCalls,
@@ -187,18 +190,18 @@ function http2Server({ came, serve }: Requests, connections: Connections, limits
     streamResetBurst: limits.portResets,
     streamResetRate: limits.portResetsPerSecond,
   });
-  const sockets = new WeakMap<Http2Session, { readonly socket: Socket; readonly stream: PacedSocket }>();
+  const sessions = new WeakMap<Http2Session, Over>();
   server.on("request", (request, response) => {
-    const over = request.stream.session === undefined ? undefined : sockets.get(request.stream.session);
+    const over = request.stream.session === undefined ? undefined : sessions.get(request.stream.session);
     if (over === undefined) return;
     const { socket, stream } = over;
-    came(socket);
+    stream.asked();
     // What was taken back in the breath that asked for it (CVE-2023-44487) costs no call: its end has been read by then.
     stream.afterNextPiece(() => {
       if (!request.stream.destroyed && !request.stream.closed) serve(socket, request, response);
     });
   });
-  return (socket, stream) => {
+  return ({ socket, stream }) => {
     // The session is made before `emit` returns, and says nothing before.
     server.once("session", (session) => {
       session.setLocalWindowSize(limits.portSessionWindowBytes);
@@ -206,7 +209,7 @@ function http2Server({ came, serve }: Requests, connections: Connections, limits
       // A connection that breaks ends its calls; there is nobody to tell.
       session.on("error", () => session.destroy());
       connections.opened(session, socket);
-      sockets.set(session, { socket, stream });
+      sessions.set(session, { socket, stream });
     });
     server.emit("connection", stream);
   };

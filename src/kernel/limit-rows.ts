@@ -127,7 +127,10 @@ export const LIMIT_ROWS = {
     about: "Of all such connections, in one turn of the event loop.",
     effect: "the same, and for `portTurnMs` more",
   },
-  portTurnMs: { about: "The time that goes to them in one turn.", effect: "the same, and for as long again" },
+  portTurnMs: {
+    about: "The time that goes to them in one turn, which a request of theirs ends too.",
+    effect: "the same, and for as long again",
+  },
   keylessBytes: { about: "One request of Health, which needs no key, unpacked.", error: "limit.request_bytes" },
   reflectionBytes: { about: "One request of reflection, which needs none either.", error: "limit.request_bytes" },
   keylessTimeoutMs: { about: "A whole unary request without a key.", effect: "it is cut" },
@@ -144,7 +147,7 @@ export const LIMIT_ROWS = {
   keylessStreams: { about: "Health.Watch and reflection, open in one process.", error: "limit.streams" },
   keylessStreamsPerPeer: { about: "The same from one address.", error: "limit.streams" },
   keylessStreamsPerSecond: {
-    about: "The same that one address may begin in a second, whether they are refused or not.",
+    about: "The same that one address (of IPv6 a /64) may begin in a second, refused or not.",
     effect: "the stream is refused (REFUSED_STREAM; over HTTP/1.1 429)",
   },
   tokenCharacters: { about: "Of an issuer's token.", error: "auth.invalid" },

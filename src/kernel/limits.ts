@@ -116,7 +116,7 @@ export const LIMITS = {
   portSessionWindowBytes: 1 * MIB,
   /** Of connections that were never used with a key that counts: read of one before the others have their turn, */
   portPieceBytes: 256,
-  /** and of all of them in one turn of the event loop, and for how long; who used either up rests for as long. */
+  /** and of all of them in one turn of the event loop, and for how long; then, and after a request, they rest for as long. */
   portTurnBytes: 64 * KIB,
   portTurnMs: 1,
   /** One request of Health, which needs no key, unpacked. */

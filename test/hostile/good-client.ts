@@ -1,11 +1,16 @@
-/** A thread of its own with one good client: calls at a steady pace, and says how long each took. */
-import { connect } from "node:http2";
+/**
+ * A thread of its own with one good client: calls at a steady pace, and says how long each took. Beside it others come,
+ * one after the other, each with a connection of its own for its only call.
+ */
+import { type ClientHttp2Session, connect } from "node:http2";
 import { setTimeout as delay } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 
 const { url, key } = workerData as { readonly url: string; readonly key: string };
 /** Between the end of one call and the next. */
 const PAUSE_MS = 3;
+/** Between the end of one newcomer and the next. */
+const NEWCOMER_PAUSE_MS = 200;
 
 let session = connect(url);
 session.on("error", () => {});
@@ -15,6 +20,20 @@ function call(): Promise<boolean> {
     session = connect(url);
     session.on("error", () => {});
   }
+  return callOver(session);
+}
+
+async function newcomer(): Promise<boolean> {
+  const own = connect(url);
+  own.on("error", () => {});
+  try {
+    return await callOver(own);
+  } finally {
+    own.destroy();
+  }
+}
+
+function callOver(session: ClientHttp2Session): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const stream = session.request({
     ":method": "POST",
@@ -32,15 +51,24 @@ function call(): Promise<boolean> {
   return promise;
 }
 
-parentPort?.on("message", async ({ windowMs }: { readonly windowMs: number }) => {
+/** One call after the other until then; how long those took that were answered, and how many were not. */
+async function repeat(once: () => Promise<boolean>, pauseMs: number, endMs: number) {
   const tookMs: number[] = [];
   let failed = 0;
-  const endMs = performance.now() + windowMs;
   while (performance.now() < endMs) {
     const startMs = performance.now();
-    if (await call()) tookMs.push(performance.now() - startMs);
+    if (await once()) tookMs.push(performance.now() - startMs);
     else failed += 1;
-    await delay(PAUSE_MS);
+    await delay(pauseMs);
   }
-  parentPort?.postMessage({ tookMs, failed });
+  return { tookMs, failed };
+}
+
+parentPort?.on("message", async ({ windowMs }: { readonly windowMs: number }) => {
+  const endMs = performance.now() + windowMs;
+  const [known, newcomers] = await Promise.all([
+    repeat(call, PAUSE_MS, endMs),
+    repeat(newcomer, NEWCOMER_PAUSE_MS, endMs),
+  ]);
+  parentPort?.postMessage({ known, newcomers });
 });

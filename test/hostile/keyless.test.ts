@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type ClientHttp2Stream, connect, constants } from "node:http2";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import { KeylessBeginnings, KeylessStreams } from "../../src/api/keyless.ts";
 import { LIMITS } from "../../src/kernel/limits.ts";
@@ -66,6 +66,7 @@ test("beyond that are refused before they are calls; others go on", { timeout: 6
   const clock = new ManualClock();
   await using api = await testApi({ clock });
   const rests = setInterval(() => clock.advance(LIMITS.portTurnMs), 1);
+  onTestFinished(() => clearInterval(rests));
   const session = connect(api.url);
   const headers = { ":method": "POST", ":path": "/grpc.health.v1.Health/Watch", "content-type": "application/grpc" };
   const begin = () => session.request(headers).on("error", () => {});
@@ -81,6 +82,5 @@ test("beyond that are refused before they are calls; others go on", { timeout: 6
     body: new Uint8Array(5),
   });
   expect(answer.status).toBe(429);
-  clearInterval(rests);
   session.destroy();
 });

@@ -1,7 +1,7 @@
 /** Pages of a list that falls by a time, then by id. */
 import type { Filter } from "mongodb";
 import type { Page, PageRequest } from "../../kernel/page.ts";
-import type { Stored, Wire } from "./wire.ts";
+import { type Stored, upTo, type Wire } from "./wire.ts";
 
 /** Bytes of values and attempts in one page; one that would be larger ends early, and goes on from there. */
 const PAGE_BYTES = 8 * 1024 * 1024;
@@ -62,5 +62,5 @@ function following<Row extends Stored, Item extends { readonly id: string }>({
   if (after === undefined) return [];
   const { timeMs, id } = after;
   // The first term bounds the index; the second leaves out what the page before had of that very moment.
-  return [{ [timeField]: { $lte: timeMs } }, { $or: [{ [timeField]: { $lt: timeMs } }, { _id: { $lt: keyOf(id) } }] }];
+  return [{ [timeField]: upTo(timeMs) }, { $or: [{ [timeField]: { $lt: timeMs } }, { _id: { $lt: keyOf(id) } }] }];
 }
