@@ -4,12 +4,14 @@ import { SummaryReporter } from "./test/support/reporter.ts";
 
 /** Suites that start real processes, after all the others: each waits more than it works, so three files at a time. */
 const processes = ["test/e2e/**/*.test.ts", "test/browser/**/*.test.ts", "test/faults/**/*.test.ts"];
-const faults = ["distributed", "kill", "overload", "process", "receivers"];
-const timed = ["bench", "demo", "distributed-pipeline", "fairness", "pipeline"];
+/** Of them those that reckon how long it takes to recover, two files at a time. */
+const recoveries = ["distributed", "distributed-rows", "kill", "process", "receivers"].map(
+  (name) => `test/faults/${name}.test.ts`,
+);
 /** Suites that measure time, and those whose own servers take a whole core: one file at a time, last. */
 const alone = [
-  ...faults.map((name) => `test/faults/${name}.test.ts`),
-  ...timed.map((name) => `test/e2e/${name}.test.ts`),
+  "test/faults/overload.test.ts",
+  ...["bench", "demo", "distributed-pipeline", "fairness", "pipeline"].map((name) => `test/e2e/${name}.test.ts`),
   "test/hostile/process/**/*.test.ts",
 ];
 
@@ -46,9 +48,18 @@ export default defineConfig({
           ...common,
           name: "processes",
           include: processes,
-          exclude: alone,
+          exclude: [...recoveries, ...alone],
           maxWorkers: 3,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: "recoveries",
+          include: recoveries,
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -57,7 +68,7 @@ export default defineConfig({
           name: "alone",
           include: alone,
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],
