@@ -5,7 +5,7 @@ import { SummaryReporter } from "./test/support/reporter.ts";
 /** Suites that start real processes, after all the others: each waits more than it works, so three files at a time. */
 const processes = ["test/e2e/**/*.test.ts", "test/browser/**/*.test.ts", "test/faults/**/*.test.ts"];
 /** Of them those that reckon how long it takes to recover, two files at a time. */
-const recoveries = ["distributed", "distributed-rows", "kill", "process", "receivers"].map(
+const recoveries = ["distributed", "distributed-rows", "kill", "kill-moments", "process", "receivers"].map(
   (name) => `test/faults/${name}.test.ts`,
 );
 /** Suites that measure time, and those whose own servers take a whole core: one file at a time, last. */

@@ -11,6 +11,7 @@ import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { type Passbus, startPassbus } from "../../src/compose/compose.ts";
 import { type Config, readConfig } from "../../src/config/config.ts";
 import { silentLog } from "../../src/kernel/log.ts";
+import { CHILD_ENV } from "../support/child-env.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
 
@@ -40,7 +41,7 @@ interface Output {
 
 function run(args: readonly string[], key = "", input = ""): PromiseWithChild<Output> {
   const running = promisify(execFile)(process.execPath, ["--disable-warning=ExperimentalWarning", MAIN, ...args], {
-    env: { PATH: process.env.PATH, PASSBUS_DATA_DIR: config.dataDir, PASSBUS_KEY: key },
+    env: { ...CHILD_ENV, PASSBUS_DATA_DIR: config.dataDir, PASSBUS_KEY: key },
     timeout: 15_000,
   });
   running.child.stdin?.end(input);

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ADMIN_KEY, testApi } from "../support/api.ts";
+import { CHILD_ENV } from "../support/child-env.ts";
 import { eventually, within } from "../support/within.ts";
 
 const MAIN = join(import.meta.dirname, "..", "..", "src", "main.ts");
@@ -25,7 +26,7 @@ class Run {
   constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
     this.child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", MAIN, ...args], {
       // Port 1 is nobody's: no server of the machine is mistaken for one of the test.
-      env: { PATH: process.env.PATH, PASSBUS_DATA_DIR: directory, PASSBUS_LISTEN: "127.0.0.1:1", ...environment },
+      env: { ...CHILD_ENV, PASSBUS_DATA_DIR: directory, PASSBUS_LISTEN: "127.0.0.1:1", ...environment },
     });
     this.child.stdout?.on("data", (chunk) => {
       this.out += chunk;

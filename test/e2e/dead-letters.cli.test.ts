@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
+import { CHILD_ENV } from "../support/child-env.ts";
 import { BOOTSTRAP_KEY, DataDirectory, RunningPassbus } from "../support/passbus.ts";
 import { eventually } from "../support/within.ts";
 
@@ -34,7 +35,7 @@ class CommandLine {
   /** A command that needs no server. */
   bare(args: readonly string[], input = "", key = BOOTSTRAP_KEY): PromiseWithChild<Output> {
     const running = promisify(execFile)(process.execPath, ["--disable-warning=ExperimentalWarning", MAIN, ...args], {
-      env: { PATH: process.env.PATH, PASSBUS_DATA_DIR: this.#dataDir, PASSBUS_KEY: key },
+      env: { ...CHILD_ENV, PASSBUS_DATA_DIR: this.#dataDir, PASSBUS_KEY: key },
       timeout: 15_000,
     });
     running.child.stdin?.end(input);
@@ -58,7 +59,9 @@ class CommandLine {
 const line = (passId: string) =>
   `${JSON.stringify({ id: "evt_1", type: "PASS_EVENT_TYPE_CREATED", pass: { id: passId } })}\n`;
 
-it("a dead letter is listed, sent again, and becomes another one until what was wrong is mended", async () => {
+it("a dead letter is listed, sent again, and becomes another one until what was wrong is mended", {
+  timeout: 60_000,
+}, async () => {
   using directory = new DataDirectory();
   await using passbus = await RunningPassbus.start(directory.path);
   const commands = new CommandLine(directory.path, passbus.url);

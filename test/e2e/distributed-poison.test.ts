@@ -12,6 +12,7 @@ import { describe, expect, test } from "vitest";
 import { PassEventSchema, PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import type { DeadReason } from "../../src/intake/dead-letters.ts";
+import { CHILD_ENV } from "../support/child-env.ts";
 import { Deployment } from "../support/distributed.ts";
 import { judge, subscribe } from "../support/endpoints.ts";
 import { type CodecName, type KcatRecord, kcatSend } from "../support/kcat.ts";
@@ -134,7 +135,7 @@ function command(url: string, ...args: readonly string[]): Promise<Output> {
     process.execPath,
     ["--disable-warning=ExperimentalWarning", MAIN, "dead-letters", ...args, "--url", url],
     {
-      env: { PATH: process.env.PATH, PASSBUS_KEY: BOOTSTRAP_KEY },
+      env: { ...CHILD_ENV, PASSBUS_KEY: BOOTSTRAP_KEY },
       timeout: 20_000,
       maxBuffer: 64 * 1_024 * 1_024,
     },

@@ -18,6 +18,7 @@ import { InspectorService } from "../../gen/passbus/v1/inspector_service_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { State, WhileDisabled } from "../../gen/passbus/v1/subscription_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
+import { CHILD_ENV } from "../support/child-env.ts";
 import { Deployment } from "../support/distributed.ts";
 import { DEAD_URL, subscribe, subscribeElsewhere } from "../support/endpoints.ts";
 import { failureOf, grpcWithKey } from "../support/grpc.ts";
@@ -229,7 +230,7 @@ describe("erasing in the embedded deployment", SLOW, () => {
       readdirSync(data.path).map((name) => [name, readFileSync(join(data.path, name))] as const);
     const command = async (...args: readonly string[]) => {
       const main = join(ROOT, "src", "main.ts");
-      const env = { PATH: process.env.PATH, PASSBUS_DATA_DIR: data.path };
+      const env = { ...CHILD_ENV, PASSBUS_DATA_DIR: data.path };
       const given = ["--disable-warning=ExperimentalWarning", main, ...args];
       return (await promisify(execFile)(process.execPath, given, { cwd: ROOT, env, timeout: 60_000 })).stdout;
     };

@@ -10,6 +10,7 @@ import { Http2SessionManager } from "@connectrpc/connect-node";
 import { expect, test } from "vitest";
 import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
+import { CHILD_ENV } from "../support/child-env.ts";
 import { subscribe } from "../support/endpoints.ts";
 import { printTable } from "../support/figures.ts";
 import { grpcWithKey } from "../support/grpc.ts";
@@ -25,7 +26,7 @@ const THROUGH_MS = 90_000;
 /** An administrator's key of an organisation that is new. */
 async function newOrganisation(dataDir: string, name: string): Promise<string> {
   const args = ["--disable-warning=ExperimentalWarning", MAIN, "keys", "create", "--organisation", name];
-  const env = { PATH: process.env.PATH, PASSBUS_DATA_DIR: dataDir };
+  const env = { ...CHILD_ENV, PASSBUS_DATA_DIR: dataDir };
   const { stdout } = await promisify(execFile)(process.execPath, [...args, "--role", "admin"], { env });
   return stdout.trim();
 }

@@ -9,6 +9,7 @@ import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { Format } from "../../gen/passbus/v1/subscription_pb.js";
+import { CHILD_ENV } from "../support/child-env.ts";
 import { Deployment } from "../support/distributed.ts";
 import { type Endpoint, subscribe } from "../support/endpoints.ts";
 import { numberedEvent } from "../support/paced-publisher.ts";
@@ -25,7 +26,7 @@ const key = (id: string) => `${id}:${randomBytes(32).toString("base64")}`;
 
 async function embeddedCommand(dataDir: string, keys: string, ...args: readonly string[]): Promise<string> {
   const main = join(ROOT, "src", "main.ts");
-  const env = { PATH: process.env.PATH, PASSBUS_DATA_DIR: dataDir, PASSBUS_ENCRYPTION_KEYS: keys };
+  const env = { ...CHILD_ENV, PASSBUS_DATA_DIR: dataDir, PASSBUS_ENCRYPTION_KEYS: keys };
   const { stdout } = await promisify(execFile)(
     process.execPath,
     ["--disable-warning=ExperimentalWarning", main, ...args],

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { AccessService, DeliverySwitchScope as Scope } from "../../gen/passbus/v1/access_service_pb.js";
+import { CHILD_ENV } from "../support/child-env.ts";
 import { judge, subscribe } from "../support/endpoints.ts";
 import { grpcWithKey } from "../support/grpc.ts";
 import { numberedEvents, passIdOf } from "../support/paced-publisher.ts";
@@ -26,7 +27,7 @@ async function passbusCli(url: string, ...args: readonly string[]): Promise<stri
   const { stdout, stderr } = await promisify(execFile)(
     process.execPath,
     ["--disable-warning=ExperimentalWarning", MAIN, ...args, "--url", url],
-    { env: { PATH: process.env.PATH, PASSBUS_KEY: BOOTSTRAP_KEY } },
+    { env: { ...CHILD_ENV, PASSBUS_KEY: BOOTSTRAP_KEY } },
   );
   return `${stdout}${stderr}`;
 }

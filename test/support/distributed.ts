@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { type Admin, Kafka, logLevel } from "kafkajs";
 import { type Db, MongoClient } from "mongodb";
+import { CHILD_ENV } from "./child-env.ts";
 import { BOOTSTRAP_KEY, RunningPassbus } from "./passbus.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
@@ -68,7 +69,7 @@ export class Deployment implements AsyncDisposable {
   /** Runs a command of passbus to its end; what it wrote to the standard output. Rejects where it fails. */
   async command(...args: readonly string[]): Promise<string> {
     const main = join(ROOT, "src", "main.ts");
-    const environment = { PATH: process.env.PATH, PASSBUS_BOOTSTRAP_KEY: BOOTSTRAP_KEY, ...this.settings };
+    const environment = { ...CHILD_ENV, PASSBUS_BOOTSTRAP_KEY: BOOTSTRAP_KEY, ...this.settings };
     const { stdout } = await run(process.execPath, ["--disable-warning=ExperimentalWarning", main, ...args], {
       cwd: ROOT,
       env: environment,

@@ -9,6 +9,7 @@ import { AccessService } from "../../gen/passbus/v1/access_service_pb.js";
 import { DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
+import { CHILD_ENV } from "./child-env.ts";
 import { grpcWithKey } from "./grpc.ts";
 import { eventually, within } from "./within.ts";
 
@@ -48,7 +49,7 @@ export class ServeProcess implements AsyncDisposable {
       cwd: ROOT,
       stdio: ["ignore", "pipe", "pipe"],
       env: {
-        PATH: process.env.PATH,
+        ...CHILD_ENV,
         PASSBUS_DATA_DIR: dataDir,
         PASSBUS_LISTEN: "127.0.0.1:0",
         PASSBUS_METRICS_LISTEN: "off",
