@@ -4,10 +4,13 @@ import { SummaryReporter } from "./test/support/reporter.ts";
 
 /** Suites that start real processes, after all the others: each waits more than it works, so three files at a time. */
 const processes = ["test/e2e/**/*.test.ts", "test/browser/**/*.test.ts", "test/faults/**/*.test.ts"];
-/** Of them those that reckon how long it takes to recover, two files at a time. */
-const recoveries = ["distributed", "distributed-rows", "kill", "kill-moments", "process", "receivers"].map(
-  (name) => `test/faults/${name}.test.ts`,
-);
+/** Of them those that reckon how long it takes to recover, or at what rate webhooks go, two files at a time. */
+const recoveries = [
+  ...["distributed", "distributed-rows", "kill", "kill-moments", "power-loss", "process", "receivers"].map(
+    (name) => `test/faults/${name}.test.ts`,
+  ),
+  "test/e2e/endpoints.test.ts",
+];
 /** Suites that measure time, and those whose own servers take a whole core: one file at a time, last. */
 const alone = [
   "test/faults/overload.test.ts",

@@ -15,7 +15,7 @@ import { seededRandom } from "../../src/kernel/random.ts";
 import { EmbeddedRun } from "../support/embedded-run.ts";
 import { recordFault } from "../support/fault-table.ts";
 import type { PacedPublisher } from "../support/paced-publisher.ts";
-import { type Cut, cutAt, readImage, writeImage } from "../support/power-cut.ts";
+import { type Cut, cutAt, type DiskImage, readImage, writeImage } from "../support/power-cut.ts";
 import { remains } from "../support/store-files.ts";
 import { StraceRecord, strace } from "../support/strace-record.ts";
 
@@ -58,14 +58,27 @@ function answeredBy(publisher: PacedPublisher, atMs: number): readonly string[] 
   return accepted.filter(({ acceptedAtMs }) => acceptedAtMs + 1 < atMs).map(({ eventId }) => eventId);
 }
 
+/** A record of what is written, and the disk that it begins with: nothing was written while strace attached itself. */
+async function recordFrom(run: EmbeddedRun): Promise<{ readonly base: DiskImage; readonly record: StraceRecord }> {
+  const paths = FILES.map((file) => join(run.dataDir, file));
+  for (let tries = 0; tries < 10; tries += 1) {
+    const base = readImage(run.dataDir, FILES);
+    const record = await StraceRecord.start(run.passbus.pid, paths);
+    const now = readImage(run.dataDir, FILES);
+    if (FILES.every((file) => base.get(file)?.equals(now.get(file) ?? Buffer.alloc(0)) ?? !now.has(file)))
+      return { base, record };
+    await record[Symbol.asyncDispose]();
+  }
+  throw new Error("passbus never stopped writing");
+}
+
 describe.skipIf(!strace.present)(strace.title("a power cut"), { timeout: IS_LONG ? 600_000 : 60_000 }, () => {
   test(`at ${CUTS} moments: what was answered is there, and a start delivers it`, async ({ task }) => {
     await using run = await EmbeddedRun.start({ healthy: HEALTHY });
     await run.until(run.publish(8).whenAccepted(8));
     await run.settled();
-    const base = readImage(run.dataDir, FILES);
-    const paths = FILES.map((file) => join(run.dataDir, file));
-    await using record = await StraceRecord.start(run.passbus.pid, paths);
+    const { base, record: started } = await recordFrom(run);
+    await using record = started;
     const publisher = run.publish(EVENTS);
     await run.until(publisher.whenAccepted(EVENTS / 2));
     publisher.hurry(10);

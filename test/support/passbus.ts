@@ -32,6 +32,9 @@ export class DataDirectory implements Disposable {
   }
 }
 
+// Vitest ends the process of a test that hangs with SIGTERM, which by itself is no "exit".
+process.once("SIGTERM", () => process.exit(143));
+
 /** A process that was asked to serve; it may come up or not. */
 export class ServeProcess implements AsyncDisposable {
   readonly exited: Promise<Exit>;
