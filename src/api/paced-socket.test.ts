@@ -92,6 +92,15 @@ describe("strangers' turns", () => {
     expect(await readNow(read)).toBe("a" + "bece");
   });
 
+  it("leave everybody his place, however often he says that he waits", async () => {
+    const turns = new StrangersTurns(new ManualClock(), LIMITS);
+    const read: string[] = [];
+    turns.read(sender("a", 5, read, { took: () => turns.end(true) }));
+    const [first, second] = ["b", "c"].map((name) => sender(name, 15, read));
+    for (const each of [first, second, first]) if (each !== undefined) turns.read(each);
+    expect(await readNow(read)).toBe("a" + "bcbc");
+  });
+
   it("come to newcomers first, who don't rest with the others", async () => {
     const turns = new StrangersTurns(new ManualClock(), LIMITS);
     const read: string[] = [];

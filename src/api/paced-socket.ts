@@ -94,10 +94,14 @@ export class StrangersTurns {
     this.#others.delete(unread);
   }
 
+  /** Who waits already keeps his place. */
   #wait(unread: Unread): void {
-    // Who waited as a newcomer, and is none any more, waits once.
-    this.forget(unread);
-    (unread.isNewcomer() ? this.#newcomers : this.#others).add(unread);
+    if (unread.isNewcomer()) {
+      this.#newcomers.add(unread);
+      return;
+    }
+    this.#newcomers.delete(unread);
+    this.#others.add(unread);
   }
 
   #goOn(): void {
@@ -132,7 +136,6 @@ export class StrangersTurns {
     if (this.#isNextPlanned) return;
     this.#isNextPlanned = true;
     setImmediate(() => {
-      if (this.#mustRest) this.#rest();
       // Who sends that much leaves half of the time to others, and of the processor too.
       if (this.#isSpent) this.#clock.after(this.#limits.portTurnMs, () => this.#begin());
       else this.#begin();
@@ -154,6 +157,7 @@ export class StrangersTurns {
     this.#isOver = false;
     this.#spentMs = 0;
     this.#spentBytes = 0;
+    if (this.#mustRest) this.#rest();
     this.#goOn();
   }
 
