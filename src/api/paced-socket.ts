@@ -10,6 +10,7 @@
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import type { Clock } from "../kernel/clock.ts";
+import { Round } from "../kernel/round.ts";
 import type { PortLimits } from "./connections.ts";
 
 /** Of a connection, what it sent and nobody has read yet. */
@@ -25,43 +26,15 @@ export interface Unread {
 
 type TurnLimits = Pick<PortLimits, "portPieceBytes" | "portTurnBytes" | "portTurnMs">;
 
-/** Who comes next: network after network, and of each one connection after the other. */
-class Round {
-  readonly #byNetwork = new Map<string, Set<Unread>>();
-
-  get isEmpty(): boolean {
-    return this.#byNetwork.size === 0;
-  }
-
-  add(unread: Unread): void {
-    const others = this.#byNetwork.get(unread.network);
-    if (others === undefined) this.#byNetwork.set(unread.network, new Set([unread]));
-    else others.add(unread);
-  }
-
-  delete(unread: Unread): void {
-    const those = this.#byNetwork.get(unread.network);
-    if (those?.delete(unread) && those.size === 0) this.#byNetwork.delete(unread.network);
-  }
-
-  take(): Unread | undefined {
-    const [next] = this.#byNetwork;
-    if (next === undefined) return undefined;
-    const [network, those] = next;
-    const [unread] = those;
-    this.#byNetwork.delete(network);
-    if (unread !== undefined) those.delete(unread);
-    if (those.size > 0) this.#byNetwork.set(network, those);
-    return unread;
-  }
-}
+/** Network after network, and of each one connection after the other. */
+const roundByNetwork = () => new Round<Unread>(({ network }) => network);
 
 /** Who of the strangers is read, in each turn of the event loop: one piece of each, round and round. */
 export class StrangersTurns {
   readonly #clock: Clock;
   readonly #limits: TurnLimits;
-  readonly #newcomers = new Round();
-  readonly #others = new Round();
+  readonly #newcomers = roundByNetwork();
+  readonly #others = roundByNetwork();
   #spentMs = 0;
   #spentBytes = 0;
   #isOver = false;

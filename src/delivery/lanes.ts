@@ -3,9 +3,9 @@ import type { EndpointKey } from "../domain/endpoint.ts";
 import type { DeliveryPolicy } from "../domain/subscription.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import { Round } from "../kernel/round.ts";
 import { Lane } from "./lane.ts";
 import { Pace } from "./rate-pace.ts";
-import { Round } from "./round.ts";
 import type { Work } from "./work.ts";
 
 export interface LanesDeps {
@@ -56,7 +56,7 @@ export class Lanes {
   readonly #deps: LanesDeps;
   readonly #lanes = new Map<string, Lane>();
   /** Lanes that can start something, in turn. */
-  readonly #ready = new Round();
+  readonly #ready = new Round<Lane>((lane) => lane.organisation);
   /** In flight, less the slow ones, by organisation. */
   readonly #quickOf = new Map<string, number>();
   /** Lanes whose queues have reached their limit and not fallen to half of it since. */

@@ -8,24 +8,9 @@ import { type SqliteStore, sqliteStore } from "../../src/adapters/sqlite/client.
 import { STORE_FILE } from "../../src/adapters/sqlite/schema.ts";
 import { startSqliteStore } from "../../src/adapters/sqlite/sqlite-store.ts";
 import type { CallThread } from "../../src/kernel/thread-call.ts";
-import { accessContract } from "./access.contract.ts";
-import { accessStoreContract, deadLetterStoreContract } from "./access-and-dead-letters.contract.ts";
-import { binStoreContract } from "./bin-store.contract.ts";
 import { changeFeedContract, type WatchedStore } from "./change-feed.contract.ts";
-import { deliveryClaimContract } from "./delivery-claim.contract.ts";
-import { deliveryFlushContract } from "./delivery-flush.contract.ts";
-import { deliveryLogContract } from "./delivery-log.contract.ts";
-import { deliveryModelContract } from "./delivery-model.contract.ts";
-import { deliveryOrderContract } from "./delivery-order.contract.ts";
-import { endpointStoreContract } from "./endpoint-store.contract.ts";
-import { erasureContract } from "./erasure.contract.ts";
 import { kindFeedContract } from "./kind-feed.contract.ts";
-import { replayStoreContract } from "./replay-store.contract.ts";
-import { retentionContract } from "./retention.contract.ts";
-import { statsStoreContract } from "./stats-store.contract.ts";
-import { subscriptionRacesContract } from "./subscription-races.contract.ts";
-import { subscriptionStoreContract } from "./subscription-store.contract.ts";
-import { switchContract } from "./switch.contract.ts";
+import { STORE_CONTRACTS } from "./store-contracts.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "passbus-store-"));
 
@@ -84,27 +69,7 @@ function empty(): void {
   }
 }
 
-const CONTRACTS = [
-  deliveryFlushContract,
-  deliveryClaimContract,
-  deliveryLogContract,
-  endpointStoreContract,
-  subscriptionStoreContract,
-  subscriptionRacesContract,
-  accessContract,
-  accessStoreContract,
-  deadLetterStoreContract,
-  deliveryModelContract,
-  deliveryOrderContract,
-  changeFeedContract,
-  kindFeedContract,
-  replayStoreContract,
-  retentionContract,
-  erasureContract,
-  switchContract,
-  binStoreContract,
-  statsStoreContract,
-];
+const CONTRACTS = [...STORE_CONTRACTS, changeFeedContract, kindFeedContract];
 
 // Each in a scope of its own: its hooks are for its own tests.
 for (const contract of CONTRACTS) describe(contract.name, () => contract("node:sqlite", embedded));
