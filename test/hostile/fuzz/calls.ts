@@ -1,6 +1,6 @@
 /** Calls made of bytes, in each of the three protocols, and what they came to. */
 
-import { type ClientHttp2Session, connect } from "node:http2";
+import { type ClientHttp2Session, connect, constants } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 
@@ -71,7 +71,10 @@ export class RawCaller implements Disposable {
       clearTimeout(timer);
       const body = Buffer.concat(parts).toString("latin1");
       const all = `${head}\n${body}\n${tail}`;
-      resolve({ ...codeOf(call, status, grpcStatus, body), all });
+      // Streams without a key beyond `keylessStreamsPerSecond` are refused by a reset alone.
+      const isRefused = !isUnary(call) && stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+      const coded = isRefused ? { code: Code.ResourceExhausted, text: "" } : codeOf(call, status, grpcStatus, body);
+      resolve({ ...coded, all });
     });
     stream.end(bodyOf(call));
     return await promise;
