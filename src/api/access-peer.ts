@@ -9,7 +9,7 @@ export const connectionKey = createContextKey<Connection | undefined>(undefined,
 const peerKey = createContextKey("", { description: "peer" });
 
 /** Empty where the connection is gone. */
-export function addressOf({ socket }: Connection): string {
+export function addressOf({ socket }: Pick<Connection, "socket">): string {
   return peerAddress(socket.remoteAddress ?? "");
 }
 

@@ -14,10 +14,11 @@ import {
 import { createServer as createHttps } from "node:https";
 import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { peerAddress, peerNetwork } from "../access/peer.ts";
+import { peerNetwork } from "../access/peer.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import { addressOf } from "./access-peer.ts";
 import { type Connection, Connections, type PortLimits } from "./connections.ts";
 import { framingFault } from "./framing.ts";
 import { type PacedSocket, pacedSocket, StrangersTurns } from "./paced-socket.ts";
@@ -109,7 +110,7 @@ export async function openPort(options: PortOptions): Promise<Port> {
     const connection = connections.of(socket);
     const stream = pacedSocket(socket, first, {
       turns,
-      network: peerNetwork(peerAddress(socket.remoteAddress ?? "")),
+      network: peerNetwork(addressOf({ socket })),
       isStranger: () => connections.isStranger(connection),
       newcomerBytes: limits.portHeaderBytes,
     });

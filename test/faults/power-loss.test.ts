@@ -10,6 +10,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { isDeepStrictEqual } from "node:util";
 import { describe, expect, test } from "vitest";
 import { seededRandom } from "../../src/kernel/random.ts";
 import { EmbeddedRun } from "../support/embedded-run.ts";
@@ -64,9 +65,7 @@ async function recordFrom(run: EmbeddedRun): Promise<{ readonly base: DiskImage;
   for (let tries = 0; tries < 10; tries += 1) {
     const base = readImage(run.dataDir, FILES);
     const record = await StraceRecord.start(run.passbus.pid, paths);
-    const now = readImage(run.dataDir, FILES);
-    if (FILES.every((file) => base.get(file)?.equals(now.get(file) ?? Buffer.alloc(0)) ?? !now.has(file)))
-      return { base, record };
+    if (isDeepStrictEqual(base, readImage(run.dataDir, FILES))) return { base, record };
     await record[Symbol.asyncDispose]();
   }
   throw new Error("passbus never stopped writing");
