@@ -72,7 +72,7 @@ export function useLog<R extends LogRow, I extends DescMessage, O extends DescMe
       gathered.current.push(row);
       cancel.current ??= after(Math.max(0, shownAtMs.current + GATHER_MS - nowMs()), show);
     },
-    onReconnect: () => rows.missed(follows()),
+    onBegin: () => rows.missed(follows()),
   });
   const setSteady = useMemo(
     () => (value: boolean) => {

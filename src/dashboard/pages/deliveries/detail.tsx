@@ -17,7 +17,7 @@ import { Failure } from "../../parts/failure.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { Exact } from "../../parts/time.tsx";
-import { useClient, useLive } from "../../rpc.ts";
+import { readAnew, useClient, useLive } from "../../rpc.ts";
 import { useSession } from "../../session.tsx";
 import { eventName, STATUS } from "../../words.ts";
 import { Attempts } from "./attempts.tsx";
@@ -25,14 +25,15 @@ import { BreakerNote, useOpenBreaker } from "./held-back.tsx";
 import { SentBody } from "./sent-body.tsx";
 
 export function DeliveryDetail({ id }: { readonly id: string }) {
-  const { data, error, refetch } = useQuery(DeliveryService.method.getDelivery, { id });
+  const query = useQuery(DeliveryService.method.getDelivery, { id });
+  const { data, error, refetch } = query;
   const delivery = data?.delivery;
   useLive(DeliveryService.method.watchDeliveries, {
     input: { subscriptionId: delivery?.subscriptionId ?? "" },
     onMessage: ({ delivery: told, skipped }) => {
-      if (told?.id === id || skipped > 0n) void refetch();
+      if (told?.id === id || skipped > 0n) void readAnew(query);
     },
-    onReconnect: () => void refetch(),
+    onBegin: () => void readAnew(query),
     on: delivery !== undefined,
   });
   if (error !== null) {

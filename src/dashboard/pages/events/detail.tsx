@@ -17,7 +17,7 @@ import { Page, Section } from "../../parts/page.tsx";
 import { useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { type Column, Table } from "../../parts/table.tsx";
 import { Due, Exact } from "../../parts/time.tsx";
-import { useLive } from "../../rpc.ts";
+import { readAnew, useLive } from "../../rpc.ts";
 import { useSession } from "../../session.tsx";
 import { eventName, STATUS } from "../../words.ts";
 import { type DeliveryRow, rowOf } from "../deliveries/row.ts";
@@ -101,13 +101,14 @@ const SHOWN = 50;
 
 function Deliveries({ eventId }: { readonly eventId: string }) {
   const { nameOf } = useSubscriptionNames();
-  const { data, error, refetch } = useQuery(DeliveryService.method.listDeliveries, { eventId, pageSize: SHOWN });
+  const query = useQuery(DeliveryService.method.listDeliveries, { eventId, pageSize: SHOWN });
+  const { data, error, refetch } = query;
   useLive(DeliveryService.method.watchDeliveries, {
     input: {},
     onMessage: ({ delivery, skipped }) => {
-      if (delivery?.eventId === eventId || skipped > 0n) void refetch();
+      if (delivery?.eventId === eventId || skipped > 0n) void readAnew(query);
     },
-    onReconnect: () => void refetch(),
+    onBegin: () => void readAnew(query),
   });
   const rows = data?.deliveries.map(rowOf);
   return (

@@ -19,7 +19,7 @@ import { Page } from "../../parts/page.tsx";
 import { useSubscriptionAsked, useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { More } from "../../parts/table.tsx";
 import { Due } from "../../parts/time.tsx";
-import { PAGING, useLive } from "../../rpc.ts";
+import { PAGING, readAnew, useLive } from "../../rpc.ts";
 import { useSession } from "../../session.tsx";
 import { eventName, STATUS } from "../../words.ts";
 import { answerOf } from "../deliveries/row.ts";
@@ -39,22 +39,22 @@ function useStory(passId: string, subscriptionId: string | undefined) {
     { ...PAGING, enabled: hasDeliveries },
   );
   const refetch = () => {
-    void events.refetch();
-    if (hasDeliveries) void deliveries.refetch();
+    void readAnew(events);
+    if (hasDeliveries) void readAnew(deliveries);
   };
   useLive(EventService.method.tailEvents, {
     input: { passId },
     onMessage: ({ event, skipped }) => {
       if (event !== undefined || skipped > 0n) refetch();
     },
-    onReconnect: refetch,
+    onBegin: () => void readAnew(events),
   });
   useLive(DeliveryService.method.watchDeliveries, {
     input: { subscriptionId: subscriptionId ?? "" },
     onMessage: ({ delivery, skipped }) => {
-      if (delivery?.passId === passId || skipped > 0n) void deliveries.refetch();
+      if (delivery?.passId === passId || skipped > 0n) void readAnew(deliveries);
     },
-    onReconnect: refetch,
+    onBegin: () => void readAnew(deliveries),
     on: hasDeliveries,
   });
   const isLoaded = events.data !== undefined && (deliveries.data !== undefined || !hasDeliveries);

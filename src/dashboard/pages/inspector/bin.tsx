@@ -15,7 +15,7 @@ import { Empty, Loading } from "../../parts/empty.tsx";
 import { Failure } from "../../parts/failure.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { Exact } from "../../parts/time.tsx";
-import { type LiveState, useClient, useLive } from "../../rpc.ts";
+import { type LiveState, readAnew, useClient, useLive } from "../../rpc.ts";
 import { Arrived } from "./arrived.tsx";
 
 /** Requests on the page; older ones are let go. */
@@ -194,21 +194,22 @@ function LiveLine({ requests, live, held, onHold }: LiveLineProps) {
 
 /** What had arrived, and what arrives; newest first. */
 function useRequests(binId: string) {
-  const { data, error, refetch } = useQuery(InspectorService.method.listBinRequests, { binId, pageSize: SHOWN });
+  const query = useQuery(InspectorService.method.listBinRequests, { binId, pageSize: SHOWN });
+  const { data, error, refetch } = query;
   const [told, setTold] = useState<readonly BinRequest[]>([]);
-  const listed = data?.requests;
-  // What came between the list and the watch is told by the watch; what is in both is shown once.
   const live = useLive(InspectorService.method.watchBin, {
-    input: { binId, afterRequestId: listed?.[0]?.id ?? "" },
+    input: { binId },
     onMessage: ({ request }) => {
-      if (request !== undefined) setTold((before) => [request, ...before].slice(0, SHOWN));
-      else if (told.length === 0) void refetch();
+      if (request !== undefined) setTold((before) => newest([request], before));
     },
-    onReconnect: () => void refetch(),
-    on: listed !== undefined,
+    onBegin: () => void readAnew(query),
   });
-  const known = new Set(told.map(({ id }) => id));
-  const requests =
-    listed === undefined ? undefined : [...told, ...listed.filter(({ id }) => !known.has(id))].slice(0, SHOWN);
+  const requests = data === undefined ? undefined : newest(told, data.requests);
   return { requests, live, error, refetch: () => void refetch() };
+}
+
+/** The newest of both, each once. Ids are in the order of arrival. */
+function newest(...lists: readonly (readonly BinRequest[])[]): readonly BinRequest[] {
+  const byId = new Map(lists.flat().map((request) => [request.id, request]));
+  return [...byId.values()].sort((one, other) => (one.id < other.id ? 1 : -1)).slice(0, SHOWN);
 }
