@@ -6,14 +6,14 @@ import { SummaryReporter } from "./test/support/reporter.ts";
 const processes = ["test/e2e/**/*.test.ts", "test/browser/**/*.test.ts", "test/faults/**/*.test.ts"];
 /** Of them those that reckon how long it takes to recover, or at what rate webhooks go, two files at a time. */
 const recoveries = [
-  ...["distributed", "distributed-rows", "kill", "kill-moments", "power-loss", "process", "receivers"].map(
+  ...["distributed", "distributed-rows", "power-loss", "process", "receivers"].map(
     (name) => `test/faults/${name}.test.ts`,
   ),
   "test/e2e/endpoints.test.ts",
 ];
 /** Suites that measure time, and those whose own servers take a whole core: one file at a time, last. */
 const alone = [
-  "test/faults/overload.test.ts",
+  ...["kill", "kill-moments", "overload"].map((name) => `test/faults/${name}.test.ts`),
   ...["bench", "demo", "distributed-pipeline", "fairness", "pipeline"].map((name) => `test/e2e/${name}.test.ts`),
   "test/hostile/process/**/*.test.ts",
 ];

@@ -39,7 +39,7 @@ const KILLS_AT = [600, 1_400, 2_200];
 const CALLS_AT_ONCE = 40;
 const PROMPT_MS = 2_000;
 /** One of the healthy is slower than a flush and a commit: what is in flight there must hold its offset back. */
-const SLOW = { path: "/healthy-7", answer: { status: 200, afterMs: 150 } };
+const SLOW = { path: "/healthy-7", answer: { status: 200, afterMs: 80 } };
 /** What the design lets be in flight at the healthy endpoints, and unflushed, at any moment. */
 const MOST_UNRECORDED = DEFAULT_POLICY.maxInFlight * HEALTHY + LIMITS.unflushedRows;
 

@@ -14,7 +14,6 @@ const LONGEST = [
   "test/browser/subscriptions.test.ts",
   "test/browser/deliveries.test.ts",
   "test/browser/dialogs.test.ts",
-  "test/faults/kill-moments.test.ts",
   "test/faults/clock.test.ts",
   "test/e2e/distributed-order.test.ts",
   "test/e2e/distributed-poison.test.ts",
