@@ -45,7 +45,7 @@ import {
 import { readEntityId, readSettings, type SubscriptionSettings } from "./settings.ts";
 import type { SubscriptionStore } from "./subscription-store.ts";
 import { initialStanding, rotated, standingAsAsked, standingDisabledByUs, startsAnew } from "./transitions.ts";
-import { applyMask } from "./update-mask.ts";
+import { applyMask, isNamed } from "./update-mask.ts";
 import { urlKeyOf } from "./url-key.ts";
 import { Violations } from "./violations.ts";
 
@@ -206,7 +206,8 @@ export class SubscriptionService {
     const message = required(change);
     if (message.id === "") throw invalidField("subscription.id", "is required");
     return this.#write(tenant, message.id, async (current, nowMs) => {
-      const asked = this.#readChange(current, message, paths, nowMs);
+      const url = isNamed("url", paths) && message.url !== current.url ? message.url : "";
+      const asked = await this.#withUrl(url, () => this.#readChange(current, message, paths, nowMs));
       const { settings } = asked;
       const urlKey =
         settings.url === current.url ? current.urlKey : urlKeyOf(current, await this.#normalUrl(settings.url));
@@ -372,6 +373,7 @@ export class SubscriptionService {
     throw new CodedError("version.changed", `subscription ${id} is being changed by others; read it and try again`);
   }
 
+  /** What is wrong with the URL is said together with what `read` finds wrong; an empty one isn't looked at. */
   #withUrl<T>(url: string, read: () => T): Promise<T> {
     return withUrlFlaws(read, async () => url !== "" && this.#normalUrl(url, true));
   }

@@ -118,6 +118,20 @@ describe("update", () => {
     expect((await change({ id, url: `${url}/THREE` })).urlKey).toBe(`${url}/three`);
   });
 
+  test("what is wrong with a new URL is said together with what else is", async () => {
+    const { add, change, checked } = subscriptionsRoom();
+    const { id } = (await add()).subscription;
+    const fieldsOf = async (given: Parameters<typeof change>[0], paths?: string[]) =>
+      (await refusal(change({ id, ...given }, paths))).violations.map(({ field }) => field);
+    const wrong = { url: "http://a.example", filter: "event.", format: 99 };
+    expect(await fieldsOf(wrong)).toEqual(["subscription.url", "subscription.format", "subscription.filter"]);
+    expect(await fieldsOf(wrong, ["url", "filter"])).toEqual(["subscription.url", "subscription.filter"]);
+    // The URL is not looked at where it isn't changed.
+    expect(await fieldsOf(wrong, ["filter"])).toEqual(["subscription.filter"]);
+    expect(await fieldsOf({ ...wrong, url }, ["url", "filter"])).toEqual(["subscription.filter"]);
+    expect(checked).toHaveLength(1);
+  });
+
   test("disabling and enabling keep the span between them", async () => {
     const { add, change, clock } = subscriptionsRoom();
     const { id } = (await add()).subscription;

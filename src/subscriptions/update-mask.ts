@@ -49,7 +49,7 @@ export function applyMask(
   paths: readonly string[] | undefined,
 ): SubscriptionMessage {
   const wrong: FieldViolation[] = [];
-  const named = paths === undefined || paths.length === 0 ? setPaths(change) : paths;
+  const named = hasPaths(paths) ? paths : setPaths(change);
   const scopeNamed = named.includes("entity_id") || change.entityId !== "";
   if (scopeNamed && change.entityId !== stored.entityId) {
     wrong.push({ field: "subscription.entity_id", description: "is fixed at creation" });
@@ -63,6 +63,15 @@ export function applyMask(
   }
   if (wrong.length > 0) throw invalidFields(wrong);
   return next;
+}
+
+/** Whether an update looks at this field, which may be unset in its message. */
+export function isNamed(name: (typeof CHANGEABLE)[number], paths: readonly string[] | undefined): boolean {
+  return !hasPaths(paths) || paths.includes(name);
+}
+
+function hasPaths(paths: readonly string[] | undefined): paths is readonly string[] {
+  return paths !== undefined && paths.length > 0;
 }
 
 function flawOf(path: string): string | undefined {
