@@ -120,7 +120,7 @@ export interface Api {
   readonly address: ListenAddress;
   /** `http://…` or `https://…`, without a slash at the end. */
   readonly url: string;
-  /** Connections from now on are made with these files' texts. */
+  /** Connections from now on are made with these files' texts (port.ts). */
   replaceTls(tls: TlsFiles): void;
   /** Not ready from now on; calls in flight end by themselves within `graceMs`, the rest is cut. */
   stop(graceMs: number): Promise<void>;

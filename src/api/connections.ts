@@ -53,6 +53,12 @@ export class Connections {
   readonly #silent = new Set<Socket>();
   readonly #sessions = new Map<Socket, Session>();
   readonly #callsUnderWay = new Map<Socket, number>();
+  /** Those that showed a client's certificate, with the TLS that was laid over each. */
+  readonly #certified = new Map<Socket, Socket>();
+  /** Of them those that end with their last call. */
+  readonly #leaving = new Map<Socket, Socket>();
+  /** Their certificates were judged, or are being judged, by lists that hold no longer. */
+  readonly #judgedBefore = new WeakSet<Socket>();
   #draining = false;
   #closeIdle: () => void = () => {};
   #empty: () => void = () => {};
@@ -75,6 +81,8 @@ export class Connections {
       this.#silent.delete(socket);
       this.#sessions.delete(socket);
       this.#callsUnderWay.delete(socket);
+      this.#certified.delete(socket);
+      this.#leaving.delete(socket);
       if (this.#sockets.size === 0) this.#empty();
     });
     if (this.#sockets.size <= this.#limits.portConnections) return;
@@ -136,6 +144,7 @@ export class Connections {
     this.#callsUnderWay.set(socket, underWay);
     response.once("close", () => {
       if (this.#callsUnderWay.has(socket)) this.#callsUnderWay.set(socket, this.#underWay(socket) - 1);
+      if (this.#underWay(socket) === 0) this.#leaving.get(socket)?.destroySoon();
       if (this.#draining) this.#closeIdle();
     });
     const session = this.#sessions.get(socket);
@@ -160,6 +169,28 @@ export class Connections {
 
   #underWay(socket: Socket): number {
     return this.#callsUnderWay.get(socket) ?? 0;
+  }
+
+  /** Its handshake is over, and a certificate was shown. */
+  certified(connection: Socket, tls: Socket): void {
+    if (this.#judgedBefore.has(connection)) tls.destroy();
+    else this.#certified.set(connection, tls);
+  }
+
+  /** Certificates are judged anew from now on: who showed one connects again, when his calls are done or time is up. */
+  renewCertified(): void {
+    for (const socket of this.#sockets) this.#judgedBefore.add(socket);
+    for (const [socket, tls] of this.#certified) {
+      const session = this.#sessions.get(socket)?.session;
+      if (session !== undefined) session.close();
+      else if (this.#underWay(socket) === 0) tls.destroy();
+      else this.#leaving.set(socket, tls);
+      socket.once(
+        "close",
+        this.#clock.after(this.#limits.portRenewMs, () => tls.destroy()),
+      );
+    }
+    this.#certified.clear();
   }
 
   onIdle(closeIdle: () => void): void {

@@ -14,6 +14,7 @@ import {
 import { createServer as createHttps } from "node:https";
 import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import { peerNetwork } from "../access/peer.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
@@ -53,7 +54,10 @@ export interface PortOptions {
 
 export interface Port {
   readonly address: ListenAddress;
-  /** Connections from now on are made with these. Nothing happens where there was no TLS. */
+  /**
+   * Connections from now on are made with these, and those with a client's certificate end when their calls are done,
+   * within `portRenewMs`. Nothing happens where there was no TLS.
+   */
   replaceTls(tls: TlsFiles): void;
   /** Takes no new connections and calls; what is in flight ends by itself within `graceMs`, the rest is cut. */
   stop(graceMs: number): Promise<void>;
@@ -122,15 +126,23 @@ export async function openPort(options: PortOptions): Promise<Port> {
   front.on("connection", (socket: Socket) => connections.connected(socket));
   if (tls === undefined) front.on(ready, (socket: Socket) => sniff(socket, limits, connections, serveSocket));
   else
-    front.on(ready, (socket: Socket) => (isRevoked(socket) ? socket.destroy() : serveSocket(socket, isHttp2(socket))));
+    front.on(ready, (socket: Socket) => {
+      if (isRevoked(socket)) socket.destroy();
+      else if (hasCertificate(socket)) connections.certified(connections.of(socket), socket);
+      if (!socket.destroyed) serveSocket(socket, isHttp2(socket));
+    });
 
   await listening(front, options.listen);
   const bound = front.address();
   if (bound === null || typeof bound === "string") throw new CodedError("internal", "the port has no address");
   return {
     address: { host: bound.address, port: bound.port },
-    // Session tickets are new too: nobody takes up a session that was made with other authorities.
-    replaceTls: (files) => "setSecureContext" in front && front.setSecureContext(tlsOptions(files)),
+    replaceTls: (files) => {
+      if (!("setSecureContext" in front)) return;
+      // Session tickets are new too: nobody takes up a session that was made with other authorities.
+      front.setSecureContext(tlsOptions(files));
+      connections.renewCertified();
+    },
     stop: async (graceMs) => {
       const closed = new Promise<void>((resolve) => front.close(() => resolve()));
       connections.onIdle(() => front.closeIdleConnections());
@@ -169,6 +181,10 @@ function tlsOptions({ cert, key, clientCa, clientCrls }: TlsFiles) {
 /** Not merely passed over: whoever has a certificate that was taken back finds nothing here, with an API key or without. */
 function isRevoked(socket: Socket): boolean {
   return "authorizationError" in socket && socket.authorizationError === "CERT_REVOKED";
+}
+
+function hasCertificate(socket: Socket): boolean {
+  return (socket as Partial<TLSSocket>).getPeerX509Certificate?.call(socket) !== undefined;
 }
 
 /** A connection, and what its server reads it through. */

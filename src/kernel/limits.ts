@@ -99,6 +99,8 @@ export const LIMITS = {
   portUnusedMs: 65_000,
   /** An HTTP/2 connection without a frame is closed after this. */
   portSessionIdleMs: 10 * 60_000,
+  /** Calls under way over a connection with a client's certificate, once revocation lists have changed. */
+  portRenewMs: 10_000,
   /** Calls at the same time over one HTTP/2 connection. */
   portCalls: 256,
   /** Requests that come over one HTTP/1.1 connection before the first is answered. */
