@@ -11,7 +11,7 @@ import {
   type Http2ServerResponse,
   type Http2Session,
 } from "node:http2";
-import { createServer as createHttps } from "node:https";
+import { createServer as createHttps, type Server as HttpsServer } from "node:https";
 import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
@@ -125,24 +125,14 @@ export async function openPort(options: PortOptions): Promise<Port> {
   };
   front.on("connection", (socket: Socket) => connections.connected(socket));
   if (tls === undefined) front.on(ready, (socket: Socket) => sniff(socket, limits, connections, serveSocket));
-  else
-    front.on(ready, (socket: Socket) => {
-      if (isRevoked(socket)) socket.destroy();
-      else if (hasCertificate(socket)) connections.certified(connections.of(socket), socket);
-      if (!socket.destroyed) serveSocket(socket, isHttp2(socket));
-    });
+  else front.on(ready, (socket: TLSSocket) => shaken(socket, connections) && serveSocket(socket, isHttp2(socket)));
 
   await listening(front, options.listen);
   const bound = front.address();
   if (bound === null || typeof bound === "string") throw new CodedError("internal", "the port has no address");
   return {
     address: { host: bound.address, port: bound.port },
-    replaceTls: (files) => {
-      if (!("setSecureContext" in front)) return;
-      // Session tickets are new too: nobody takes up a session that was made with other authorities.
-      front.setSecureContext(tlsOptions(files));
-      connections.renewCertified();
-    },
+    replaceTls: (files) => "setSecureContext" in front && replaceTls(front, files, connections),
     stop: async (graceMs) => {
       const closed = new Promise<void>((resolve) => front.close(() => resolve()));
       connections.onIdle(() => front.closeIdleConnections());
@@ -178,13 +168,19 @@ function tlsOptions({ cert, key, clientCa, clientCrls }: TlsFiles) {
   return { ...pair, ca: clientCa, ...crl, requestCert: true, rejectUnauthorized: false };
 }
 
-/** Not merely passed over: whoever has a certificate that was taken back finds nothing here, with an API key or without. */
-function isRevoked(socket: Socket): boolean {
-  return "authorizationError" in socket && socket.authorizationError === "CERT_REVOKED";
+function replaceTls(front: HttpsServer, files: TlsFiles, connections: Connections): void {
+  // Session tickets are new too: nobody takes up a session that was made with other authorities.
+  front.setSecureContext(tlsOptions(files));
+  connections.renewCertified();
 }
 
-function hasCertificate(socket: Socket): boolean {
-  return (socket as Partial<TLSSocket>).getPeerX509Certificate?.call(socket) !== undefined;
+/** Its handshake is over. False where nothing more is to come of it. */
+function shaken(socket: TLSSocket, connections: Connections): boolean {
+  const { authorizationError } = socket;
+  // Not merely passed over: whoever has a certificate that was taken back finds nothing here, with an API key or without.
+  if (String(authorizationError) === "CERT_REVOKED") socket.destroy();
+  else if (socket.getPeerX509Certificate() !== undefined) connections.certified(connections.of(socket), socket);
+  return !socket.destroyed;
 }
 
 /** A connection, and what its server reads it through. */
