@@ -3,9 +3,6 @@
  * them, and is read again when passbus says that something of a kind has changed, and each time the stream begins, since
  * nobody told what came before. While the stream is down pages are read every few seconds, and say so.
  */
-import type { DescMessage, DescMethodUnary } from "@bufbuild/protobuf";
-import { createConnectQueryKey } from "@connectrpc/connect-query";
-import { type QueryClient, useQueryClient } from "@tanstack/react-query";
 import {
   createContext,
   type ReactNode,
@@ -18,15 +15,13 @@ import {
 } from "react";
 import { ChangeKind, DeliveryService } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
-import { after } from "./clock.ts";
 import { useHasStream } from "./open-streams.ts";
+import { type UnaryMethod, useReadAgain } from "./read-again.ts";
 import { type LiveState, useLive } from "./rpc.ts";
 import { useSession } from "./session.tsx";
 
 /** After each reading: who is told faster is read once. */
 const REST_MS = 500;
-
-type Method = DescMethodUnary<DescMessage, DescMessage>;
 
 interface Watch {
   readonly kinds: readonly ChangeKind[];
@@ -106,71 +101,14 @@ interface ChangesOptions {
  */
 export function useChanges(
   kinds: readonly ChangeKind[],
-  methods: readonly Method[],
+  methods: readonly UnaryMethod[],
   { everyMs, restMs = REST_MS }: ChangesOptions,
 ): number | false {
   const { isLive, add } = use(ChangesContext);
-  const queries = useQueryClient();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the names stand for the lists, which are made anew.
-  useEffect(() => {
-    const reader = new Reader(() => readAgain(queries, methods), restMs);
-    const remove = add({ kinds, tell: () => reader.tell() });
-    return () => {
-      remove();
-      reader.stop();
-    };
-  }, [add, queries, restMs, kinds.join(), methods.map(({ name }) => name).join()]);
+  const tell = useReadAgain(methods, restMs);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the names stand for the kinds, which are made anew.
+  useEffect(() => add({ kinds, tell }), [add, tell, kinds.join()]);
   return isLive ? false : everyMs;
-}
-
-async function readAgain(queries: QueryClient, methods: readonly Method[]): Promise<void> {
-  await Promise.all(
-    methods.map(async (schema) => {
-      const filters = { queryKey: createConnectQueryKey({ schema, cardinality: undefined }) };
-      const underWay = queries.getQueryCache().findAll({ ...filters, fetchStatus: "fetching" });
-      // A first reading goes on, and may have begun before the change; any other is begun anew.
-      if (underWay.some(({ state }) => state.data === undefined)) await queries.refetchQueries(filters);
-      await queries.invalidateQueries(filters);
-    }),
-  );
-}
-
-/** One reading at a time, and one more after it for all that was told meanwhile. */
-class Reader {
-  readonly #read: () => Promise<void>;
-  readonly #restMs: number;
-  #isBusy = false;
-  #isToldAgain = false;
-  #isStopped = false;
-  #cancelRest = () => {};
-
-  constructor(read: () => Promise<void>, restMs: number) {
-    this.#read = read;
-    this.#restMs = restMs;
-  }
-
-  tell(): void {
-    if (this.#isStopped) return;
-    this.#isToldAgain = this.#isBusy;
-    if (this.#isBusy) return;
-    this.#isBusy = true;
-    // A query keeps its error for the page.
-    void this.#read()
-      .catch(() => {})
-      .then(() => {
-        this.#cancelRest = after(this.#restMs, () => this.#rested());
-      });
-  }
-
-  stop(): void {
-    this.#isStopped = true;
-    this.#cancelRest();
-  }
-
-  #rested(): void {
-    this.#isBusy = false;
-    if (this.#isToldAgain) this.tell();
-  }
 }
 
 /** Whether the tab is in front: one that isn't holds no stream, of which a browser has few to a server. */

@@ -51,8 +51,8 @@ const HOPELESS = new Set([
 interface LiveOptions<I extends DescMessage, O extends DescMessage> {
   readonly input: MessageInitShape<I>;
   readonly onMessage: (message: MessageShape<O>) => void;
-  /** The stream has begun, for the first time or again: nobody told what came since the page was read. */
-  readonly onBegin?: () => void;
+  /** The stream has begun, for the first time or again after it was down: nobody told what came since the page was read. */
+  readonly onBegin?: (again: boolean) => void;
   /** False closes it. */
   readonly on?: boolean;
   /** False where it is none of the page itself (open-streams.ts). */
@@ -70,7 +70,7 @@ export function useLive<I extends DescMessage, O extends DescMessage>(
   const transport = useTransport();
   const [state, setState] = useState<LiveState>({ kind: "connecting" });
   const tell = useEffectEvent(onMessage);
-  const begun = useEffectEvent(() => onBegin?.());
+  const begun = useEffectEvent((again: boolean) => onBegin?.(again));
   const inputText = JSON.stringify(input, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
   const currentInput = useEffectEvent(() => input);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the input's text stands for the input, an object made anew.
@@ -79,12 +79,14 @@ export function useLive<I extends DescMessage, O extends DescMessage>(
     const stop = new AbortController();
     let cancelRetry = () => {};
     let retryMs = FIRST_RETRY_MS;
+    let wasLive = false;
     const run = async () => {
       let first = true;
       for await (const message of heard(transport, method, currentInput(), stop.signal)) {
         if (first) {
           setState({ kind: "live" });
-          begun();
+          begun(wasLive);
+          wasLive = true;
           first = false;
           retryMs = FIRST_RETRY_MS;
         }
@@ -112,17 +114,6 @@ export function useLive<I extends DescMessage, O extends DescMessage>(
     };
   }, [transport, method, on, inputText]);
   return state;
-}
-
-interface Reading {
-  readonly data: unknown;
-  readonly refetch: () => Promise<unknown>;
-}
-
-/** Reads a query again. A first reading that is under way may have begun before what it is to show: one more follows. */
-export async function readAnew({ data, refetch }: Reading): Promise<void> {
-  await refetch();
-  if (data === undefined) await refetch();
 }
 
 /** What the stream tells. Throws `unavailable` where it is silent for too long; no browser says that by itself. */

@@ -136,21 +136,22 @@ describe.skipIf(!browser.present)(browser.title("what happens while a page begin
       const { path, change, shows } = await row.prepare(`evt-${row.what.replaceAll(" ", "-")}-${held}`);
       await using visit = await stage.visit(path);
       const { page } = visit;
-      const late = Promise.withResolvers<void>();
+      const [came, late] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
       const [first, other] = held === "stream" ? [row.reading, row.stream] : [row.stream, row.reading];
       await page.route(
         `**/${other}`,
         async (route) => {
           // A reading has its answer by then; a stream has not begun.
           const response = held === "reading" ? await route.fetch() : undefined;
+          came.resolve();
           await late.promise;
           await (response === undefined ? route.continue() : route.fulfill({ response }));
         },
         { times: 1 },
       );
-      const [begun, asked] = [page.waitForResponse(`**/${first}`), page.waitForRequest(`**/${other}`)];
+      const begun = page.waitForResponse(`**/${first}`);
       await visit.signIn(stage.key);
-      const [response] = await Promise.all([begun, asked]);
+      const [response] = await Promise.all([begun, came.promise]);
       if (held === "stream") await response.finished();
       await change();
       await delay(TOLD_WITHIN_MS);

@@ -108,14 +108,60 @@ it("says that something may be new where it was not told, and reads it on demand
   const log = logOf(server);
   await until(log, () => log.length === 50);
   server.rows.unshift(row(51));
-  log.missed(false);
+  log.missed(() => false);
   expect([log.length, log.hasMissed]).toEqual([50, true]);
   log.reset();
   await until(log, () => log.length === 51);
   server.rows.unshift(row(52));
-  log.missed(true);
+  log.missed(() => true);
   await until(log, () => log.length === 52);
   expect(log.hasMissed).toBe(false);
+});
+
+it("shows what came before anybody told of it, from the top where it is followed", async () => {
+  const server = new Server(300);
+  const log = logOf(server);
+  await until(log, () => log.length === 200);
+  const shown = Promise.withResolvers<void>();
+  log.onTop(shown.resolve);
+  server.rows = [row(301), row(300, "changed"), ...server.rows.slice(1, 150), row(149, "changed")];
+  log.catchUp(() => true);
+  await shown.promise;
+  await until(log, () => log.length === 152);
+  expect([log.rowAt(0), log.rowAt(1), log.rowAt(151)]).toEqual([row(301), row(300, "changed"), row(149, "changed")]);
+  expect([log.unseen, log.hasMissed]).toEqual([0, false]);
+});
+
+it.each([
+  ["catchUp", false],
+  ["missed", true],
+] as const)("moves nothing where it is not followed any more when that has come (%s)", async (how, hasMissed) => {
+  const server = new Server(300);
+  const log = logOf(server);
+  await until(log, () => log.length === 200);
+  const gate = Promise.withResolvers<void>();
+  server.gate = gate.promise;
+  server.rows = [row(302), row(301), row(300, "changed"), row(299, "changed"), ...server.rows.slice(2)];
+  let follows = true;
+  log[how](() => follows);
+  follows = false;
+  log.onTop(() => expect.unreachable());
+  // Later than what is under way, though it comes first.
+  log.tell([row(299, "told"), row(302, "told"), row(303, "told")], false);
+  gate.resolve();
+  await until(log, () => log.rowAt(0)?.state === "changed");
+  expect([log.length, log.rowAt(0), log.rowAt(1)]).toEqual([200, row(300, "changed"), row(299, "told")]);
+  expect([log.unseen, log.hasMissed]).toEqual([3, hasMissed]);
+});
+
+it("says so where there is more between what came and what it shows than it read", async () => {
+  const server = new Server(50);
+  const log = logOf(server);
+  await until(log, () => log.length === 50);
+  server.rows = Array.from({ length: 400 }, (_, at) => row(400 - at));
+  log.catchUp(() => false);
+  await until(log, () => log.hasMissed);
+  expect([log.length, log.unseen]).toEqual([50, 100]);
 });
 
 it("prefers what it was told to a page that was under way", async () => {

@@ -22,6 +22,12 @@ interface LogSource<R> {
   readonly accepts: (row: R) => boolean;
 }
 
+interface CatchUp {
+  readonly follows: () => boolean;
+  /** What is not on the first page may have changed too. */
+  readonly mayBeMore: boolean;
+}
+
 interface Held<R> {
   readonly token: string;
   /** Undefined while it is let go. */
@@ -58,6 +64,8 @@ export class LogRows<R extends LogRow> {
   #loading = false;
   /** How often reading from the top was asked for, and how often of that it was done. */
   #resets = { asked: 1, done: 0 };
+  /** The top is to be read for what nobody told of. */
+  #catchUp: CatchUp | undefined;
   /** What was told while a page was under way, which may say less. */
   #told = new Map<string, R>();
   #error: unknown;
@@ -144,10 +152,20 @@ export class LogRows<R extends LogRow> {
     return () => this.#topListeners.delete(listener);
   }
 
-  /** What was told may not be all: the top is read again where `follow`, else on demand. */
-  missed(follow: boolean): void {
-    if (follow) {
-      this.reset();
+  /**
+   * Reads what came since the log was first read and before anybody told of it. Where `follows` when it has come, the log
+   * is shown from its top again; else nothing moves: rows that are shown are replaced, new ones counted as unseen.
+   */
+  catchUp(follows: () => boolean): void {
+    this.#catchUp = { follows, mayBeMore: false };
+    void this.#load();
+  }
+
+  /** What was told is not all. The same, where `follows` now; else all of it is read on demand. */
+  missed(follows: () => boolean): void {
+    if (follows()) {
+      this.#catchUp = { follows, mayBeMore: true };
+      void this.#load();
     } else {
       this.#hasMissed = true;
       this.#changed();
@@ -172,11 +190,15 @@ export class LogRows<R extends LogRow> {
   tell(rows: readonly R[], follow: boolean): void {
     for (const row of rows) {
       if (this.#loading) this.#told.set(row.id, row);
-      if (this.#known.has(row.id)) this.#replace(row);
-      else if (this.#source.accepts(row)) this.#add(row, follow);
+      this.#hear(row, follow);
     }
     if (this.#live.length > LIVE_LIMIT) this.reset();
     this.#changed();
+  }
+
+  #hear(row: R, follow: boolean): void {
+    if (this.#known.has(row.id)) this.#replace(row);
+    else if (this.#source.accepts(row)) this.#add(row, follow);
   }
 
   #add(row: R, follow: boolean): void {
@@ -236,6 +258,7 @@ export class LogRows<R extends LogRow> {
   #step(signal: AbortSignal): Promise<void> | undefined {
     if (signal.aborted) return undefined;
     if (this.#resets.done < this.#resets.asked) return this.#readTop(signal);
+    if (this.#catchUp !== undefined) return this.#readMissed(this.#catchUp, signal);
     const [first, last] = this.#wanted;
     let from = this.#live.length;
     for (const page of this.#pages) {
@@ -250,6 +273,10 @@ export class LogRows<R extends LogRow> {
     const { rows, next } = await this.#source.list("", signal);
     if (signal.aborted) return;
     this.#resets.done = asked;
+    this.#showTop(rows, next);
+  }
+
+  #showTop(rows: readonly R[], next: string): void {
     const listed = new Set(rows.map(({ id }) => id));
     const newestAtMs = rows[0]?.atMs ?? 0;
     this.#live = this.#live.filter(({ id, atMs }) => !listed.has(id) && atMs >= newestAtMs);
@@ -258,6 +285,16 @@ export class LogRows<R extends LogRow> {
     this.#take("", rows);
     this.#next = next;
     for (const listener of this.#topListeners) listener();
+  }
+
+  async #readMissed({ follows, mayBeMore }: CatchUp, signal: AbortSignal): Promise<void> {
+    this.#catchUp = undefined;
+    const { rows, next } = await this.#source.list("", signal);
+    if (signal.aborted) return;
+    if (follows()) return this.#showTop(rows, next);
+    // Between them and what is shown may be more that nobody counts.
+    if (mayBeMore || (next !== "" && !rows.some(({ id }) => this.#known.has(id)))) this.#hasMissed = true;
+    for (const row of rows) this.#hear(this.#told.get(row.id) ?? row, false);
   }
 
   async #readNext(signal: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 /** A log on a page: its rows, kept alive by a stream whose messages are shown together a few times a second. */
 import type { DescMessage, DescMethodServerStreaming, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import { useEffect, useEffectEvent, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useEffectEvent, useMemo, useRef, useState } from "react";
 import { after, nowMs } from "../clock.ts";
 import { type LiveState, useLive } from "../rpc.ts";
 import { type LogPage, type LogRow, LogRows } from "./log-rows.ts";
@@ -41,8 +41,10 @@ export function useLog<R extends LogRow, I extends DescMessage, O extends DescMe
   // biome-ignore lint/correctness/useExhaustiveDependencies: the filter's text stands for what list and accepts close over.
   const rows = useMemo(() => new LogRows<R>({ list, accepts }), [filter]);
   useEffect(() => rows.start(), [rows]);
-  const [isPaused, setPaused] = useState(false);
-  const steady = useRef(false);
+  const [isPaused, showPaused] = useState(false);
+  const quiet = useRef({ paused: false, steady: false });
+  // Asked again when an answer has come: the reader may have scrolled on meanwhile.
+  const follows = useCallback(() => !quiet.current.paused && !quiet.current.steady, []);
   const gathered = useRef<R[]>([]);
   const shownAtMs = useRef(0);
   const cancel = useRef<(() => void) | undefined>(undefined);
@@ -51,7 +53,7 @@ export function useLog<R extends LogRow, I extends DescMessage, O extends DescMe
     shownAtMs.current = nowMs();
     const told = gathered.current;
     gathered.current = [];
-    rows.tell(told, !isPaused && !steady.current);
+    rows.tell(told, follows());
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: what was told for one log is not told to the next.
   useEffect(
@@ -62,23 +64,23 @@ export function useLog<R extends LogRow, I extends DescMessage, O extends DescMe
     },
     [rows],
   );
-  const follows = () => !isPaused && !steady.current;
   const live = useLive(method, {
     input,
     onMessage: (message) => {
       const { row, skipped } = read(message);
-      if (skipped > 0n) rows.missed(follows());
+      if (skipped > 0n) rows.missed(follows);
       if (row === undefined) return;
       gathered.current.push(row);
       cancel.current ??= after(Math.max(0, shownAtMs.current + GATHER_MS - nowMs()), show);
     },
-    onBegin: () => rows.missed(follows()),
+    onBegin: (again) => (again ? rows.missed(follows) : rows.catchUp(follows)),
   });
-  const setSteady = useMemo(
-    () => (value: boolean) => {
-      steady.current = value;
-    },
-    [],
-  );
+  const setSteady = useCallback((value: boolean) => {
+    quiet.current.steady = value;
+  }, []);
+  const setPaused = useCallback((value: boolean) => {
+    quiet.current.paused = value;
+    showPaused(value);
+  }, []);
   return { rows, live, isPaused, setPaused, setSteady };
 }

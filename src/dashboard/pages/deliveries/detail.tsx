@@ -17,23 +17,26 @@ import { Failure } from "../../parts/failure.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { Exact } from "../../parts/time.tsx";
-import { readAnew, useClient, useLive } from "../../rpc.ts";
+import { useReadAgain } from "../../read-again.ts";
+import { useClient, useLive } from "../../rpc.ts";
 import { useSession } from "../../session.tsx";
 import { eventName, STATUS } from "../../words.ts";
 import { Attempts } from "./attempts.tsx";
 import { BreakerNote, useOpenBreaker } from "./held-back.tsx";
 import { SentBody } from "./sent-body.tsx";
 
+const GET = DeliveryService.method.getDelivery;
+
 export function DeliveryDetail({ id }: { readonly id: string }) {
-  const query = useQuery(DeliveryService.method.getDelivery, { id });
-  const { data, error, refetch } = query;
+  const { data, error, refetch } = useQuery(GET, { id });
+  const readAgain = useReadAgain([GET]);
   const delivery = data?.delivery;
   useLive(DeliveryService.method.watchDeliveries, {
     input: { subscriptionId: delivery?.subscriptionId ?? "" },
     onMessage: ({ delivery: told, skipped }) => {
-      if (told?.id === id || skipped > 0n) void readAnew(query);
+      if (told?.id === id || skipped > 0n) readAgain();
     },
-    onBegin: () => void readAnew(query),
+    onBegin: readAgain,
     on: delivery !== undefined,
   });
   if (error !== null) {

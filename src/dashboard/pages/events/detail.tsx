@@ -17,7 +17,8 @@ import { Page, Section } from "../../parts/page.tsx";
 import { useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { type Column, Table } from "../../parts/table.tsx";
 import { Due, Exact } from "../../parts/time.tsx";
-import { readAnew, useLive } from "../../rpc.ts";
+import { useReadAgain } from "../../read-again.ts";
+import { useLive } from "../../rpc.ts";
 import { useSession } from "../../session.tsx";
 import { eventName, STATUS } from "../../words.ts";
 import { type DeliveryRow, rowOf } from "../deliveries/row.ts";
@@ -98,17 +99,18 @@ function Facts({ stored: { event, acceptedAt, payloadDroppedAt } }: { readonly s
 
 /** Shown here; the rest is in the log. */
 const SHOWN = 50;
+const LIST = DeliveryService.method.listDeliveries;
 
 function Deliveries({ eventId }: { readonly eventId: string }) {
   const { nameOf } = useSubscriptionNames();
-  const query = useQuery(DeliveryService.method.listDeliveries, { eventId, pageSize: SHOWN });
-  const { data, error, refetch } = query;
+  const { data, error, refetch } = useQuery(LIST, { eventId, pageSize: SHOWN });
+  const readAgain = useReadAgain([LIST]);
   useLive(DeliveryService.method.watchDeliveries, {
     input: {},
     onMessage: ({ delivery, skipped }) => {
-      if (delivery?.eventId === eventId || skipped > 0n) void readAnew(query);
+      if (delivery?.eventId === eventId || skipped > 0n) readAgain();
     },
-    onBegin: () => void readAnew(query),
+    onBegin: readAgain,
   });
   const rows = data?.deliveries.map(rowOf);
   return (

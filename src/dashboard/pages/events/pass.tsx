@@ -19,42 +19,49 @@ import { Page } from "../../parts/page.tsx";
 import { useSubscriptionAsked, useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { More } from "../../parts/table.tsx";
 import { Due } from "../../parts/time.tsx";
-import { PAGING, readAnew, useLive } from "../../rpc.ts";
+import { useReadAgain } from "../../read-again.ts";
+import { PAGING, useLive } from "../../rpc.ts";
 import { useSession } from "../../session.tsx";
 import { eventName, STATUS } from "../../words.ts";
 import { answerOf } from "../deliveries/row.ts";
 import { type Moment, storyOf } from "./story.ts";
 
 const PAGE_ROWS = 100;
+const LIST_EVENTS = EventService.method.listEvents;
+const LIST_DELIVERIES = DeliveryService.method.listDeliveries;
 
 /** Events and deliveries of the pass, read page by page and kept alive; undefined until the first pages are there. */
 function useStory(passId: string, subscriptionId: string | undefined) {
   const { isPortal } = useSession();
   const hasDeliveries = subscriptionId !== undefined && !(isPortal && subscriptionId === "");
   const asked = { passId, pageSize: PAGE_ROWS, pageToken: "" };
-  const events = useInfiniteQuery(EventService.method.listEvents, asked, PAGING);
+  const events = useInfiniteQuery(LIST_EVENTS, asked, PAGING);
   const deliveries = useInfiniteQuery(
-    DeliveryService.method.listDeliveries,
+    LIST_DELIVERIES,
     { ...asked, subscriptionId: subscriptionId ?? "" },
     { ...PAGING, enabled: hasDeliveries },
   );
   const refetch = () => {
-    void readAnew(events);
-    if (hasDeliveries) void readAnew(deliveries);
+    void events.refetch();
+    if (hasDeliveries) void deliveries.refetch();
   };
+  const readEvents = useReadAgain([LIST_EVENTS]);
+  const readDeliveries = useReadAgain([LIST_DELIVERIES]);
   useLive(EventService.method.tailEvents, {
     input: { passId },
     onMessage: ({ event, skipped }) => {
-      if (event !== undefined || skipped > 0n) refetch();
+      if (event === undefined && skipped === 0n) return;
+      readEvents();
+      readDeliveries();
     },
-    onBegin: () => void readAnew(events),
+    onBegin: readEvents,
   });
   useLive(DeliveryService.method.watchDeliveries, {
     input: { subscriptionId: subscriptionId ?? "" },
     onMessage: ({ delivery, skipped }) => {
-      if (delivery?.passId === passId || skipped > 0n) void readAnew(deliveries);
+      if (delivery?.passId === passId || skipped > 0n) readDeliveries();
     },
-    onBegin: () => void readAnew(deliveries),
+    onBegin: readDeliveries,
     on: hasDeliveries,
   });
   const isLoaded = events.data !== undefined && (deliveries.data !== undefined || !hasDeliveries);

@@ -15,11 +15,13 @@ import { Empty, Loading } from "../../parts/empty.tsx";
 import { Failure } from "../../parts/failure.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { Exact } from "../../parts/time.tsx";
-import { type LiveState, readAnew, useClient, useLive } from "../../rpc.ts";
+import { useReadAgain } from "../../read-again.ts";
+import { type LiveState, useClient, useLive } from "../../rpc.ts";
 import { Arrived } from "./arrived.tsx";
 
 /** Requests on the page; older ones are let go. */
 const SHOWN = 100;
+const LIST = InspectorService.method.listBinRequests;
 
 export function BinDetail({ id }: { readonly id: string }) {
   const { data, error, refetch } = useQuery(InspectorService.method.getBin, { binId: id });
@@ -194,21 +196,21 @@ function LiveLine({ requests, live, held, onHold }: LiveLineProps) {
 
 /** What had arrived, and what arrives; newest first. */
 function useRequests(binId: string) {
-  const query = useQuery(InspectorService.method.listBinRequests, { binId, pageSize: SHOWN });
-  const { data, error, refetch } = query;
+  const { data, error, refetch } = useQuery(LIST, { binId, pageSize: SHOWN });
+  const readAgain = useReadAgain([LIST]);
   const [told, setTold] = useState<readonly BinRequest[]>([]);
   const live = useLive(InspectorService.method.watchBin, {
     input: { binId },
     onMessage: ({ request }) => {
       if (request !== undefined) setTold((before) => newest([request], before));
     },
-    onBegin: () => void readAnew(query),
+    onBegin: readAgain,
   });
   const requests = data === undefined ? undefined : newest(told, data.requests);
   return { requests, live, error, refetch: () => void refetch() };
 }
 
-/** The newest of both, each once. Ids are in the order of arrival. */
+/** The newest of both, each once. Ids sort by the time at which they were made. */
 function newest(...lists: readonly (readonly BinRequest[])[]): readonly BinRequest[] {
   const byId = new Map(lists.flat().map((request) => [request.id, request]));
   return [...byId.values()].sort((one, other) => (one.id < other.id ? 1 : -1)).slice(0, SHOWN);

@@ -1,0 +1,77 @@
+/** The answers of calls on the page, read again when passbus says that they may have changed. */
+import type { DescMessage, DescMethodUnary } from "@bufbuild/protobuf";
+import { createConnectQueryKey } from "@connectrpc/connect-query";
+import { type QueryClient, useQueryClient } from "@tanstack/react-query";
+import { useCallback, useEffect, useRef } from "react";
+import { after } from "./clock.ts";
+
+/** Between two readings of what a page's own stream tells of. */
+const REST_MS = 100;
+
+export type UnaryMethod = DescMethodUnary<DescMessage, DescMessage>;
+
+/**
+ * Answers what has the page's answers to these calls read again. It may be called as often as one likes: they are read at
+ * once, and once more after `restMs` for all that was told meanwhile.
+ */
+export function useReadAgain(methods: readonly UnaryMethod[], restMs = REST_MS): () => void {
+  const queries = useQueryClient();
+  const reader = useRef<Reader>(undefined);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the names stand for the calls, a list made anew.
+  useEffect(() => {
+    const current = new Reader(() => readAgain(queries, methods), restMs);
+    reader.current = current;
+    return () => current.stop();
+  }, [queries, restMs, methods.map(({ name }) => name).join()]);
+  return useCallback(() => reader.current?.tell(), []);
+}
+
+async function readAgain(queries: QueryClient, methods: readonly UnaryMethod[]): Promise<void> {
+  await Promise.all(
+    methods.map(async (schema) => {
+      const filters = { queryKey: createConnectQueryKey({ schema, cardinality: undefined }) };
+      const underWay = queries.getQueryCache().findAll({ ...filters, fetchStatus: "fetching" });
+      // A first reading goes on, and may have begun before the change; any other is begun anew.
+      if (underWay.some(({ state }) => state.data === undefined)) await queries.refetchQueries(filters);
+      await queries.invalidateQueries(filters);
+    }),
+  );
+}
+
+/** One reading at a time, and one more after it for all that was told meanwhile. */
+class Reader {
+  readonly #read: () => Promise<void>;
+  readonly #restMs: number;
+  #isBusy = false;
+  #isToldAgain = false;
+  #isStopped = false;
+  #cancelRest = () => {};
+
+  constructor(read: () => Promise<void>, restMs: number) {
+    this.#read = read;
+    this.#restMs = restMs;
+  }
+
+  tell(): void {
+    if (this.#isStopped) return;
+    this.#isToldAgain = this.#isBusy;
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    // A query keeps its error for the page.
+    void this.#read()
+      .catch(() => {})
+      .then(() => {
+        this.#cancelRest = after(this.#restMs, () => this.#rested());
+      });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#cancelRest();
+  }
+
+  #rested(): void {
+    this.#isBusy = false;
+    if (this.#isToldAgain) this.tell();
+  }
+}
