@@ -8,6 +8,7 @@ import { constants, type ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { Clock } from "../kernel/clock.ts";
 import type { LIMITS } from "../kernel/limits.ts";
+import type { HttpResponse } from "./port.ts";
 
 /** What one client may take of the port. */
 export type PortLimits = { readonly [name in keyof typeof LIMITS & `port${string}`]: number };
@@ -52,7 +53,7 @@ export class Connections {
   readonly #strangers = new Map<Socket, () => void>();
   readonly #silent = new Set<Socket>();
   readonly #sessions = new Map<Socket, Session>();
-  readonly #callsUnderWay = new Map<Socket, number>();
+  readonly #callsUnderWay = new Map<Socket, Set<HttpResponse>>();
   /** Those that showed a client's certificate, with the TLS that was laid over each. */
   readonly #certified = new Map<Socket, Socket>();
   /** Of them those that end with their last call. */
@@ -136,21 +137,21 @@ export class Connections {
   }
 
   /** A request has come whose headers are whole; answers the connection, or nothing where it asks too much at once. */
-  began(over: Socket, response: NodeJS.EventEmitter): Connection | undefined {
+  began(over: Socket, response: HttpResponse): Connection | undefined {
     const socket = this.of(over);
-    // Of what it sent before it was cut, some more may be read.
-    if (socket.destroyed || !this.#sockets.has(socket)) return undefined;
-    const underWay = (this.#callsUnderWay.get(socket) ?? 0) + 1;
-    this.#callsUnderWay.set(socket, underWay);
+    // Of what it sent before it was cut, or before it heard that it ends, some more may be read.
+    if (socket.destroyed || !this.#sockets.has(socket) || this.#leaving.has(socket)) return undefined;
+    const underWay = this.#callsUnderWay.get(socket) ?? new Set();
+    this.#callsUnderWay.set(socket, underWay.add(response));
     response.once("close", () => {
-      if (this.#callsUnderWay.has(socket)) this.#callsUnderWay.set(socket, this.#underWay(socket) - 1);
+      underWay.delete(response);
       if (this.#underWay(socket) === 0) this.#leaving.get(socket)?.destroySoon();
       if (this.#draining) this.#closeIdle();
     });
     const session = this.#sessions.get(socket);
     // Of HTTP/2 its settings say how many, to who has acknowledged them; those that ended are counted a moment longer.
     const most = session === undefined ? this.#limits.portPipelined : 2 * this.#limits.portCalls;
-    if (underWay > most) {
+    if (underWay.size > most) {
       socket.destroy();
       return undefined;
     }
@@ -168,12 +169,14 @@ export class Connections {
   }
 
   #underWay(socket: Socket): number {
-    return this.#callsUnderWay.get(socket) ?? 0;
+    return this.#callsUnderWay.get(socket)?.size ?? 0;
   }
 
   /** Its handshake is over, and a certificate was shown. */
   certified(connection: Socket, tls: Socket): void {
-    if (this.#judgedBefore.has(connection)) tls.destroy();
+    // It may have gone meanwhile, and nobody would forget it.
+    const isOpen = this.#sockets.has(connection);
+    if (!isOpen || this.#judgedBefore.has(connection)) tls.destroy();
     else this.#certified.set(connection, tls);
   }
 
@@ -182,9 +185,11 @@ export class Connections {
     for (const socket of this.#sockets) this.#judgedBefore.add(socket);
     for (const [socket, tls] of this.#certified) {
       const session = this.#sessions.get(socket)?.session;
+      const underWay = this.#callsUnderWay.get(socket) ?? [];
       if (session !== undefined) session.close();
       else if (this.#underWay(socket) === 0) tls.destroy();
       else this.#leaving.set(socket, tls);
+      for (const response of underWay) if ("shouldKeepAlive" in response) response.shouldKeepAlive = false;
       socket.once(
         "close",
         this.#clock.after(this.#limits.portRenewMs, () => tls.destroy()),

@@ -2,10 +2,12 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { connect as connectHttp2 } from "node:http2";
-import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTcp, Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { afterEach, expect, it } from "vitest";
 import { systemClock } from "../kernel/clock.ts";
+import { LIMITS } from "../kernel/limits.ts";
+import { Connections } from "./connections.ts";
 import { type HttpResponse, openPort, type Port } from "./port.ts";
 
 const text = (name: string) => readFileSync(new URL(`../../test/support/tls/${name}`, import.meta.url), "utf8");
@@ -79,13 +81,18 @@ it("a call under way over HTTP/1.1 has its whole answer, and the next needs anot
   socket.write(REQUEST("/later"));
   await until(() => later.length === 1);
   port.replaceTls(tlsWith("revoked"));
+  // Not served: nobody would have its answer.
+  socket.write(REQUEST("/later"));
   const body = "x".repeat(3_000_000);
   later[0]?.end(body);
-  const came = await rest(socket);
-  expect(came.endsWith(`\r\n\r\n${body}`)).toBe(true);
+  const [head, ...answers] = (await rest(socket)).split("\r\n\r\n");
+  expect(head?.toLowerCase()).toContain("\r\nconnection: close");
+  expect(answers.length).toBe(1);
+  expect(answers[0] === body).toBe(true);
+  expect(later.length).toBe(1);
 });
 
-it("a call under way over HTTP/2 has its answer, and no other begins on its connection", async () => {
+it("a call under way over HTTP/2 has its answer, and its client is told to go", async () => {
   const { port, at, later } = await open();
   const session = connectHttp2(`https://127.0.0.1:${at.port}`, { ...CA, ...certificate("good") });
   const call = session.request({ ":path": "/later" }).end();
@@ -137,4 +144,23 @@ it("one whose handshake is under way meanwhile ends too", async () => {
   const nobody = connectTls({ socket: other, ...CA });
   await answered(nobody);
   nobody.destroy();
+});
+
+it("a certificate is shown at the handshake or never: TLS 1.2 is not negotiated again", async () => {
+  const { at } = await open();
+  const socket = connectTls({ ...at, ...CA, ...certificate("good"), maxVersion: "TLSv1.2" });
+  await answered(socket);
+  const refused = await new Promise((resolve) => {
+    socket.on("error", resolve);
+    socket.renegotiate({}, (error) => resolve(error));
+  });
+  expect(String(refused)).toMatch(/no renegotiation/);
+  socket.destroy();
+});
+
+it("one that is gone when its handshake is over is not remembered", () => {
+  const connections = new Connections(systemClock, { ...LIMITS, portRenewMs: 0 });
+  const gone = new Socket();
+  connections.certified(gone, gone);
+  expect(gone.destroyed).toBe(true);
 });

@@ -158,13 +158,15 @@ function http1Options(limits: PortLimits) {
 /**
  * A certificate that isn't the authorities' does not end the handshake: nobody looks at it (client-certificate.ts). With
  * lists no session is resumed: its certificate isn't verified again, and a list goes out of date all by itself. Node keeps
- * no sessions on this side, so tickets are all that could be resumed, in TLS 1.2 and 1.3.
+ * no sessions on this side, so tickets are all that could be resumed, in TLS 1.2 and 1.3. Nor is a session of TLS 1.2
+ * negotiated again: a certificate that is shown later would pass by all that is done with one at the handshake.
  */
 function tlsOptions({ cert, key, clientCa, clientCrls }: TlsFiles) {
   // Said outright, against --tls-min-v1.0.
-  const pair = { cert, key, minVersion: "TLSv1.2" } as const;
+  const pair = { cert, key, minVersion: "TLSv1.2", secureOptions: constants.SSL_OP_NO_RENEGOTIATION } as const;
   if (clientCa === undefined) return pair;
-  const crl = clientCrls === undefined ? {} : { crl: [...clientCrls], secureOptions: constants.SSL_OP_NO_TICKET };
+  const withoutTickets = pair.secureOptions | constants.SSL_OP_NO_TICKET;
+  const crl = clientCrls === undefined ? {} : { crl: [...clientCrls], secureOptions: withoutTickets };
   return { ...pair, ca: clientCa, ...crl, requestCert: true, rejectUnauthorized: false };
 }
 

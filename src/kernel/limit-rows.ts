@@ -100,7 +100,7 @@ export const LIMIT_ROWS = {
   portUnusedMs: { about: "A connection of HTTP/2 without a call.", effect: "it is closed" },
   portSessionIdleMs: { about: "A connection of HTTP/2 without a frame.", effect: "it is closed" },
   portRenewMs: {
-    about: "A call over a connection with a client's certificate, after the revocation lists have changed.",
+    about: "A call or stream over a connection with a client's certificate, after the revocation lists have changed.",
     effect: "it ends with its connection",
   },
   portCalls: { about: "Calls at the same time over one connection of HTTP/2.", effect: "the stream is refused" },

@@ -45,7 +45,7 @@ import {
 import { readEntityId, readSettings, type SubscriptionSettings } from "./settings.ts";
 import type { SubscriptionStore } from "./subscription-store.ts";
 import { initialStanding, rotated, standingAsAsked, standingDisabledByUs, startsAnew } from "./transitions.ts";
-import { applyMask, isNamed } from "./update-mask.ts";
+import { applyMask, isFieldNamed } from "./update-mask.ts";
 import { urlKeyOf } from "./url-key.ts";
 import { Violations } from "./violations.ts";
 
@@ -206,7 +206,7 @@ export class SubscriptionService {
     const message = required(change);
     if (message.id === "") throw invalidField("subscription.id", "is required");
     return this.#write(tenant, message.id, async (current, nowMs) => {
-      const url = isNamed("url", paths) && message.url !== current.url ? message.url : "";
+      const url = isFieldNamed("url", paths) && message.url !== current.url ? message.url : "";
       const asked = await this.#withUrl(url, () => this.#readChange(current, message, paths, nowMs));
       const { settings } = asked;
       const urlKey =

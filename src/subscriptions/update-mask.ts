@@ -66,7 +66,7 @@ export function applyMask(
 }
 
 /** Whether an update looks at this field, which may be unset in its message. */
-export function isNamed(name: (typeof CHANGEABLE)[number], paths: readonly string[] | undefined): boolean {
+export function isFieldNamed(name: string, paths: readonly string[] | undefined): boolean {
   return !hasPaths(paths) || paths.includes(name);
 }
 
