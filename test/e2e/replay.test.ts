@@ -4,7 +4,7 @@
  * PASSBUS_TEST_REPLAY=100000 npx vitest run test/e2e/replay.test.ts
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { PassProtocol } from "../../gen/io/pass_pb.js";
 import { ReplayState } from "../../gen/passbus/v1/delivery_service_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
@@ -13,6 +13,7 @@ import { deliveryId } from "../../src/domain/delivery.ts";
 import { subscribe } from "../support/endpoints.ts";
 import { recordFault } from "../support/fault-table.ts";
 import { percentile, printTable } from "../support/figures.ts";
+import { madeOnce } from "../support/made-once.ts";
 import { type NewEvent, numberedEvents, PacedPublisher } from "../support/paced-publisher.ts";
 import { DataDirectory, RunningPassbus } from "../support/passbus.ts";
 import { Sink } from "../support/sink.ts";
@@ -179,7 +180,7 @@ function orderBroken(receipts: readonly Receipt[], placeOf: ReadonlyMap<string, 
 describe(`a replay of ${REPLAYED} under live load, killed in the middle`, () => {
   let account: Account;
   let replayed: readonly Receipt[];
-  beforeAll(
+  madeOnce(
     async () => {
       account = await run();
       replayed = account.receipts.filter(({ path, isReplay }) => path === "/old" && isReplay);

@@ -3,7 +3,7 @@
  * compared, none of which believes another: what was accepted (the producer's), what came (the receiver's), and what
  * passbus says of it (its API, and its files as each kill left them).
  */
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { DeliveryStatus } from "../../gen/passbus/v1/delivery_pb.js";
 import { DEFAULT_POLICY } from "../../src/domain/subscription.ts";
 import { LIMITS } from "../../src/kernel/limits.ts";
@@ -19,6 +19,7 @@ import {
 } from "../support/endpoints.ts";
 import { type FaultRow, recordFault } from "../support/fault-table.ts";
 import { printTable } from "../support/figures.ts";
+import { madeOnce } from "../support/made-once.ts";
 import { numberedEvents, PacedPublisher, passIdOf } from "../support/paced-publisher.ts";
 import { DataDirectory, RunningPassbus } from "../support/passbus.ts";
 import { Sink } from "../support/sink.ts";
@@ -39,7 +40,7 @@ const KILLS_AT = [600, 1_400, 2_200];
 const CALLS_AT_ONCE = 40;
 const PROMPT_MS = 2_000;
 /** One of the healthy is slower than a flush and a commit: what is in flight there must hold its offset back. */
-const SLOW = { path: "/healthy-7", answer: { status: 200, afterMs: 80 } };
+const SLOW = { path: "/healthy-7", answer: { status: 200, afterMs: 120 } };
 /** What the design lets be in flight at the healthy endpoints, and unflushed, at any moment. */
 const MOST_UNRECORDED = DEFAULT_POLICY.maxInFlight * HEALTHY + LIMITS.unflushedRows;
 
@@ -236,7 +237,7 @@ function printAccount(account: Account): void {
 
 describe("kill -9 in the middle, three times", () => {
   let account: Account;
-  beforeAll(async () => {
+  madeOnce(async () => {
     account = await runWithKills();
     printAccount(account);
   }, 120_000);

@@ -4,12 +4,13 @@
  */
 import { createServer } from "node:http";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { deliveriesOf } from "../support/api-log.ts";
 import { EmbeddedRun, type Verdict } from "../support/embedded-run.ts";
 import { type Endpoint, subscribeElsewhere } from "../support/endpoints.ts";
 import { accountsAt, checkEvents, lastTakenMs, violationsOf } from "../support/event-checker.ts";
 import { faultRow, recordFault } from "../support/fault-table.ts";
+import { madeOnce } from "../support/made-once.ts";
 import { mount } from "../support/mounts.ts";
 import type { NameAnswer } from "../support/name-server.ts";
 import { OwnNames } from "../support/own-names.ts";
@@ -61,7 +62,8 @@ describe.skipIf(!mount.present)(mount.title("an endpoint's name"), { timeout: 60
     return deliveries.flatMap(({ attempts }) => attempts.map(({ errorCode }) => errorCode));
   };
 
-  beforeAll(async () => {
+  madeOnce(async () => {
+    byName.length = 0;
     const names = ends.use(await OwnNames.start());
     names.answer = () => GOOD;
     const settings = { PASSBUS_ALLOWED_NETWORKS: `${ALLOWED}/32` };

@@ -4,13 +4,14 @@
  * again, and the log says so: an attempt without an answer for each repeat.
  */
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { deliveriesOf } from "../support/api-log.ts";
 import { EmbeddedRun, type Verdict } from "../support/embedded-run.ts";
 import { type Endpoint, subscribeElsewhere } from "../support/endpoints.ts";
 import { accountsAt, checkEvents, lastTakenMs, violationsOf } from "../support/event-checker.ts";
 import { type FaultMode, FaultProxy } from "../support/fault-proxy.ts";
 import { faultRow, recordFault } from "../support/fault-table.ts";
+import { madeOnce } from "../support/made-once.ts";
 import { eventually } from "../support/within.ts";
 
 /** Half of them are in flight, over connections that stand, when the fault comes. */
@@ -59,7 +60,8 @@ describe("a network that fails before an endpoint", { timeout: 60_000 }, () => {
     return deliveries.flatMap(({ attempts }) => attempts.map(({ errorCode }) => errorCode));
   };
 
-  beforeAll(async () => {
+  madeOnce(async () => {
+    behind.length = 0;
     run = ends.use(await EmbeddedRun.start({ healthy: HEALTHY }));
     const beside = run.healthy.map(({ path }) => path);
     for (const at of FAULTS.keys()) {

@@ -4,7 +4,7 @@
  * where it was.
  */
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { type Delivery, DeliveryStatus } from "../../gen/passbus/v1/delivery_pb.js";
 import { deliveriesOf } from "../support/api-log.ts";
 import {
@@ -20,6 +20,7 @@ import { EmbeddedRun, type Verdict } from "../support/embedded-run.ts";
 import { type Endpoint, subscribeElsewhere } from "../support/endpoints.ts";
 import { accountsOf, checkEvents } from "../support/event-checker.ts";
 import { faultRow, recordFault } from "../support/fault-table.ts";
+import { madeOnce } from "../support/made-once.ts";
 import { memoryOf } from "../support/memory.ts";
 import { type NewEvent, numberedEvent } from "../support/paced-publisher.ts";
 import type { TestServer } from "../support/receiver.ts";
@@ -61,7 +62,7 @@ describe("receivers that break the rules, beside two that keep them", () => {
     return true;
   };
 
-  beforeAll(async () => {
+  madeOnce(async () => {
     run = ends.use(await EmbeddedRun.start({ healthy: HEALTHY, settings: { NODE_EXTRA_CA_CERTS: AUTHORITY_FILE } }));
     for (const [at, receiver] of BAD_RECEIVERS.entries()) {
       const running = ends.use(await startBadReceiver(receiver));
