@@ -3,6 +3,7 @@ import type { CompletedCommand } from "./completion.ts";
 /** bash splits words at "=", so `--state=enabled` comes as three. */
 export function bashScript(commands: readonly CompletedCommand[]): string {
   return `# What bash completes of passbus. In ~/.bashrc: source <(passbus completion bash)
+${FILES_FUNCTION}
 _passbus() {
   local cur=\${COMP_WORDS[COMP_CWORD]} at="" opt="" many="" word i
   COMPREPLY=()
@@ -73,7 +74,15 @@ function valueCases({ path, options }: CompletedCommand): readonly string[] {
   });
 }
 
-const FILES = 'compopt -o default 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur"))';
+const FILES = "_passbus_files";
+
+/** With nothing to choose from readline completes names itself: it quotes blanks, and puts a slash behind directories. */
+const FILES_FUNCTION = `_passbus_files() {
+  local name
+  if compopt -o default 2>/dev/null; then return; fi
+  # A bash of before 4.0: what stands here is inserted as it is.
+  while IFS= read -r name; do COMPREPLY+=("$(printf %q "$name")"); done < <(compgen -f -- "$cur")
+}`;
 
 function wordsOf({ commands, choices, isFile }: CompletedCommand): string {
   return isFile ? FILES : reply([...commands.map(({ word }) => word), ...choices]);

@@ -1,6 +1,7 @@
 /** The completions as the shells themselves run them. */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -37,6 +38,21 @@ function linesOf(shell: string, args: readonly string[]): readonly string[] {
 const BASH = `
 source ./bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _passbus 2>/dev/null; printf "%s\\n" "\${COMPREPLY[@]}"`;
 const inBash: Complete = (...words) => linesOf("bash", ["--norc", "-c", BASH, "bash", ...words]);
+
+/** What passbus is called with when `typed` is typed to a bash that edits lines, as it does without a terminal too. */
+async function typedInBash(typed: string): Promise<readonly string[]> {
+  const there = mkdtempSync(join(directory, "typed-"));
+  for (const name of ["my events.jsonl", "st*r.jsonl", "star.jsonl"]) writeFileSync(join(there, name), "");
+  mkdirSync(join(there, "a day"));
+  writeFileSync(join(there, "a day", "only.jsonl"), "");
+  const env = { ...process.env, INPUTRC: "/dev/null", HISTFILE: "/dev/null" };
+  // Detached: it would make the terminal of whoever runs the tests its own.
+  const options = { cwd: there, env, detached: true, timeout: 30_000 } as const;
+  const bash = spawn("bash", ["--norc", "-i"], { ...options, stdio: ["pipe", "ignore", "ignore"] });
+  bash.stdin.end(`source ../bash; passbus() { printf '%s\\n' "$@" > called; }\n${typed}\n`);
+  await once(bash, "close");
+  return readFileSync(join(there, "called"), "utf8").trimEnd().split("\n");
+}
 
 /** Outside of the line editor what its functions are given is shown instead. */
 const ZSH = `
@@ -103,6 +119,24 @@ describe("bash completes", () => {
 
   it("a value behind =, which it splits off", () => {
     expect(inBash("passbus", "deliveries", "list", "--status", "=", "fa")).toEqual(["failed"]);
+  });
+
+  it.each([
+    ["publish my\t", ["publish", "my events.jsonl"]],
+    ["publish my\\ ev\t", ["publish", "my events.jsonl"]],
+    ['publish "my ev\t', ["publish", "my events.jsonl"]],
+    ["publish st\\*\t", ["publish", "st*r.jsonl"]],
+    ["publish a\to\t", ["publish", "a day/only.jsonl"]],
+    ["subscriptions create --file my\t", ["subscriptions", "create", "--file", "my events.jsonl"]],
+    ["subscriptions create --file=a\to\t", ["subscriptions", "create", "--file=a day/only.jsonl"]],
+    ["limits show my\t", ["limits", "show", "my"]],
+  ])("names of files as they are to be typed, where there are files: %j", async (typed, words) => {
+    expect(await typedInBash(`passbus ${typed}`)).toEqual(words);
+  });
+
+  it("names of files, quoted, in a bash that can't be asked to complete them itself", () => {
+    writeFileSync(join(directory, "two words.jsonl"), "");
+    expect(inBash("passbus", "publish", "two")).toEqual(["two\\ words.jsonl"]);
   });
 });
 

@@ -33,7 +33,9 @@ export function forward(to: URL, arrived: BinRequest, clock: Clock = systemClock
   const send = to.protocol === "https:" ? httpsRequest : httpRequest;
   return new Promise((resolve) => {
     const failed = (error: Error) => resolve({ error: error.message, durationMs: passed() });
-    const request = send(withPath(to, arrived.path), {
+    const url = withPath(to, arrived.path);
+    if (url === undefined) return failed(new Error(`its path leads out of ${to.pathname}: not forwarded`));
+    const request = send(url, {
       method,
       headers: { ...Object.fromEntries(headers), "content-length": String(body.length) },
       timeout: TIMEOUT_MS,
@@ -49,12 +51,17 @@ export function forward(to: URL, arrived: BinRequest, clock: Clock = systemClock
   });
 }
 
-/** What stood behind the bin's URL stands behind this one. */
-function withPath(to: URL, path: string): URL {
+/**
+ * What stood behind the bin's URL stands behind this one. Undefined where it leads out of it: who knows the bin's URL is
+ * not to reach whatever else the developer's machine serves.
+ */
+function withPath(to: URL, path: string): URL | undefined {
   if (path === "") return to;
   const [, way = "", query = ""] = /^([^?]*)(.*)$/s.exec(path) ?? [];
   const url = new URL(to);
-  url.pathname = `${url.pathname.replace(/\/$/, "")}${way}`;
+  const base = url.pathname.replace(/\/$/, "");
+  url.pathname = `${base}${way}`;
+  if (url.pathname !== base && !url.pathname.startsWith(`${base}/`)) return undefined;
   if (query !== "") url.search = query;
   return url;
 }

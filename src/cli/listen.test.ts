@@ -1,12 +1,14 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type Message } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError } from "@connectrpc/connect";
-import { afterEach, expect, test } from "vitest";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Http2SessionManager } from "@connectrpc/connect-node";
+import { afterEach, describe, expect, test } from "vitest";
 import {
   BinRequestSchema,
   CreateBinResponseSchema,
   type DeleteBinRequest,
   DeleteBinResponseSchema,
+  InspectorService,
   SignatureVerdict,
   type WatchBinRequest,
   WatchBinResponseSchema,
@@ -22,6 +24,9 @@ import {
   UpdateSubscriptionResponseSchema,
 } from "../../gen/passbus/v1/subscription_service_pb.js";
 import { type AnsweringServer, type Answers, answeringServer } from "../../test/support/answering-server.ts";
+import { ADMIN_KEY, testApi } from "../../test/support/api.ts";
+import { FaultProxy } from "../../test/support/fault-proxy.ts";
+import { grpcWithKey } from "../../test/support/grpc.ts";
 import { bodyOf, httpServer, type TestServer } from "../../test/support/receiver.ts";
 import { testTerminal } from "../../test/support/terminal.ts";
 import { eventually, within } from "../../test/support/within.ts";
@@ -37,6 +42,8 @@ afterEach(async () => {
 const NAMES = "passbus.v1.";
 /** By the server's clock. */
 const NOW_MS = 1_800_000_000_000;
+/** Before each that a bin may hold. */
+const FIRST_ID = `brq_${"0".repeat(32)}`;
 const body = new Uint8Array([0, 255, 13, 10]);
 
 function request(number: number) {
@@ -92,7 +99,7 @@ test("each request is sent on as it came, over connections that break, after the
     server.url,
     ...["--forward-to", `http://127.0.0.1:${local.port}/hook/?k=v`, "--limit", "2"],
   );
-  expect([code, asked]).toEqual([0, ["", "brq_1", "brq_1"]]);
+  expect([code, asked]).toEqual([0, [FIRST_ID, "brq_1", "brq_1"]]);
   expect(err).toContain("whsec_x");
   expect(err).toContain("the connection broke");
   expect(got).toHaveLength(2);
@@ -105,6 +112,49 @@ test("each request is sent on as it came, over connections that break, after the
   for (const name of ["SubscriptionService/DeleteSubscription", "InspectorService/DeleteBin"]) {
     expect(server.called.has(`${NAMES}${name}`)).toBe(true);
   }
+});
+
+test("a connection that breaks before the first request is made again from the bin's beginning", async () => {
+  const asked: string[] = [];
+  const server = await serverOf({
+    [`${NAMES}InspectorService/WatchBin`]: (message) => {
+      asked.push((message as WatchBinRequest).afterRequestId);
+      if (asked.length === 1) throw new ConnectError("restarts", Code.Unavailable);
+      return create(WatchBinResponseSchema, { request: request(1) });
+    },
+  });
+  const { code } = await listen(server.url, "--forward-to", "http://127.0.0.1:1/", "--limit", "1");
+  expect([code, asked]).toEqual([0, [FIRST_ID, FIRST_ID]]);
+});
+
+test("what arrives before a stream stands is sent on, and once", async () => {
+  const got: { readonly url: string }[] = [];
+  const local = await localServer(got);
+  await using api = await testApi();
+  await using proxy = await FaultProxy.start({ port: api.port });
+  const terminal = testTerminal({ PASSBUS_KEY: ADMIN_KEY });
+  let isCut: Promise<void> | undefined;
+  const err = (text: string) => {
+    terminal.err(text);
+    // The subscription stands, nobody watches yet.
+    if (text.startsWith("signing secret")) isCut = proxy.set({ kind: "refuse" });
+  };
+  const args = ["--url", `http://127.0.0.1:${proxy.port}`, "--forward-to", `http://127.0.0.1:${local.port}`];
+  const ended = runCli(["listen", ...args, "--limit", "3"], [listenCommand()], { ...terminal, err });
+  const says = (text: string) => eventually(60_000, text, () => terminal.said.err.includes(text) || undefined);
+  await says("the connection broke");
+  await isCut;
+  const session = new Http2SessionManager(api.url);
+  const { bins } = await createClient(InspectorService, grpcWithKey(api.url, ADMIN_KEY, session)).listBins({});
+  session.abort();
+  const arrive = (path: string) => fetch(`${api.url}/bins/${bins[0]?.id}${path}`, { method: "POST" });
+  for (const path of ["/1", "/2"]) expect((await arrive(path)).status).toBe(200);
+  await proxy.pass();
+  await says("sending on");
+  await eventually(60_000, "both", () => got.length >= 2 || undefined);
+  await arrive("/3");
+  expect(await within(60_000, "the end", ended)).toBe(0);
+  expect(got.map(({ url }) => url).sort()).toEqual(["/1", "/2", "/3"]);
 });
 
 test("a local server that doesn't answer is told, and stops nothing", async () => {
@@ -192,6 +242,62 @@ test.each(["SIGHUP", "SIGTERM"] as const)(
     expect(server.called.has(`${NAMES}SubscriptionService/DeleteSubscription`)).toBe(true);
   },
 );
+
+describe("a signal while nobody answers", () => {
+  /** Runs until the server is asked `name`, which it does not answer before `release`. */
+  async function stuckAt(name: string) {
+    const begun = Promise.withResolvers<void>();
+    const { promise: held, resolve: release } = Promise.withResolvers<Message>();
+    const hold = () => {
+      begun.resolve();
+      // Connect waits for it.
+      return held as unknown as Message;
+    };
+    const server = await serverOf({ [`${NAMES}${name}`]: hold, [`${NAMES}InspectorService/DeleteBin`]: hold });
+    const clock = new ManualClock();
+    const terminal = testTerminal({ PASSBUS_KEY: "a-key-that-is-long-enough" });
+    const args = ["listen", "--url", server.url, "--forward-to", "http://127.0.0.1:1/"];
+    const ended = runCli(args, [listenCommand(undefined, clock)], terminal);
+    await within(60_000, name, begun.promise);
+    const hasCalled = (method: string) => server.called.has(`${NAMES}${method}`);
+    const deletesBin = async () =>
+      eventually(60_000, "the bin's end", () => hasCalled("InspectorService/DeleteBin") || undefined);
+    return { clock, terminal, ended, hasCalled, deletesBin, release: () => release(create(DeleteBinResponseSchema)) };
+  }
+
+  test.each([
+    ["SIGINT", "InspectorService/CreateBin", 130, false],
+    ["SIGTERM", "SubscriptionService/ListSubscriptions", 143, true],
+    ["SIGHUP", "SubscriptionService/CreateSubscription", 129, true],
+  ] as const)(
+    "%s ends a start that waits for %s, with %i, and takes the bin with it",
+    async (signal, name, code, hasBin) => {
+      const { terminal, ended, hasCalled, deletesBin, release } = await stuckAt(name);
+      terminal.signal(signal);
+      if (hasBin) {
+        await deletesBin();
+        release();
+      }
+      expect(await within(60_000, "the end", ended)).toBe(code);
+      expect(terminal.said.err).toContain("stopped before it had a subscription");
+      // A connection that never comes about would keep the process.
+      await eventually(60_000, "the process's end", () => terminal.exits[0] === code || undefined);
+      expect(hasCalled("InspectorService/DeleteBin")).toBe(hasBin);
+      expect(hasCalled("InspectorService/WatchBin")).toBe(false);
+    },
+  );
+
+  test("the second ends it at once, in the middle of cleaning up", async () => {
+    const { clock, terminal, ended, deletesBin, release } = await stuckAt("SubscriptionService/ListSubscriptions");
+    terminal.signal("SIGINT");
+    await deletesBin();
+    clock.advance(300);
+    terminal.signal("SIGINT");
+    expect(terminal.exits).toEqual([130]);
+    release();
+    await within(60_000, "the end", ended);
+  });
+});
 
 test.each(["localhost:3000", "ftp://x/", "nonsense"])("%s is no URL to send on to", async (text) => {
   expect((await listen("http://127.0.0.1:1", "--forward-to", text)).code).toBe(2);

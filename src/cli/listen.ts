@@ -13,9 +13,10 @@ import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_p
 import { type Clock, sleep, systemClock } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { verdictWord } from "./bins.ts";
-import { type AddCommand, CommandFailed, type Terminal } from "./cli.ts";
+import { type AddCommand, CommandFailed, EXIT, type Terminal } from "./cli.ts";
 import { addOutputOptions, connected, type OutputOptions, type Pings } from "./connection.ts";
 import { type Forwarded, forward } from "./forward.ts";
+import { interruptionOf } from "./interruption.ts";
 import { count, momentOf, numberOf, refused, shown, wordsOf } from "./table.ts";
 
 interface ListenOptions extends OutputOptions {
@@ -38,10 +39,18 @@ const ABANDONED_MS = 4 * BEAT_MS;
 const AT_ONCE = 8;
 const RECONNECT_MS = 500;
 const RECONNECT_MAX_MS = 10_000;
+/**
+ * Before each request of any bin. Its bin is new, so that all of it is to be heard; what is made of the bin's creation
+ * would pass over a request whose id comes from a process with a slower clock.
+ */
+const FIRST_ID = `brq_${"0".repeat(32)}`;
 /** How long the end may take where the server does not answer. */
 const LEAVE_MS = 4_000;
 
-/** `pings`: how a connection is tried that says nothing; `clock`: by which the subscription is touched. */
+/**
+ * `pings`: how a connection is tried that says nothing; `clock`: by which the subscription is touched, and a second
+ * signal told from the first.
+ */
 export function listenCommand(pings?: Pings, clock: Clock = systemClock): AddCommand {
   return (program, terminal) => {
     const listen = program
@@ -65,6 +74,12 @@ function localUrl(text: string): URL {
   throw new InvalidArgumentError("It must be a URL that begins with http:// or https://.");
 }
 
+/** What the command has made at the server; empty until then. */
+interface Made {
+  binId: string;
+  subscriptionId: string;
+}
+
 class Listener {
   readonly #inspector: Client<typeof InspectorService>;
   readonly #subscriptions: Client<typeof SubscriptionService>;
@@ -74,7 +89,7 @@ class Listener {
   readonly #ending = new AbortController();
   readonly #underWay = new Set<Promise<void>>();
   #taken = 0;
-  #lastId = "";
+  #lastId = FIRST_ID;
 
   constructor(transport: Transport, options: ListenOptions, terminal: Terminal, clock: Clock) {
     this.#inspector = createClient(InspectorService, transport);
@@ -85,30 +100,48 @@ class Listener {
   }
 
   async run(): Promise<void> {
-    const forget = this.#terminal.onSignal(() => this.#ending.abort());
-    let binId = "";
-    let subscriptionId = "";
+    const interruption = interruptionOf(this.#terminal, this.#clock);
+    interruption.asked.addEventListener("abort", () => this.#ending.abort());
+    const made = { binId: "", subscriptionId: "" };
+    let failure: CommandFailed | undefined;
     try {
-      const { bin } = await this.#inspector.createBin({ description: "passbus listen" });
-      if (bin === undefined) throw new CommandFailed("the server made no bin");
-      binId = bin.id;
-      await this.#clearUp(msOf(bin.createdAt));
-      // Before there is anything to hear: nothing that comes now is missed.
-      const made = await this.#subscriptions.createSubscription({ subscription: this.#wanted(bin.url, binId) });
-      subscriptionId = made.subscription?.id ?? "";
-      this.#terminal.err(`signing secret, while this runs: ${made.secret}\n`);
-      const beating = this.#beat(subscriptionId, binId);
-      await this.#hear(binId);
+      await this.#setUp(made);
+      const beating = this.#beat(made);
+      await this.#hear(made.binId);
       await Promise.all([beating, ...this.#underWay]);
     } catch (reason) {
-      if (!this.#ending.signal.aborted) throw reason instanceof CommandFailed ? reason : refused(reason);
-    } finally {
-      // What failed ends the beating too.
-      this.#ending.abort();
-      // A terminal that closes sends SIGHUP more than once: by its shell, and by the system.
-      await this.#leave(subscriptionId, binId);
-      forget();
+      const { aborted } = interruption.asked;
+      if (aborted && made.subscriptionId === "") failure = interruption.failure("stopped before it had a subscription");
+      else if (!this.#ending.signal.aborted) failure = refused(reason);
     }
+    // What failed ends the beating too.
+    this.#ending.abort();
+    // A terminal that closes sends SIGHUP more than once, by its shell and by the system: both are the first signal.
+    await this.#leave(made);
+    interruption.forget();
+    if (interruption.asked.aborted) this.#exitSoon(failure?.exitCode ?? EXIT.done);
+    if (failure !== undefined) throw failure;
+  }
+
+  /**
+   * A connection to a host that drops packets can't be closed before it stands: it would keep the process for minutes.
+   * What the command ends with is said before.
+   */
+  #exitSoon(code: number): void {
+    systemClock.after(0, () => this.#terminal.exit(code));
+  }
+
+  /** Fills `made` as it goes: where it fails or is stopped, what there is by then has to be deleted. */
+  async #setUp(made: Made): Promise<void> {
+    const { signal } = this.#ending;
+    const { bin } = await this.#inspector.createBin({ description: "passbus listen" }, { signal });
+    if (bin === undefined) throw new CommandFailed("the server made no bin");
+    made.binId = bin.id;
+    await this.#clearUp(msOf(bin.createdAt));
+    const subscription = this.#wanted(bin.url, bin.id);
+    const answer = await this.#subscriptions.createSubscription({ subscription }, { signal });
+    made.subscriptionId = answer.subscription?.id ?? "";
+    this.#terminal.err(`signing secret, while this runs: ${answer.secret}\n`);
   }
 
   #wanted(url: string, binId: string) {
@@ -126,21 +159,22 @@ class Listener {
 
   /** Subscriptions of commands that died, with their bins. `nowMs` by the server's clock, as is what it is held against. */
   async #clearUp(nowMs: number): Promise<void> {
+    const { signal } = this.#ending;
     const left: Subscription[] = [];
     let pageToken = "";
     do {
-      const page = await this.#subscriptions.listSubscriptions({ pageSize: LIMITS.pageSize, pageToken });
+      const page = await this.#subscriptions.listSubscriptions({ pageSize: LIMITS.pageSize, pageToken }, { signal });
       left.push(...page.subscriptions.filter((each) => isAbandoned(each, nowMs)));
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
     for (const { id, labels } of left) {
-      await this.#subscriptions.deleteSubscription({ id }).catch(() => {});
-      await this.#inspector.deleteBin({ binId: labels[LABEL] ?? "" }).catch(() => {});
+      await this.#subscriptions.deleteSubscription({ id }, { signal }).catch(() => {});
+      await this.#inspector.deleteBin({ binId: labels[LABEL] ?? "" }, { signal }).catch(() => {});
     }
   }
 
   /** Any change is one of `updated_at`, by which others see that this one is alive. */
-  async #beat(id: string, binId: string): Promise<void> {
+  async #beat({ subscriptionId: id, binId }: Made): Promise<void> {
     const { signal } = this.#ending;
     for (let beats = 1; ; beats += 1) {
       await sleep(this.#clock, BEAT_MS, signal);
@@ -152,8 +186,11 @@ class Listener {
     }
   }
 
-  /** What cannot be deleted now, since the server is gone, expires. */
-  async #leave(subscriptionId: string, binId: string): Promise<void> {
+  /**
+   * What cannot be deleted now, since the server is gone, expires. A call that was stopped may have made its subscription
+   * after all: nobody touches it, and the next `listen` deletes it.
+   */
+  async #leave({ subscriptionId, binId }: Made): Promise<void> {
     const endMs = systemClock.monotonic() + LEAVE_MS;
     const patience = () => ({ timeoutMs: Math.max(1, Math.round(endMs - systemClock.monotonic())) });
     if (subscriptionId !== "") {
