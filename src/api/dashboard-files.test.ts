@@ -58,6 +58,9 @@ describe("the dashboard's files", () => {
     for (const [path, headers] of [
       ["/", {}],
       ["/deliveries/dlv_1?status=5", HTML],
+      // Ids of other people's making.
+      ["/passes/com.acme.gold-1", HTML],
+      ["/events/evt.1", HTML],
     ] as const) {
       const response = await fetch(`${url}${path}`, { headers });
       expect(response.status, path).toBe(200);
@@ -72,6 +75,8 @@ describe("the dashboard's files", () => {
     const asked: readonly (readonly [path: string, init: RequestInit])[] = [
       ["/passbus.v1.EventService/GetEvent", { headers: HTML }],
       ["/assets/gone.js", { headers: HTML }],
+      ["/events/evt.1/gone.js", { headers: HTML }],
+      ["/events/evt.1", {}],
       ["/assets/notes.txt", { headers: HTML }],
       ["/%2e%2e/package.json", { headers: HTML }],
       ["/metrics", {}],

@@ -50,9 +50,13 @@ export function dashboardFiles(directory: string = BUILT): ServeDashboard {
   };
 }
 
+/** Pages whose addresses end with an id of somebody else's making, which may have dots. */
+const WITH_FOREIGN_ID = /^\/(?:passes|events)\/[^/]+$/;
+
 /** A browser's navigation. RPCs have a dot in their path and don't ask for HTML; neither do probes and scrapers. */
 function asksForPage(request: HttpRequest, path: string): boolean {
-  return !path.includes(".") && String(request.headers.accept ?? "").includes("text/html");
+  const isPage = !path.includes(".") || WITH_FOREIGN_ID.test(path);
+  return isPage && String(request.headers.accept ?? "").includes("text/html");
 }
 
 function send(request: HttpRequest, response: HttpResponse, file: Forms, cacheControl: string): true {

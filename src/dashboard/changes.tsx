@@ -17,7 +17,7 @@ import { ChangeKind, DeliveryService } from "../../gen/passbus/v1/delivery_servi
 import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
 import { useHasStream } from "./open-streams.ts";
 import { type UnaryMethod, useReadAgain } from "./read-again.ts";
-import { type LiveState, useLive } from "./rpc.ts";
+import { isDown, type LiveState, useLive } from "./rpc.ts";
 import { useSession } from "./session.tsx";
 
 /** After each reading: who is told faster is read once. */
@@ -78,12 +78,10 @@ function useLookout(): readonly ChangeKind[] {
 }
 
 /** Says so where a stream is down, and nothing else. */
-export function NotLive({ live: { kind } }: { readonly live: LiveState }) {
+export function NotLive({ live }: { readonly live: LiveState }) {
   return (
     <div role="status">
-      {kind === "waiting" || kind === "failed" ? (
-        <p className="notice">Not live: what is shown here is read again every few seconds.</p>
-      ) : null}
+      {isDown(live) ? <p className="notice">Not live: what is shown here is read again every few seconds.</p> : null}
     </div>
   );
 }

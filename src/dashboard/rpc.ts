@@ -36,6 +36,11 @@ export type LiveState =
   | { readonly kind: "connecting" | "live" | "waiting" | "ended" | "off" }
   | { readonly kind: "failed"; readonly error: ConnectError };
 
+/** Nobody tells of what changes. */
+export function isDown({ kind }: LiveState): boolean {
+  return kind === "waiting" || kind === "failed";
+}
+
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 15_000;
 /** passbus says something on every stream each 15 s: where three times of that bring nothing, the connection is gone. */

@@ -19,6 +19,9 @@ const TENANT = { organisation: "default", environment: "production" };
 /** For what a stream tells to come to a page that can't show it yet; where it comes later, the test is only milder. */
 const TOLD_WITHIN_MS = 700;
 
+/** As src/dashboard/read-again.ts has it. */
+const READ_EVERY_MS = 5_000;
+
 type Held = "stream" | "reading";
 
 /** What a page shows, and something that happens to it. */
@@ -34,6 +37,8 @@ interface Row {
   readonly stream: string;
   /** Which of the two can come later than the other. */
   readonly held: readonly Held[];
+  /** It is no log, which says by itself that it isn't live. */
+  readonly isDetail?: boolean;
   /** `id`: of the event, for each case another. */
   readonly prepare: (id: string) => Promise<Case>;
 }
@@ -89,6 +94,7 @@ describe.skipIf(!browser.present)(browser.title("what happens while a page begin
       what: "a delivery",
       reading: "GetDelivery",
       stream: "WatchDeliveries",
+      isDetail: true,
       held: ["stream"],
       prepare: (id) => cancelled(id, (delivery) => `/deliveries/${delivery}`),
     },
@@ -96,6 +102,7 @@ describe.skipIf(!browser.present)(browser.title("what happens while a page begin
       what: "the deliveries of an event",
       reading: "ListDeliveries",
       stream: "WatchDeliveries",
+      isDetail: true,
       held: ["stream", "reading"],
       prepare: (id) => cancelled(id, () => `/events/${id}`),
     },
@@ -103,6 +110,7 @@ describe.skipIf(!browser.present)(browser.title("what happens while a page begin
       what: "the events of a pass",
       reading: "ListEvents",
       stream: "TailEvents",
+      isDetail: true,
       held: ["stream", "reading"],
       prepare: async (id) => ({ path: `/passes/pass-of-${id}`, change: () => publish(id), shows: link(id) }),
     },
@@ -110,6 +118,7 @@ describe.skipIf(!browser.present)(browser.title("what happens while a page begin
       what: "the deliveries of a pass",
       reading: "ListDeliveries",
       stream: "WatchDeliveries",
+      isDetail: true,
       held: ["stream", "reading"],
       prepare: (id) => cancelled(id, () => `/passes/pass-of-${id}`),
     },
@@ -158,6 +167,25 @@ describe.skipIf(!browser.present)(browser.title("what happens while a page begin
       expect(await shows(page).count()).toBe(0);
       late.resolve();
       await shows(page).waitFor();
+    },
+    LIMIT_MS,
+  );
+
+  it.each(rows.filter(({ isDetail = false }) => isDetail))(
+    "$what: is not live where its stream is refused, says so, and is read every few seconds",
+    async (row) => {
+      const { path, change, shows } = await row.prepare(`evt-${row.what.replaceAll(" ", "-")}-refused`);
+      await using visit = await stage.visit(path);
+      const { page } = visit;
+      visit.expectFailedCalls();
+      await page.clock.install();
+      await page.route(`**/${row.stream}`, (route) => route.fulfill({ status: 503 }));
+      await visit.signIn(stage.key);
+      await page.getByText("Not live").waitFor();
+      await change();
+      await page.clock.runFor(READ_EVERY_MS);
+      await shows(page).waitFor();
+      expect(await visit.offences()).toEqual([]);
     },
     LIMIT_MS,
   );

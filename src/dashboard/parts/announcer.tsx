@@ -22,7 +22,8 @@ export function Announcer({ children }: { readonly children: ReactNode }) {
   return (
     <AnnounceContext value={announce}>
       {children}
-      <div className="announcer" role="status">
+      {/* Marked for React Aria, which hides all else from screen readers while a dialog is open. */}
+      <div className="announcer" role="status" data-live-announcer="true">
         {message === "" ? null : <p>{message}</p>}
       </div>
     </AnnounceContext>

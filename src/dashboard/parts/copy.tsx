@@ -12,7 +12,7 @@ interface CopyProps {
 export function Copy({ text, what, long = false }: CopyProps) {
   const announce = useAnnounce();
   const copy = () => {
-    navigator.clipboard.writeText(text).then(
+    copyText(text).then(
       () => announce(`Copied ${what}.`),
       () => announce(`The browser did not let passbus copy ${what}: select it and copy it yourself.`),
     );
@@ -22,6 +22,22 @@ export function Copy({ text, what, long = false }: CopyProps) {
       {long ? `Copy ${what}` : "Copy"}
     </Button>
   );
+}
+
+/** A browser gives pages no clipboard over plain HTTP, but for localhost's; what it had before goes on working there. */
+async function copyText(text: string): Promise<void> {
+  if ("clipboard" in navigator && navigator.clipboard !== undefined) return navigator.clipboard.writeText(text);
+  const focused = document.activeElement;
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "visually-hidden";
+  // Beside it: a dialog takes the focus back from whatever is outside.
+  (focused?.parentElement ?? document.body).append(area);
+  area.select();
+  const isCopied = document.execCommand("copy");
+  area.remove();
+  if (focused instanceof HTMLElement) focused.focus();
+  if (!isCopied) throw new Error("the browser did not copy");
 }
 
 /** A short text to be read off or copied: an id, a URL. */

@@ -69,10 +69,22 @@ it("holds 4,000 rows of however many, and reads those that it let go again when 
   }
   await until(log, () => log.length === 10_000);
   expect(log.heldCount).toBe(4_000);
-  expect(log.rowAt(50)).toBeUndefined();
-  log.want(40, 60);
-  await until(log, () => log.rowAt(50) !== undefined);
-  expect([log.rowAt(50)?.id, log.heldCount, log.length]).toEqual(["row_9950", 4_000, 10_000]);
+  expect(log.rowAt(150)).toBeUndefined();
+  log.want(140, 160);
+  await until(log, () => log.rowAt(150) !== undefined);
+  expect([log.rowAt(150)?.id, log.heldCount, log.length]).toEqual(["row_9850", 4_000, 10_000]);
+});
+
+it("never lets the first page go: no page says where it began, and what is new is what is newer than it", async () => {
+  const server = new Server(10_000);
+  const log = logOf(server);
+  for (let known = 200; known < 6_000; known += 100) {
+    await until(log, () => log.length >= known);
+    log.want(known - 20, known - 1);
+  }
+  server.rows = [...Array.from({ length: 500 }, (_, at) => row(10_500 - at)), ...server.rows];
+  log.tell([row(9_850, "changed"), row(10_500)], false);
+  expect([log.rowAt(0)?.id, log.rowAt(99)?.id, log.unseen]).toEqual(["row_10000", "row_9901", 1]);
 });
 
 it("shows what is new at the top, and a change where the row stands", async () => {

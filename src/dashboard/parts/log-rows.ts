@@ -335,13 +335,16 @@ export class LogRows<R extends LogRow> {
     return fresh;
   }
 
-  /** Forgets the pages that are farthest from the view, beyond what may be held. */
+  /**
+   * Forgets the pages that are farthest from the view, beyond what may be held. Never the first: it has no beginning to be
+   * read again from, and says what is new.
+   */
   #letGo(): void {
-    const held = this.#pages.flatMap((page, at) => (page.rows === undefined ? [] : [{ page, at }]));
-    if (held.length <= PAGES_HELD) return;
+    const held = this.#pages.flatMap((page, at) => (page.rows === undefined || at === 0 ? [] : [{ page, at }]));
+    if (held.length < PAGES_HELD) return;
     const middle = this.#pageAt((this.#wanted[0] + this.#wanted[1]) / 2);
     held.sort((a, b) => Math.abs(b.at - middle) - Math.abs(a.at - middle));
-    for (const { page } of held.slice(0, held.length - PAGES_HELD)) {
+    for (const { page } of held.slice(0, held.length - PAGES_HELD + 1)) {
       for (const { id } of page.rows ?? []) this.#known.delete(id);
       page.rows = undefined;
     }

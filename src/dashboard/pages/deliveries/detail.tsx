@@ -6,6 +6,7 @@ import { useState } from "react";
 import { Link } from "wouter";
 import { type Delivery, DeliveryStatus } from "../../../../gen/passbus/v1/delivery_pb.js";
 import { DeliveryService } from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import { NotLive } from "../../changes.tsx";
 import { useNowMs } from "../../clock.ts";
 import { addressOf, eventAddress, passAddress } from "../../parts/address.ts";
 import { Badge } from "../../parts/badge.tsx";
@@ -17,7 +18,7 @@ import { Failure } from "../../parts/failure.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { Exact } from "../../parts/time.tsx";
-import { useReadAgain } from "../../read-again.ts";
+import { useReadAgain, useWhileDown } from "../../read-again.ts";
 import { useClient, useLive } from "../../rpc.ts";
 import { useSession } from "../../session.tsx";
 import { eventName, STATUS } from "../../words.ts";
@@ -31,7 +32,7 @@ export function DeliveryDetail({ id }: { readonly id: string }) {
   const { data, error, refetch } = useQuery(GET, { id });
   const readAgain = useReadAgain([GET]);
   const delivery = data?.delivery;
-  useLive(DeliveryService.method.watchDeliveries, {
+  const live = useLive(DeliveryService.method.watchDeliveries, {
     input: { subscriptionId: delivery?.subscriptionId ?? "" },
     onMessage: ({ delivery: told, skipped }) => {
       if (told?.id === id || skipped > 0n) readAgain();
@@ -39,26 +40,18 @@ export function DeliveryDetail({ id }: { readonly id: string }) {
     onBegin: readAgain,
     on: delivery !== undefined,
   });
-  if (error !== null) {
-    return (
-      <Page title="Delivery">
-        <Failure error={error} doing={`read the delivery ${id}`} onRetry={() => void refetch()} />
-      </Page>
-    );
-  }
-  if (delivery === undefined) {
-    return (
-      <Page title="Delivery">
-        <Loading what="the delivery" />
-      </Page>
-    );
-  }
+  useWhileDown(live, readAgain);
+  const failure =
+    error === null ? null : <Failure error={error} doing={`read the delivery ${id}`} onRetry={() => void refetch()} />;
+  if (delivery === undefined) return <Page title="Delivery">{failure ?? <Loading what="the delivery" />}</Page>;
   return (
     <Page
       title="Delivery"
       lead={<CopyText text={id} what="the delivery’s id" />}
       actions={<Actions delivery={delivery} />}
     >
+      {failure}
+      <NotLive live={live} />
       <Section title="Where it stands">
         <Facts delivery={delivery} />
       </Section>

@@ -7,6 +7,7 @@ import { DeliveryService } from "../../../../gen/passbus/v1/delivery_service_pb.
 import { EventService, type StoredEvent } from "../../../../gen/passbus/v1/event_service_pb.js";
 import { OperationalEventType } from "../../../../gen/passbus/v1/operational_event_pb.js";
 import { PassEventSchema } from "../../../../gen/passbus/v1/pass_event_pb.js";
+import { NotLive } from "../../changes.tsx";
 import { addressOf, passAddress, useIdInPath } from "../../parts/address.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { CopyText } from "../../parts/copy.tsx";
@@ -17,7 +18,7 @@ import { Page, Section } from "../../parts/page.tsx";
 import { useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { type Column, Table } from "../../parts/table.tsx";
 import { Due, Exact } from "../../parts/time.tsx";
-import { useReadAgain } from "../../read-again.ts";
+import { useReadAgain, useWhileDown } from "../../read-again.ts";
 import { useLive } from "../../rpc.ts";
 import { useSession } from "../../session.tsx";
 import { eventName, STATUS } from "../../words.ts";
@@ -105,16 +106,18 @@ function Deliveries({ eventId }: { readonly eventId: string }) {
   const { nameOf } = useSubscriptionNames();
   const { data, error, refetch } = useQuery(LIST, { eventId, pageSize: SHOWN });
   const readAgain = useReadAgain([LIST]);
-  useLive(DeliveryService.method.watchDeliveries, {
+  const live = useLive(DeliveryService.method.watchDeliveries, {
     input: {},
     onMessage: ({ delivery, skipped }) => {
       if (delivery?.eventId === eventId || skipped > 0n) readAgain();
     },
     onBegin: readAgain,
   });
+  useWhileDown(live, readAgain);
   const rows = data?.deliveries.map(rowOf);
   return (
     <Section title="Its deliveries">
+      <NotLive live={live} />
       {error !== null ? <Failure error={error} doing="list its deliveries" onRetry={() => void refetch()} /> : null}
       {rows === undefined && error === null ? <Loading what="its deliveries" /> : null}
       {rows?.length === 0 ? (

@@ -7,6 +7,7 @@ import { DeliveryService } from "../../../../gen/passbus/v1/delivery_service_pb.
 import { EventService } from "../../../../gen/passbus/v1/event_service_pb.js";
 import { OperationalEventType } from "../../../../gen/passbus/v1/operational_event_pb.js";
 import { PassEventType } from "../../../../gen/passbus/v1/pass_event_pb.js";
+import { NotLive } from "../../changes.tsx";
 import { useNowMs } from "../../clock.ts";
 import { exactTime, relativeTime } from "../../numbers.ts";
 import { addressOf, eventAddress, useIdInPath } from "../../parts/address.ts";
@@ -19,8 +20,8 @@ import { Page } from "../../parts/page.tsx";
 import { useSubscriptionAsked, useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { More } from "../../parts/table.tsx";
 import { Due } from "../../parts/time.tsx";
-import { useReadAgain } from "../../read-again.ts";
-import { PAGING, useLive } from "../../rpc.ts";
+import { useReadAgain, useWhileDown } from "../../read-again.ts";
+import { isDown, PAGING, useLive } from "../../rpc.ts";
 import { useSession } from "../../session.tsx";
 import { eventName, STATUS } from "../../words.ts";
 import { answerOf } from "../deliveries/row.ts";
@@ -47,7 +48,7 @@ function useStory(passId: string, subscriptionId: string | undefined) {
   };
   const readEvents = useReadAgain([LIST_EVENTS]);
   const readDeliveries = useReadAgain([LIST_DELIVERIES]);
-  useLive(EventService.method.tailEvents, {
+  const live = useLive(EventService.method.tailEvents, {
     input: { passId },
     onMessage: ({ event, skipped }) => {
       if (event === undefined && skipped === 0n) return;
@@ -56,7 +57,7 @@ function useStory(passId: string, subscriptionId: string | undefined) {
     },
     onBegin: readEvents,
   });
-  useLive(DeliveryService.method.watchDeliveries, {
+  const liveDeliveries = useLive(DeliveryService.method.watchDeliveries, {
     input: { subscriptionId: subscriptionId ?? "" },
     onMessage: ({ delivery, skipped }) => {
       if (delivery?.passId === passId || skipped > 0n) readDeliveries();
@@ -64,6 +65,8 @@ function useStory(passId: string, subscriptionId: string | undefined) {
     onBegin: readDeliveries,
     on: hasDeliveries,
   });
+  useWhileDown(live, readEvents);
+  useWhileDown(liveDeliveries, readDeliveries);
   const isLoaded = events.data !== undefined && (deliveries.data !== undefined || !hasDeliveries);
   const story = storyOf({
     events: events.data?.pages.flatMap((page) => page.events) ?? [],
@@ -73,6 +76,7 @@ function useStory(passId: string, subscriptionId: string | undefined) {
   });
   return {
     story: isLoaded ? story : undefined,
+    live: isDown(live) ? live : liveDeliveries,
     error: events.error ?? deliveries.error,
     refetch,
     hasMore: events.hasNextPage || deliveries.hasNextPage,
@@ -90,7 +94,7 @@ export function PassStory() {
   const { isPortal } = useSession();
   const subscriptionId = useSubscriptionAsked(chosen);
   const names = useSubscriptionNames();
-  const { story, error, refetch, hasMore, isReading, more } = useStory(passId, subscriptionId);
+  const { story, live, error, refetch, hasMore, isReading, more } = useStory(passId, subscriptionId);
   return (
     <Page
       title="Pass"
@@ -109,6 +113,7 @@ export function PassStory() {
           options={names.options(isPortal ? undefined : "Every subscription", subscriptionId ?? "")}
         />
       </div>
+      <NotLive live={live} />
       {error === null ? null : <Failure error={error} doing={`read the pass ${passId}`} onRetry={refetch} />}
       {story === undefined && error === null ? <Loading what="the pass’s story" /> : null}
       {story?.length === 0 ? (

@@ -21,7 +21,7 @@ import { Failure } from "../../parts/failure.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { type Column, Table } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
-import { useLive } from "../../rpc.ts";
+import { isDown, useLive } from "../../rpc.ts";
 import { CONDITION } from "../../words.ts";
 import { StatsCharts } from "./stats-charts.tsx";
 import { SwitchNotice } from "./switch-notice.tsx";
@@ -36,14 +36,14 @@ function useOverview() {
     on: useIsSeen(),
     onMessage: ({ overview }) => setTold(overview),
   });
-  const isDown = live.kind === "waiting" || live.kind === "failed";
+  const isUntold = isDown(live);
   const { data, error, refetch } = useQuery(
     DeliveryService.method.getOverview,
     {},
-    { enabled: isDown, refetchInterval: READ_EVERY_MS, retry: false },
+    { enabled: isUntold, refetchInterval: READ_EVERY_MS, retry: false },
   );
-  const isNewer = told === undefined || (isDown && data !== undefined && secondsOf(data) > secondsOf(told));
-  return { live, data: isNewer ? (data ?? told) : told, error: isDown ? error : null, refetch };
+  const isNewer = told === undefined || (isUntold && data !== undefined && secondsOf(data) > secondsOf(told));
+  return { live, data: isNewer ? (data ?? told) : told, error: isUntold ? error : null, refetch };
 }
 
 const secondsOf = ({ time }: GetOverviewResponse): bigint => time?.seconds ?? 0n;

@@ -4,6 +4,8 @@ import { useState } from "react";
 import { Link } from "wouter";
 import { DeliveryStatus } from "../../../../gen/passbus/v1/delivery_pb.js";
 import { DeliveryService, type Replay, ReplayState } from "../../../../gen/passbus/v1/delivery_service_pb.js";
+import { NotLive } from "../../changes.tsx";
+import { nowMs } from "../../clock.ts";
 import { count } from "../../numbers.ts";
 import { passAddress } from "../../parts/address.ts";
 import { useAnnounce } from "../../parts/announcer.tsx";
@@ -16,27 +18,34 @@ import { Failure } from "../../parts/failure.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { useSubscriptionNames } from "../../parts/subscriptions.ts";
 import { Exact } from "../../parts/time.tsx";
-import { useClient, useLive } from "../../rpc.ts";
+import { useReadAgain, useWhileDown } from "../../read-again.ts";
+import { isDown, useClient, useLive } from "../../rpc.ts";
 import { EVENT_TYPE, STATUS } from "../../words.ts";
 import { REPLAY_STATE } from "./state.ts";
 
+const GET = DeliveryService.method.getReplay;
+
 export function ReplayDetail({ id }: { readonly id: string }) {
-  const { data, error, refetch } = useQuery(DeliveryService.method.getReplay, { id });
-  const [told, setTold] = useState<Replay>();
-  useLive(DeliveryService.method.watchReplay, {
+  const { data, error, refetch, dataUpdatedAt } = useQuery(GET, { id });
+  const [told, setTold] = useState<{ readonly replay: Replay; readonly atMs: number }>();
+  const tell = (replay: Replay | undefined) => setTold(replay && { replay, atMs: nowMs() });
+  const live = useLive(DeliveryService.method.watchReplay, {
     input: { id },
-    onMessage: ({ replay }) => setTold(replay),
+    onMessage: ({ replay }) => tell(replay),
     on: data !== undefined,
   });
-  const replay = told ?? data?.replay;
+  useWhileDown(live, useReadAgain([GET]));
+  const isReadNewer = isDown(live) && told !== undefined && told.atMs < dataUpdatedAt;
+  const replay = (isReadNewer ? undefined : told?.replay) ?? data?.replay;
   return (
     <Page
       title="Replay"
       lead={<CopyText text={id} what="the replay’s id" />}
-      actions={replay === undefined ? undefined : <Actions replay={replay} onChange={setTold} />}
+      actions={replay === undefined ? undefined : <Actions replay={replay} onChange={tell} />}
     >
       {error !== null ? <Failure error={error} doing={`read the replay ${id}`} onRetry={() => void refetch()} /> : null}
       {replay === undefined && error === null ? <Loading what="the replay" /> : null}
+      <NotLive live={live} />
       {replay === undefined ? null : (
         <>
           <Progress replay={replay} />
