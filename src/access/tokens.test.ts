@@ -72,12 +72,14 @@ class Stage {
   reads = 0;
   published: readonly JWK[] = [es.jwk, ed.jwk, rs.jwk];
   down = false;
+  hanging: Promise<void> | undefined;
   readonly judge;
 
   constructor(over: Partial<TokenRules> = {}) {
     const log = { ...silentLog, warn: (event: string, fields?: LogFields) => void this.lines.push({ event, fields }) };
     const read = async () => {
       this.reads += 1;
+      await this.hanging;
       if (this.down) throw new Error("connect ECONNREFUSED");
       return { keys: [...this.published] };
     };
@@ -278,17 +280,44 @@ describe("the issuer's keys", () => {
     expect(stage.reads).toBe(2);
   });
 
-  test("that were withdrawn count no more after five minutes", async () => {
+  test.each([5 * 60_000 + 1, 59 * 60_000, 3_600_000])(
+    "that were withdrawn count no more after five minutes, also where the first call comes after %d ms of silence",
+    async (silenceMs) => {
+      const stage = new Stage({ maxLifetimeMs: 7_200_000 });
+      const token = await stage.sign({ exp: stage.seconds + 7_000 });
+      expect(await stage.judge(token)).toBeDefined();
+      stage.published = [ed.jwk];
+      stage.clock.advance(silenceMs);
+      const others = Array.from({ length: 5 }, (_, at) => stage.sign({ sub: `caller ${at}` }));
+      const calls = [token, ...(await Promise.all(others))].map((each) => stage.judge(each));
+      expect(new Set(await Promise.all(calls))).toEqual(new Set([undefined]));
+      expect(await stage.judge(await stage.sign({}, ed))).toBeDefined();
+      // One for all who waited.
+      expect(stage.reads).toBe(2);
+    },
+  );
+
+  test("hold up calls once while the issuer hangs, and are waited for again when half a minute has passed", async () => {
     const stage = new Stage({ maxLifetimeMs: 7_200_000 });
     const token = await stage.sign({ exp: stage.seconds + 7_000 });
+    await stage.judge(token);
+    stage.down = true;
+    stage.clock.advance(6 * 60_000);
     expect(await stage.judge(token)).toBeDefined();
+    let answer = (): void => undefined;
+    stage.hanging = new Promise((resolve) => {
+      answer = resolve;
+    });
+    stage.clock.advance(11_000);
+    expect(await stage.judge(token)).toBeDefined();
+    expect(stage.reads).toBe(3);
     stage.published = [ed.jwk];
-    stage.clock.advance(5 * 60_000 + 1);
-    // They are read behind this call.
-    expect(await stage.judge(token)).toBeDefined();
-    stage.clock.advance(10_000);
-    expect(await stage.judge(token)).toBeUndefined();
-    expect(stage.reads).toBe(2);
+    stage.clock.advance(30_000);
+    const waits = stage.judge(token);
+    stage.down = false;
+    answer();
+    expect(await waits).toBeUndefined();
+    expect(stage.reads).toBe(3);
   });
 
   test("count for an hour while the issuer is away; then nobody can say, and the log does", async () => {

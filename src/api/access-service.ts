@@ -6,7 +6,7 @@ import type { ServiceRetention } from "../domain/retention.ts";
 import { CodedError, invalidField } from "../kernel/errors.ts";
 import { isTenantName } from "../kernel/tenant.ts";
 import type { LimitStore } from "../subscriptions/limit-store.ts";
-import { changedLimits, limitsMessage, readLimits, withoutRates } from "../subscriptions/limits.ts";
+import { changedLimits, limitsMessage, readLimits, refuseRates, writtenFields } from "../subscriptions/limits.ts";
 import { type KeyCallsDeps, keyCalls } from "./access-keys.ts";
 import { type CallerCallDeps, callerCall } from "./caller-call.ts";
 import { deleteOrganisationCall, type ErasureCallsDeps } from "./erasure-calls.ts";
@@ -45,9 +45,11 @@ export function accessService(deps: AccessServiceDeps): ServiceImpl<typeof Acces
       const paths = request.updateMask?.paths ?? [];
       const before = await limits.limits(organisation);
       const read = readLimits(request.limits);
-      const asked = changedLimits(before, operates ? read : withoutRates(before, read, paths, rates), paths);
-      await limits.setLimits(organisation, asked);
-      return { limits: limitsMessage(asked, retention, rates) };
+      if (!operates) refuseRates(before, read, paths, rates);
+      const asked = changedLimits(before, read, paths);
+      await limits.setLimits(organisation, asked, writtenFields(paths, operates));
+      // Others may have written other fields meanwhile.
+      return { limits: limitsMessage(await limits.limits(organisation), retention, rates) };
     },
 
     async getLimits(_request, context) {

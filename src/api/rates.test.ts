@@ -7,6 +7,7 @@ import { EventService } from "../../gen/passbus/v1/event_service_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import { TENANT, type TestApi, testApi } from "../../test/support/api.ts";
 import { failureOf, grpcWithKey } from "../../test/support/grpc.ts";
+import { MemoryLimits } from "../../test/support/memory-subscriptions.ts";
 import { eventually, within } from "../../test/support/within.ts";
 import { Rates } from "../access/rates.ts";
 import { type Clock, systemClock } from "../kernel/clock.ts";
@@ -152,5 +153,22 @@ describe("who sets the rates", () => {
     );
     await operator.setLimits({ organisationId: "globex", limits: {} });
     expect((await globex.getLimits({})).limits).toMatchObject({ callsPerSecond: 0, eventsPerSecond: 0 });
+  });
+
+  test.each([
+    { limits: { entitySubscriptions: 5 }, updateMask: { paths: ["entity_subscriptions"] } },
+    { limits: { entitySubscriptions: 5 } },
+  ])("an organisation that writes after a read from before brings no old rate back: %j", async (request) => {
+    const limits = new MemoryLimits();
+    await using own = await testApi({ limits });
+    const admin = createClient(AccessService, grpcWithKey(own.url, own.stage.key("admin", of("globex"))));
+    await limits.setLimits("globex", { callsPerSecond: 900, entity: 3 });
+    limits.beforeSet = async () => {
+      limits.beforeSet = async () => undefined;
+      await limits.setLimits("globex", { callsPerSecond: 1 }, ["callsPerSecond"]);
+    };
+    const answer = await admin.setLimits(request);
+    expect(answer.limits).toMatchObject({ callsPerSecond: 1, entitySubscriptions: 5 });
+    expect(await limits.limits("globex")).toEqual({ callsPerSecond: 1, entity: 5 });
   });
 });

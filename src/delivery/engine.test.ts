@@ -166,6 +166,20 @@ describe("repeats", () => {
     expect(done).toEqual(["evt_1", "evt_1"]);
   });
 
+  test("what is sent of a repeat has the first record's time, as the first webhook had", async () => {
+    const { store, sender, take, pass } = engineSetup();
+    store.put(sampleSubscription());
+    const event = sampleEvent("evt_1");
+    await take(event);
+    await pass(100);
+    store.deliveries.delete(deliveryId(event.stored, "sub_1"));
+    await take(sampleEvent("evt_1", { loggedAtMs: event.stored.loggedAtMs + 3_600_000 }));
+    await pass(100);
+    const bodies = sender.requests.map(({ body }) => body.toString());
+    expect(bodies).toHaveLength(2);
+    expect(bodies[1]).toBe(bodies[0]);
+  });
+
   test("a subscription younger than the event's first record gets nothing of its repeat", async () => {
     const { store, sender, take, pass, clock } = engineSetup();
     await take(sampleEvent("evt_1", { loggedAtMs: clock.now() }));

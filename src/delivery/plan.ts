@@ -3,8 +3,9 @@
  * stored or in flight stop here, those that are missing go on, since a crash may have come between the event's row and
  * theirs.
  */
+import { decodeStored } from "../domain/decoded-event.ts";
 import { deliveryId } from "../domain/delivery.ts";
-import { isSameContent, type StoredEvent } from "../domain/event.ts";
+import { type DecodedEvent, isSameContent } from "../domain/event.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { Match, SubscriptionIndex, SubscriptionView } from "../matching/subscription-index.ts";
@@ -74,11 +75,8 @@ export class Planner {
       ticket.conflict();
       return [];
     }
-    const stored: StoredEvent =
-      prior === undefined || prior.loggedAtMs >= arrival.stored.loggedAtMs
-        ? arrival.stored
-        : { ...arrival.stored, loggedAtMs: prior.loggedAtMs };
-    const event: EventInHand = { stored, event: arrival.event, rendered: new Map(), conflicted: false };
+    const { stored, event: message } = asFirstRead(arrival, prior);
+    const event: EventInHand = { stored, event: message, rendered: new Map(), conflicted: false };
     if (pending !== undefined) {
       pending.tickets.push(ticket);
       pending.waiters.push(ticket.hold());
@@ -190,6 +188,15 @@ export class Planner {
     this.#deps.inHand.grip(work);
     this.#deps.place(work, match, openFrom);
   }
+}
+
+/**
+ * A repeat is as old as what was logged first, in its message too, which says that time where its producer gave none:
+ * every webhook of an event has the same body.
+ */
+function asFirstRead({ stored, event }: Arrival, prior: Pick<KnownEvent, "loggedAtMs"> | undefined): DecodedEvent {
+  if (prior === undefined || prior.loggedAtMs >= stored.loggedAtMs) return { stored, event };
+  return decodeStored({ ...stored, loggedAtMs: prior.loggedAtMs });
 }
 
 function tenantsOf(arrivals: readonly Arrival[]): readonly Tenant[] {

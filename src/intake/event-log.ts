@@ -18,7 +18,7 @@ export interface LogRecord {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
-  /** When the log took it, by the log's clock. */
+  /** When the log took it, by the log's clock; never later than it was read, by ours. */
   readonly appendedAtMs: number;
   /** What the record itself says, where that is no time that `appendedAtMs` could take: ids are made of it. */
   readonly claimedTime?: string;

@@ -7,7 +7,7 @@ import type { OrganisationRetention, ServiceRetention } from "../domain/retentio
 import type { Subscription } from "../domain/subscription.ts";
 import { CodedError, type FieldViolation, invalidField, invalidFields } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import type { SubscriptionLimits } from "./limit-store.ts";
+import type { LimitField, SubscriptionLimits } from "./limit-store.ts";
 
 /** PassKit's API keeps PassKit's own limit of a class. Both count all of the scope, whoever made them. */
 export function scopeLimit({ origin, entityId }: Subscription, given: SubscriptionLimits): number {
@@ -58,7 +58,7 @@ export function readLimits(message: OrganisationLimits | undefined): Subscriptio
   };
 }
 
-const FIELDS: ReadonlyMap<string, keyof SubscriptionLimits> = new Map([
+const FIELDS: ReadonlyMap<string, LimitField> = new Map([
   ["organisation_subscriptions", "organisation"],
   ["entity_subscriptions", "entity"],
   ["event_retention", "eventRetentionMs"],
@@ -69,32 +69,33 @@ const FIELDS: ReadonlyMap<string, keyof SubscriptionLimits> = new Map([
 ]);
 
 /** Those that keep an organisation from taking what all share: whoever operates passbus sets them, and nobody else. */
-const OPERATORS_FIELDS = ["callsPerSecond", "eventsPerSecond"] as const satisfies readonly (keyof SubscriptionLimits)[];
+const OPERATORS_FIELDS: readonly LimitField[] = ["callsPerSecond", "eventsPerSecond"] satisfies (keyof ServiceRates)[];
 
 /**
- * What a caller who doesn't operate the service may make of the limits: its rates stay as they were.
+ * What a caller who doesn't operate the service may make of the limits: all but its rates.
  * @throws CodedError `role.insufficient` where it names one, or gives another than holds.
  */
-export function withoutRates(
+export function refuseRates(
   before: SubscriptionLimits,
   given: SubscriptionLimits,
   paths: readonly string[],
   rates: ServiceRates,
-): SubscriptionLimits {
+): void {
+  const held: SubscriptionLimits = { ...rates, ...before };
   const named = paths.map((path) => FIELDS.get(path));
-  const next: { -readonly [Field in keyof SubscriptionLimits]: number } = { ...given };
   for (const field of OPERATORS_FIELDS) {
-    const holds = before[field] ?? rates[field];
-    if (named.includes(field) || (paths.length === 0 && (given[field] ?? holds) !== holds)) {
+    if (named.includes(field) || (paths.length === 0 && (given[field] ?? held[field]) !== held[field])) {
       const message =
         "calls_per_second and events_per_second are set by an administrator of the bootstrap organisation alone";
       throw new CodedError("role.insufficient", message);
     }
-    delete next[field];
-    const kept = before[field];
-    if (kept !== undefined) next[field] = kept;
   }
-  return next;
+}
+
+/** What is written of the limits: the named fields, or all where none is named. Rates only for who operates passbus. */
+export function writtenFields(paths: readonly string[], operates: boolean): readonly LimitField[] {
+  const named = [...FIELDS].filter(([path]) => paths.length === 0 || paths.includes(path)).map(([, field]) => field);
+  return operates ? named : named.filter((field) => !OPERATORS_FIELDS.includes(field));
 }
 
 function readRate(field: string, value: number, wrong: FieldViolation[]): number | undefined {

@@ -121,5 +121,26 @@ export function subscriptionRacesContract(name: string, make: MakeStore): void {
       await again.limits.setLimits("acme", {});
       expect(await again.limits.limits("acme")).toEqual({});
     });
+
+    test("of two who write other fields after the same read, neither undoes the other", async () => {
+      const other = await store.connect();
+      for (const [organisation, before] of [
+        ["kept", { entity: 4, callsPerSecond: 900, eventsPerSecond: 9 }],
+        ["new"],
+      ] as const) {
+        if (before !== undefined) await store.limits.setLimits(organisation, before);
+        const read = await other.limits.limits(organisation);
+        await store.limits.setLimits(organisation, { ...read, callsPerSecond: 1 }, ["callsPerSecond"]);
+        await other.limits.setLimits(organisation, { ...read, entity: 5 }, ["entity", "organisation"]);
+        expect(await store.limits.limits(organisation)).toEqual({ ...before, callsPerSecond: 1, entity: 5 });
+        await Promise.all([
+          store.limits.setLimits(organisation, {}, ["callsPerSecond", "eventsPerSecond"]),
+          other.limits.setLimits(organisation, { entity: 6, payloadRetentionMs: 3_600_000 }, ["payloadRetentionMs"]),
+        ]);
+        expect(await store.limits.limits(organisation)).toEqual({ entity: 5, payloadRetentionMs: 3_600_000 });
+      }
+      await other.limits.setLimits("newer", { entity: 5 }, ["organisation"]);
+      expect(await store.limits.limits("newer")).toEqual({});
+    });
   });
 }

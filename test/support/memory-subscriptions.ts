@@ -1,7 +1,7 @@
 import type { Subscription } from "../../src/domain/subscription.ts";
 import { type Page, type PageRequest, pageOf } from "../../src/kernel/page.ts";
 import { sameTenant, type Tenant } from "../../src/kernel/tenant.ts";
-import type { LimitStore, SubscriptionLimits } from "../../src/subscriptions/limit-store.ts";
+import type { LimitField, LimitStore, SubscriptionLimits } from "../../src/subscriptions/limit-store.ts";
 import type { SubscriptionWalk } from "../../src/subscriptions/reencrypt.ts";
 import type {
   InsertResult,
@@ -13,13 +13,19 @@ import type {
 /** What organisations were given, in memory. */
 export class MemoryLimits implements LimitStore {
   readonly #given = new Map<string, SubscriptionLimits>();
+  /** Runs before each write: a test lets somebody else's write come between. */
+  beforeSet: () => Promise<unknown> = async () => undefined;
 
   async limits(organisation: string): Promise<SubscriptionLimits> {
     return this.#given.get(organisation) ?? {};
   }
 
-  async setLimits(organisation: string, limits: SubscriptionLimits): Promise<void> {
-    this.#given.set(organisation, limits);
+  async setLimits(organisation: string, limits: SubscriptionLimits, fields: readonly LimitField[] = []): Promise<void> {
+    await this.beforeSet();
+    const stays = ([field]: [string, number]) => fields.length > 0 && !fields.includes(field as LimitField);
+    const kept = Object.entries(this.#given.get(organisation) ?? {}).filter(stays);
+    const written = Object.entries(limits).filter((entry) => !stays(entry));
+    this.#given.set(organisation, Object.fromEntries([...kept, ...written]));
   }
 }
 

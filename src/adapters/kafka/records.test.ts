@@ -1,6 +1,16 @@
+import { create, toBinary } from "@bufbuild/protobuf";
 import type { KafkaMessage } from "kafkajs";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { PassEventSchema, PassEventType } from "../../../gen/passbus/v1/pass_event_pb.js";
+import { embeddedStore } from "../../../test/support/embedded-store.ts";
+import type { StoredEvent } from "../../domain/event.ts";
+import { deadLetterId } from "../../intake/dead-letters.ts";
+import { recordDecoder } from "../../intake/decode.ts";
+import type { LogRecord } from "../../intake/event-log.ts";
 import { logRecord, readHeaders } from "./records.ts";
+
+const NOW_MS = 1_700_000_000_000;
+const TENANT = { organisation: "acme", environment: "production" };
 
 describe("headers", () => {
   test("none are none", () => {
@@ -58,8 +68,8 @@ test("a message has its place and time as numbers", () => {
   });
 });
 
-test.each(["-1", "1700000000123456", "NaN"])(
-  "a producer's timestamp %s that can't be one counts as now",
+test.each(["-1", "1700000000123456", "NaN", String(Date.now() + 3_600_000)])(
+  "a producer's timestamp %s that can't be when the log took it counts as now",
   (timestamp) => {
     const before = Date.now();
     const { appendedAtMs, claimedTime } = logRecord("t", 0, {
@@ -76,3 +86,50 @@ test.each(["-1", "1700000000123456", "NaN"])(
     expect(appendedAtMs).toBeLessThanOrEqual(Date.now());
   },
 );
+
+describe("a record whose producer's clock is ahead", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  const message = create(PassEventSchema, { type: PassEventType.CREATED, pass: { id: "pass-of-a-person" } });
+  const value = Buffer.from(toBinary(PassEventSchema, message));
+  const key = Buffer.from("pass-of-a-person");
+  const decode = recordDecoder({ fallback: () => TENANT, allows: () => true });
+
+  const readAt = (nowMs: number, claimedMs: number) => {
+    vi.useFakeTimers({ now: nowMs, toFake: ["Date"] });
+    return logRecord("t", 0, { key, value, timestamp: String(claimedMs), attributes: 0, offset: "7", headers: {} });
+  };
+
+  const eventOf = (record: LogRecord): StoredEvent => {
+    const decoded = decode(record);
+    if (decoded.kind === "dead") throw new Error(decoded.letter.message);
+    return decoded.event.stored;
+  };
+
+  test.each([1, 3_600_000, 24 * 3_600_000, 25 * 3_600_000])(
+    "by %d ms is never logged later than it was read, and keeps its ids when its time has come",
+    (aheadMs) => {
+      const claimedMs = NOW_MS + aheadMs;
+      const reads = [NOW_MS, claimedMs - 1, claimedMs, claimedMs + 1].map((at) => readAt(at, claimedMs));
+      expect(reads.map(({ appendedAtMs }) => appendedAtMs)).toEqual([NOW_MS, claimedMs - 1, claimedMs, claimedMs]);
+      expect(new Set(reads.map(deadLetterId)).size).toBe(1);
+      const events = reads.map(eventOf);
+      expect(new Set(events.map(({ id }) => id)).size).toBe(1);
+      expect(new Set(events.map(({ contentHash }) => contentHash)).size).toBe(1);
+    },
+  );
+
+  test.each([
+    { kind: "pass", tenant: TENANT, passId: "pass-of-a-person" },
+    { kind: "organisation", organisation: TENANT.organisation },
+  ] as const)("goes when a $kind is erased right after it was read", async (target) => {
+    const { deliveries, deadLetters, erasures } = embeddedStore();
+    const record = readAt(NOW_MS, NOW_MS + 3_600_000);
+    await deliveries.flush({ events: [eventOf(record)], deliveries: [] });
+    await deadLetters.put([{ record, reason: "event.invalid", message: "wrong", tenant: TENANT }]);
+    const gone = await erasures.erase({ target, beforeMs: NOW_MS, madeAtMs: NOW_MS, limit: 500 });
+    expect(gone).toMatchObject({ events: 1, deadLetters: 1 });
+  });
+});

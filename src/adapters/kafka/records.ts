@@ -16,18 +16,16 @@ export function logRecord(topic: string, partition: number, message: KafkaMessag
 }
 
 /**
- * On a topic of CreateTime a timestamp is what its producer said: none (-1), or one in microseconds, would be years away,
- * and every subscription younger than the event, or no time that can be written down.
+ * On a topic of CreateTime a timestamp is what its producer said: none (-1), one in microseconds, or one that is yet to
+ * come. What is erased is what was logged until then, so an event is never logged later than it was read. Read again when
+ * its time has come, the record says the same of itself, and so keeps its ids.
  */
 function timeOf(timestamp: string): Pick<LogRecord, "appendedAtMs" | "claimedTime"> {
   const timestampMs = Number(timestamp);
   const nowMs = Date.now();
-  const isTime = timestampMs >= 0 && timestampMs <= nowMs + SKEW_MS;
-  return isTime ? { appendedAtMs: timestampMs } : { appendedAtMs: nowMs, claimedTime: timestamp };
+  const isPast = timestampMs >= 0 && timestampMs <= nowMs;
+  return isPast ? { appendedAtMs: timestampMs } : { appendedAtMs: nowMs, claimedTime: timestamp };
 }
-
-/** A broker's clock may be ahead of ours. */
-const SKEW_MS = 24 * 3_600_000;
 
 const NO_HEADERS: Pick<LogRecord, "headers"> = { headers: Object.freeze({}) };
 const NO_BYTES = Buffer.alloc(0);

@@ -6,6 +6,7 @@
 import type { ShortenRequest } from "../../delivery/delivery-store.ts";
 import type { PurgedKind, TurnRequest } from "../../delivery/retention.ts";
 import type { DeliveryStatus, WorkClass } from "../../domain/delivery.ts";
+import type { LimitField } from "../../subscriptions/limit-store.ts";
 import type { AccessCalls } from "./access-calls.ts";
 import type { BinCalls } from "./bin-calls.ts";
 import type { ChainCalls } from "./chain-calls.ts";
@@ -328,7 +329,11 @@ export interface StoreCalls
   versions(tenants: readonly TenantRow[]): readonly number[];
   load(tenant: TenantRow): readonly [version: number, documents: readonly string[]];
   limits(organisation: string): LimitsRow;
-  setLimits(asked: { readonly organisation: string; readonly limits: LimitsRow }): null;
+  setLimits(asked: {
+    readonly organisation: string;
+    readonly limits: LimitsRow;
+    readonly fields: readonly LimitField[];
+  }): null;
   retainedTenants(none: null): readonly RetainedTenantRow[];
   purge(request: PurgeRow): PurgeAnswer;
   expireHeld(asked: TenantIds & { readonly nowMs: number }): number;

@@ -77,12 +77,13 @@ export function limitStore(calls: Calls): LimitStore {
         ...(eventsPerSecond === null ? {} : { eventsPerSecond }),
       };
     },
-    async setLimits(organisation, limits) {
+    async setLimits(organisation, limits, fields = []) {
       const { eventRetentionMs, deliveryRetentionMs, payloadRetentionMs } = limits;
       const rates = [limits.callsPerSecond ?? null, limits.eventsPerSecond ?? null] as const;
       const row = [limits.organisation, limits.entity, eventRetentionMs, deliveryRetentionMs, payloadRetentionMs];
       const [own = null, entity = null, event = null, delivery = null, payload = null] = row;
-      await calls.call("setLimits", { organisation, limits: [own, entity, event, delivery, payload, ...rates] });
+      const values = [own, entity, event, delivery, payload, ...rates] as const;
+      await calls.call("setLimits", { organisation, limits: values, fields });
     },
   };
 }

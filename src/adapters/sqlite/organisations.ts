@@ -1,17 +1,19 @@
 /** What organisations were given. */
 import type { DatabaseSync } from "node:sqlite";
+import type { LimitField } from "../../subscriptions/limit-store.ts";
 import type { StoreCalls } from "./calls.ts";
 import { Statements } from "./statements.ts";
 
-const COLUMNS = [
-  "organisation_subscriptions",
-  "entity_subscriptions",
-  "event_retention",
-  "delivery_retention",
-  "payload_retention",
-  "calls_per_second",
-  "events_per_second",
-];
+/** In the order of a `LimitsRow`. */
+const COLUMNS: ReadonlyMap<LimitField, string> = new Map([
+  ["organisation", "organisation_subscriptions"],
+  ["entity", "entity_subscriptions"],
+  ["eventRetentionMs", "event_retention"],
+  ["deliveryRetentionMs", "delivery_retention"],
+  ["payloadRetentionMs", "payload_retention"],
+  ["callsPerSecond", "calls_per_second"],
+  ["eventsPerSecond", "events_per_second"],
+]);
 
 export class OrganisationTable {
   readonly #statements: Statements;
@@ -33,13 +35,17 @@ export class OrganisationTable {
     ];
   };
 
-  readonly setLimits: StoreCalls["setLimits"] = ({ organisation, limits }) => {
+  readonly setLimits: StoreCalls["setLimits"] = ({ organisation, limits, fields }) => {
+    const written = [...COLUMNS]
+      .map(([field, column], at) => ({ field, column, value: limits[at] ?? null }))
+      .filter(({ field }) => fields.length === 0 || fields.includes(field));
+    const columns = written.map(({ column }) => column);
     this.#statements
       .get(
-        `INSERT INTO organisations (organisation, ${COLUMNS.join(", ")}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET ${COLUMNS.map((column) => `${column} = excluded.${column}`).join(", ")}`,
+        `INSERT INTO organisations (organisation, ${columns.join(", ")}) VALUES (?${", ?".repeat(columns.length)})
+         ON CONFLICT DO UPDATE SET ${columns.map((column) => `${column} = excluded.${column}`).join(", ")}`,
       )
-      .run(organisation, ...limits);
+      .run(organisation, ...written.map(({ value }) => value));
     return null;
   };
 }
