@@ -51,7 +51,7 @@ import { dashboardFiles, type ServeDashboard } from "./dashboard-files.ts";
 import { deliveryService } from "./delivery-service.ts";
 import type { ErasureCallsDeps } from "./erasure-calls.ts";
 import { eventService } from "./event-service.ts";
-import { requestGate } from "./gate.ts";
+import { requestGate, stillAdmitted } from "./gate.ts";
 import { healthService } from "./health.ts";
 import { inspectorService } from "./inspector-service.ts";
 import { type IntegrationCalls, integrationsService } from "./integrations.ts";
@@ -64,6 +64,7 @@ import { type HttpResponse, type ListenAddress, openPort, type TlsFiles } from "
 import { probes } from "./probes.ts";
 import type { ReadReadiness } from "./readiness.ts";
 import { reflectionService } from "./reflection.ts";
+import { boundedLists } from "./request-lists.ts";
 import type { StatsCallsDeps } from "./stats-calls.ts";
 import { LIVE_STREAMS, Streams } from "./streams.ts";
 import { type SubscriptionCalls, subscriptionService } from "./subscription-service.ts";
@@ -114,6 +115,10 @@ export interface ApiDeps extends PortDeps, KeyCallsDeps, ErasureCallsDeps {
   /** Tells the workers that something is due now. */
   readonly wakeWorkers: () => void;
 }
+
+/** Four kilobytes of unknown fields unpack to two million objects, which a stream would hold as long as it lasts. */
+const BINARY = { recursionLimit: LIMITS.wireDepth, readUnknownFields: false };
+const WITH_UNKNOWN = { binaryOptions: { ...BINARY, readUnknownFields: true } };
 
 export interface Api {
   /** Where it listens, with the port that it got. */
@@ -222,29 +227,43 @@ function apiRouter(deps: ApiDeps, readiness: ReadReadiness, stopping: AbortSigna
     watches: watches(deps.changes, clock),
     kindWatches: new KindWatches({ kinds: deps.kinds, subscriptions: deps.feed, clock }),
   };
-  return createConnectRouter({
-    acceptCompression: [compressionGzip, compressionBrotli],
-    compressMinBytes: COMPRESSED_FROM_BYTES,
-    readMaxBytes: LIMITS.requestBytes,
-    maxTimeoutMs: LIMITS.requestDeadlineMs,
-    // Unknown fields and unknown enum names are mistakes that the caller wants to hear of.
-    jsonOptions: { ignoreUnknownFields: false, recursionLimit: LIMITS.messageDepth },
-    binaryOptions: { recursionLimit: LIMITS.wireDepth },
-    requestGate: requestGate(deps),
-    interceptors: [forgetJson, codedErrors(log), deadlines(clock), pageTokens(deps.keyring), accessRules(deps)],
-  })
-    .service(SubscriptionService, subscriptionService(deps))
-    .service(EventService, eventService(streamed))
-    .service(DeliveryService, deliveryService(streamed))
-    .service(AccessService, accessService(deps))
-    .service(InspectorService, inspectorService(streamed))
-    .service(Integrations, integrationsService(streamed))
-    .service(Health, healthService({ readiness, clock, services, stopping }), { readMaxBytes: mostBytesOf(Health) })
-    .service(
-      ServerReflection,
-      reflectionService([...SERVED, Health, ServerReflection], [file_google_rpc_error_details]),
-      { readMaxBytes: mostBytesOf(ServerReflection) },
-    );
+  const events = eventService(streamed);
+  return (
+    createConnectRouter({
+      acceptCompression: [compressionGzip, compressionBrotli],
+      compressMinBytes: COMPRESSED_FROM_BYTES,
+      readMaxBytes: LIMITS.requestBytes,
+      maxTimeoutMs: LIMITS.requestDeadlineMs,
+      // Unknown fields and unknown enum names are mistakes that the caller wants to hear of.
+      jsonOptions: { ignoreUnknownFields: false, recursionLimit: LIMITS.messageDepth },
+      binaryOptions: BINARY,
+      requestGate: requestGate(deps),
+      interceptors: [
+        forgetJson,
+        codedErrors(log),
+        deadlines(clock),
+        pageTokens(deps.keyring),
+        boundedLists,
+        stillAdmitted(deps),
+        accessRules(deps),
+      ],
+    })
+      .service(SubscriptionService, subscriptionService(deps))
+      .service(EventService, events)
+      // In place of those two: of an event, what a newer passbus would understand is kept.
+      .rpc(EventService.method.publishEvents, events.publishEvents, WITH_UNKNOWN)
+      .rpc(EventService.method.publishEventStream, events.publishEventStream, WITH_UNKNOWN)
+      .service(DeliveryService, deliveryService(streamed))
+      .service(AccessService, accessService(deps))
+      .service(InspectorService, inspectorService(streamed))
+      .service(Integrations, integrationsService(streamed))
+      .service(Health, healthService({ readiness, clock, services, stopping }), { readMaxBytes: mostBytesOf(Health) })
+      .service(
+        ServerReflection,
+        reflectionService([...SERVED, Health, ServerReflection], [file_google_rpc_error_details]),
+        { readMaxBytes: mostBytesOf(ServerReflection) },
+      )
+  );
 }
 
 function urlOf({ host, port }: ListenAddress, secure: boolean): string {

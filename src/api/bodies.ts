@@ -5,8 +5,10 @@
  */
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
+import type { Principal } from "../access/authenticate.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import { tenantKey } from "../kernel/tenant.ts";
 
 /** What one request of the service may weigh, unpacked. */
 export function mostBytesOf({ typeName }: { readonly typeName: string }): number {
@@ -19,42 +21,100 @@ export function mostBytesOf({ typeName }: { readonly typeName: string }): number
 export interface HeldBody {
   /**
    * So many of its bytes are held from now on.
-   * @throws CodedError `limit.bodies`
+   * @throws CodedError `limit.bodies`, or `limit.request_bytes` where it is larger than a portal session's may be
    */
   hold(bytes: number): void;
 }
 
+/**
+ * Bodies of portal sessions count in the organisation's too, and have bounds of their own below it: with a token that is
+ * in a customer's browser nobody is to take what the organisation's keys need, or those of others.
+ */
 export class BodyBudget {
-  #held = 0;
-  readonly #heldBy = new Map<string | undefined, number>();
+  readonly #heldBy = new Map<string, number>();
 
-  /** `organisation` is undefined for requests to bins, which need no key. Its bytes are given back by `hold(0)`. */
-  open(organisation: string | undefined): HeldBody {
+  /** `owner` is undefined for requests to bins, which need no key. Its bytes are given back by `hold(0)`. */
+  open(owner: Principal | undefined): HeldBody {
+    const holders = holdersOf(owner);
+    const mostBytes = owner?.entityId === undefined ? Number.POSITIVE_INFINITY : LIMITS.sessionRequestBytes;
     let held = 0;
     const hold = (bytes: number) => {
-      if (bytes > held) this.#check(organisation, bytes - held);
-      this.#add(organisation, bytes - held);
+      if (bytes > mostBytes) throw tooLarge(mostBytes);
+      if (bytes > held) this.#check(holders, bytes - held);
+      this.#add(holders, bytes - held);
       held = bytes;
     };
     return { hold };
   }
 
-  #check(organisation: string | undefined, more: number): void {
-    const own = (this.#heldBy.get(organisation) ?? 0) + more;
-    if (organisation !== undefined && own <= LIMITS.ownBodyBytes) return;
-    const mostOwn = organisation === undefined ? LIMITS.binBodiesBytes : LIMITS.bodyBytesPerOrganisation;
-    if (own <= mostOwn && this.#held + more <= LIMITS.bodyBytes) return;
-    const most = own > mostOwn ? mostOwn : LIMITS.bodyBytes;
-    const message = `requests that have not come whole hold ${most} bytes, as many as they may; try again`;
-    throw new CodedError("limit.bodies", message, { retryAfterMs: 1_000 });
+  #check(holders: readonly Holder[], more: number): void {
+    const after = ({ name }: Holder) => (this.#heldBy.get(name) ?? 0) + more;
+    const isSpared = holders.some((holder) => after(holder) <= (holder.spared ?? 0));
+    for (const holder of holders) {
+      if (after(holder) <= holder.most || (isSpared && holder.isShared === true)) continue;
+      const message = `requests${holder.of} that have not come whole hold ${holder.most} bytes, as many as they may; try again`;
+      throw new CodedError("limit.bodies", message, { retryAfterMs: 1_000 });
+    }
   }
 
-  #add(organisation: string | undefined, more: number): void {
-    this.#held += more;
-    const own = (this.#heldBy.get(organisation) ?? 0) + more;
-    if (own === 0) this.#heldBy.delete(organisation);
-    else this.#heldBy.set(organisation, own);
+  #add(holders: readonly Holder[], more: number): void {
+    for (const { name } of holders) {
+      const held = (this.#heldBy.get(name) ?? 0) + more;
+      if (held === 0) this.#heldBy.delete(name);
+      else this.#heldBy.set(name, held);
+    }
   }
+}
+
+/** One whom a body counts for. */
+interface Holder {
+  readonly name: string;
+  /** Whose the requests are, for the refusal. */
+  readonly of: string;
+  readonly most: number;
+  /** With so many bytes or fewer it goes on though what is shared is used up. */
+  readonly spared?: number;
+  /** Of all organisations. */
+  readonly isShared?: true;
+}
+
+const ALL: Holder = { name: "all", of: "", most: LIMITS.bodyBytes, isShared: true };
+const ALL_SESSIONS: Holder = {
+  name: "sessions",
+  of: " of portal sessions",
+  most: LIMITS.sessionBodyBytes,
+  isShared: true,
+};
+const OF_BINS: readonly Holder[] = [{ name: "bins", of: " to bins", most: LIMITS.binBodiesBytes }, ALL];
+
+/** The narrowest first, so that the refusal names what the caller can do most about. */
+function holdersOf(owner: Principal | undefined): readonly Holder[] {
+  if (owner === undefined) return OF_BINS;
+  const { tenant, keyId, entityId } = owner;
+  const { organisation } = tenant;
+  const of = " of the organisation";
+  const whole = { name: `organisation/${organisation}`, of, most: LIMITS.bodyBytesPerOrganisation };
+  // Apart from its sessions', which would use up what its keys are spared.
+  if (entityId === undefined)
+    return [{ ...whole, name: `keys/${organisation}`, spared: LIMITS.ownBodyBytes }, whole, ALL];
+  return [
+    { name: `key/${keyId}`, of: " of the portal session", most: LIMITS.bodyBytesPerSession },
+    { name: `entity/${tenantKey(tenant)}/${entityId}`, of: " of the entity", most: LIMITS.bodyBytesPerEntity },
+    {
+      name: `sessions/${organisation}`,
+      of: " of the organisation's portal",
+      most: LIMITS.sessionBodyBytesPerOrganisation,
+      spared: LIMITS.ownSessionBodyBytes,
+    },
+    whole,
+    ALL_SESSIONS,
+    ALL,
+  ];
+}
+
+function tooLarge(mostBytes: number): CodedError {
+  const message = `the request is larger than the ${mostBytes} bytes that a portal session's may have`;
+  return new CodedError("limit.request_bytes", message);
 }
 
 /** The head of an enveloped message: a byte of flags and four of length, in gRPC, gRPC-Web and Connect's streams. */

@@ -14,7 +14,7 @@ import { type BodyBudget, Envelopes, mostBytesOf } from "./bodies.ts";
 import { rememberCertificate } from "./client-certificate.ts";
 import type { Connection } from "./connections.ts";
 import { connectError } from "./errors.ts";
-import { organisationOf } from "./gate.ts";
+import { organisationOf, principalOf } from "./gate.ts";
 import { isJsonOverGrpc, readJson } from "./json-body.ts";
 import { KeylessBeginnings } from "./keyless.ts";
 import type { HttpRequest, HttpResponse } from "./port.ts";
@@ -167,7 +167,7 @@ interface Holding {
  */
 async function* heldBody(body: AsyncIterable<Buffer>, holding: Holding): AsyncIterable<Buffer> {
   const { handler, response, values, bodies } = holding;
-  const held = bodies.open(organisationOf(values));
+  const held = bodies.open(organisationOf(values) === undefined ? undefined : principalOf({ values }));
   const { methodKind } = handler.method;
   const envelopes = methodKind === "unary" || methodKind === "server_streaming" ? undefined : new Envelopes();
   let bytes = 0;

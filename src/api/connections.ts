@@ -48,7 +48,7 @@ export class Connections {
   readonly #clock: Clock;
   readonly #limits: PortLimits;
   readonly #sockets = new Set<Socket>();
-  readonly #byPeer = new Map<string, Socket>();
+  readonly #byEnds = new Map<string, Socket>();
   /** Those that nobody with a key has used, the oldest first, and what is done when somebody does. */
   readonly #strangers = new Map<Socket, () => void>();
   readonly #silent = new Set<Socket>();
@@ -73,11 +73,11 @@ export class Connections {
   connected(socket: Socket): void {
     this.#sockets.add(socket);
     this.#strangers.set(socket, () => {});
-    const peer = peerOf(socket);
-    this.#byPeer.set(peer, socket);
+    const ends = endsOf(socket);
+    this.#byEnds.set(ends, socket);
     socket.once("close", () => {
       this.#sockets.delete(socket);
-      if (this.#byPeer.get(peer) === socket) this.#byPeer.delete(peer);
+      if (this.#byEnds.get(ends) === socket) this.#byEnds.delete(ends);
       this.#strangers.delete(socket);
       this.#silent.delete(socket);
       this.#sessions.delete(socket);
@@ -93,7 +93,7 @@ export class Connections {
 
   /** The connection that a socket belongs to: itself, or what TLS was laid over. */
   of(socket: Socket): Socket {
-    return this.#sockets.has(socket) ? socket : (this.#byPeer.get(peerOf(socket)) ?? socket);
+    return this.#sockets.has(socket) ? socket : (this.#byEnds.get(endsOf(socket)) ?? socket);
   }
 
   /** Nobody with a key that counts has used it. */
@@ -248,7 +248,7 @@ function end({ session, socket }: Session, code: number): void {
   socket.destroy();
 }
 
-/** A live connection to the port has a peer of its own. */
-function peerOf({ remoteAddress = "", remotePort = 0 }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
+/** No two live connections have the same ends: of a port that listens at several addresses, both of them. */
+function endsOf({ remoteAddress = "", remotePort = 0, localAddress = "", localPort = 0 }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }

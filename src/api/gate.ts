@@ -2,7 +2,13 @@
  * What every call passes before its body is read: who calls, and whether their role may. Default deny: a method without
  * a row in access/roles.ts is reached by nobody.
  */
-import { ConnectError, type ContextValues, createContextKey, type HandlerContext } from "@connectrpc/connect";
+import {
+  ConnectError,
+  type ContextValues,
+  createContextKey,
+  type HandlerContext,
+  type Interceptor,
+} from "@connectrpc/connect";
 import type { AuditLog } from "../access/audit.ts";
 import type { Authenticate, Principal } from "../access/authenticate.ts";
 import type { Rates } from "../access/rates.ts";
@@ -18,6 +24,9 @@ import { bodyText, unreadableField } from "./json-body.ts";
 import { KeylessStreams } from "./keyless.ts";
 
 const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
+
+/** When the caller was found to count, as the clock's `monotonic` says. */
+const admittedKey = createContextKey<number | undefined>(undefined, { description: "admitted" });
 
 /** Who calls. Every query takes its tenant from here. */
 export function principalOf(context: { readonly values: ContextValues }): Principal {
@@ -66,11 +75,40 @@ export function requestGate(deps: GateDeps): (context: HandlerContext) => Promis
         throw new CodedError("role.insufficient", refusal);
       }
       context.values.set(principalKey, principal);
+      context.values.set(admittedKey, deps.clock.monotonic());
       context.values.get(connectionKey)?.trust();
     } catch (reason) {
       throw outgoingError(reason, (cause) => deps.log.error("api.authentication_failed", { method, err: cause }));
     }
   };
+}
+
+/** For so long nobody is asked again whether a key counts (access/credentials.ts remembers as long). */
+const ADMITTED_MS = 500;
+
+/**
+ * A body may take a minute to come, and its key may be revoked meanwhile: what was let in then is judged again, right
+ * before it takes effect. Streams are watched while they last (streams.ts).
+ */
+export function stillAdmitted({ authenticate, clock }: Pick<GateDeps, "authenticate" | "clock">): Interceptor {
+  return (next) => async (request) => {
+    const { contextValues: values } = request;
+    const admittedMs = values.get(admittedKey);
+    if (admittedMs !== undefined && clock.monotonic() - admittedMs > ADMITTED_MS) {
+      const certificate = certificateOf({ values }, clock.now());
+      const before = principalOf({ values });
+      const now = await authenticate(request.header.get("authorization"), undefined, certificate);
+      if (!isSame(now, before)) throw new CodedError("auth.invalid", "what the key may do has changed: call again");
+    }
+    return next(request);
+  };
+}
+
+function isSame(one: Principal, other: Principal): boolean {
+  const { tenant } = one;
+  const isOfTenant =
+    tenant.organisation === other.tenant.organisation && tenant.environment === other.tenant.environment;
+  return isOfTenant && one.keyId === other.keyId && one.role === other.role && one.entityId === other.entityId;
 }
 
 /**

@@ -164,3 +164,19 @@ it("one that is gone when its handshake is over is not remembered", () => {
   connections.certified(gone, gone);
   expect(gone.destroyed).toBe(true);
 });
+
+it("two connections from one port to two addresses of ours are two", () => {
+  const connections = new Connections(systemClock, LIMITS);
+  const to = (localAddress: string) => {
+    const ends = { remoteAddress: "192.0.2.1", remotePort: 4_000, localAddress, localPort: 443 };
+    const values = Object.entries(ends).map(([name, value]) => [name, { value }]);
+    return Object.defineProperties(new Socket(), Object.fromEntries(values)) as Socket;
+  };
+  const [one, other] = [to("198.51.100.1"), to("198.51.100.2")];
+  for (const socket of [one, other]) connections.connected(socket);
+  // What TLS lays over each has the ends of its connection.
+  expect([connections.of(to("198.51.100.1")) === one, connections.of(to("198.51.100.2")) === other]).toEqual([
+    true,
+    true,
+  ]);
+});

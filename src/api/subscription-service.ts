@@ -1,6 +1,7 @@
 /** passbus.v1.SubscriptionService: who wants to hear what, where. The rules are in the room of the same name. */
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { SubscriptionService } from "../../gen/passbus/v1/subscription_service_pb.js";
+import type { Principal } from "../access/authenticate.ts";
 import type { DeliveryLog } from "../delivery/delivery-store.ts";
 import type { SwitchStore } from "../delivery/kill-switch.ts";
 import type { TestSendDeps } from "../delivery/test-send.ts";
@@ -45,10 +46,9 @@ export function subscriptionService(
 ): Pick<ServiceImpl<typeof SubscriptionService>, Served> {
   const { subscriptions, challenge, switches, clock } = deps;
   const slots = new DirectSlots();
-  const prove = async (subscription: Subscription) => {
-    const { organisation } = subscription.tenant;
-    await refuseWhileStopped(switches, organisation);
-    await slots.run(organisation, () => challenge(subscription));
+  const provenFor = (caller: Principal) => async (subscription: Subscription) => {
+    await refuseWhileStopped(switches, caller.tenant.organisation);
+    await slots.run(caller, () => challenge(subscription));
   };
   const shown = async (subscription: Subscription) => {
     const [health] = await subscriptions.healthOf([subscription]);
@@ -58,8 +58,9 @@ export function subscriptionService(
     ...webhookCalls({ ...deps, slots }),
 
     async createSubscription({ subscription: draft, verifyEndpoint }, context) {
-      const { tenant } = principalOf(context);
-      const made = await subscriptions.create(tenant, draft, undefined, verifyEndpoint ? prove : undefined);
+      const caller = principalOf(context);
+      const prove = verifyEndpoint ? provenFor(caller) : undefined;
+      const made = await subscriptions.create(caller.tenant, draft, undefined, prove);
       const { subscription, secret } = made;
       return { subscription: subscriptionMessage(subscription, clock.now(), healthMessage(undefined)), secret };
     },

@@ -177,6 +177,28 @@ describe("TestSubscription", () => {
     react = takes;
     await client().testSubscription({ id });
   });
+
+  it("leaves an organisation's keys theirs, whatever its customers' browsers send", async () => {
+    const { id, subscription } = await subscribe();
+    const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>();
+    react = () => void arrive();
+    const session = client(api.stage.session(subscription.entityId));
+    const held = session.testSubscription({ id }).catch(() => undefined);
+    await arrived;
+    for (const call of [
+      session.testSubscription({ id }),
+      session.createSubscription({ subscription: { url: endpoint("/other") }, verifyEndpoint: true }),
+    ]) {
+      const refused = await failureOf(call);
+      expect(reasonOf(refused)).toBe("limit.direct_sends");
+      expect(refused.rawMessage).toMatch(/^1 test sends and challenges of the portal session are in flight/);
+    }
+    react = takes;
+    await client().testSubscription({ id });
+    server.cut();
+    await held;
+    await session.testSubscription({ id });
+  });
 });
 
 // "To preview webhook activity without implementing your own endpoint" (seed 001), "inspect the payloads" (seed 003).

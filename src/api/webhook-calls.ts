@@ -47,12 +47,13 @@ export function webhookCalls(deps: WebhookCallsDeps): Pick<ServiceImpl<typeof Su
   const explain = matchExplainer({ typesOf: (format) => formatOf(format).types });
   return {
     async testSubscription({ id, eventType, operationalEventType }, context) {
-      const subscription = await subscriptions.get(principalOf(context).tenant, requiredId(id));
+      const caller = principalOf(context);
+      const subscription = await subscriptions.get(caller.tenant, requiredId(id));
       // An id of its own, and so a webhook-id of its own: receivers skip those that they have handled.
       const { kind, field } = askedKind(eventType, operationalEventType);
       const event = sampleFor(subscription, kind, field, ids.next("evt"), clock.now());
       await refuseWhileStopped(switches, subscription.tenant.organisation);
-      const { attempt, request, phases, response } = await slots.run(subscription.tenant.organisation, () =>
+      const { attempt, request, phases, response } = await slots.run(caller, () =>
         sendTest(webhooks, event, subscription),
       );
       return {

@@ -13,6 +13,9 @@ const FILES: ReadonlyMap<PassEventType, string> = new Map([
   [PassEventType.SCANNED, "scanned"],
 ]);
 
+/** Files that were read. */
+const texts = new Map<string, string>();
+
 /**
  * A built-in event of the type, for previews, test sends and the demo; undefined for a type that this version does not
  * know. The passes of the first four are those of seed 003, "scanned" is seed 002's, the other two go on from seed
@@ -22,6 +25,7 @@ const FILES: ReadonlyMap<PassEventType, string> = new Map([
 export function sampleEvent(type: PassEventType): PassEvent | undefined {
   const name = FILES.get(type);
   if (name === undefined) return undefined;
-  const text = readFileSync(new URL(`./samples/${name}.json`, import.meta.url), "utf8");
+  const text = texts.get(name) ?? readFileSync(new URL(`./samples/${name}.json`, import.meta.url), "utf8");
+  texts.set(name, text);
   return fromJsonString(PassEventSchema, text);
 }

@@ -72,8 +72,12 @@ export function deadLetterId({
   return derivedId("dead", [topic, String(partition), String(offset), claimedTime ?? String(appendedAtMs)]);
 }
 
-/** A letter as every store keeps it: under its id, with no more of its value than LIMITS allow. */
-export function letterToKeep(letter: DeadLetter): KeptDeadLetter {
+/**
+ * A letter as every store keeps it: under its id, with no more of its value and words than LIMITS allow. What a store
+ * can't take would hold up all that comes after it.
+ */
+export function letterToKeep({ message, ...rest }: DeadLetter): KeptDeadLetter {
+  const letter = { ...rest, message: message.slice(0, LIMITS.messageCharacters).toWellFormed() };
   const { record, truncated } = letter;
   const id = deadLetterId(record);
   if (truncated !== undefined) return { ...letter, id, truncated };

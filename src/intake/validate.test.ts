@@ -99,6 +99,11 @@ describe("validateEvent", () => {
     expect(validateEvent(wrong, "").map((violation) => violation.field)).toEqual(["id", "pass.id", "pass.protocol"]);
   });
 
+  test("names no more of a long list than an answer, or a dead letter, may", () => {
+    const pass = create(PassSchema, { id: "p1", metadata: { installDeviceAttributes: Array(250_000).fill(99) } });
+    expect(fields({ pass })).toHaveLength(LIMITS.namedViolations);
+  });
+
   test("content that is as deep as it may be can be read back", () => {
     const deepest = event({ details: { content: nested(LIMITS.contentDepth) } });
     expect(validateEvent(deepest, "")).toEqual([]);

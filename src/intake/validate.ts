@@ -13,7 +13,8 @@ import type { FieldViolation } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
 
 /**
- * Everything that is wrong with the event, in the order of its fields; empty where nothing is. `path` is how the
+ * What is wrong with the event, in the order of its fields; empty where nothing is. Of long lists and maps no more is
+ * named than LIMITS.namedViolations. `path` is how the
  * caller names the event (`events[3]`); empty leaves the fields' own names. Nothing that the event says is in it, keys of
  * maps neither: dead letters and logs have it too. An empty id is right: the one who accepts
  * the event makes it one. Whose the event may be is not judged here.
@@ -159,14 +160,22 @@ function messageCheck(type: DescMessage): Check {
 function listCheck(check: Check): Check {
   return (value, path, wrong) => {
     const items = value as readonly unknown[];
-    for (let at = 0; at < items.length; at++) check(items[at], `${path}[${at}]`, wrong);
+    // What is named no longer costs no more words: a list may be as long as the record.
+    for (let at = 0; at < items.length && !isEnough(wrong); at++) check(items[at], `${path}[${at}]`, wrong);
   };
 }
 
 function mapCheck(check: Check): Check {
   return (value, path, wrong) => {
-    for (const item of Object.values(value as object)) check(item, `${path}[]`, wrong);
+    for (const item of Object.values(value as object)) {
+      if (isEnough(wrong)) return;
+      check(item, `${path}[]`, wrong);
+    }
   };
+}
+
+function isEnough(wrong: readonly FieldViolation[]): boolean {
+  return wrong.length >= LIMITS.namedViolations;
 }
 
 const checkFinite: Check = (value, path, wrong) => {

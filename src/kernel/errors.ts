@@ -1,3 +1,5 @@
+import { LIMITS } from "./limits.ts";
+
 /** What sort of trouble it is; the API maps each to one gRPC code. */
 export type ErrorKind =
   | "unauthenticated"
@@ -195,7 +197,9 @@ export function invalidField(field: string, description: string): CodedError {
   return invalidFields([{ field, description }]);
 }
 
-export function invalidFields(violations: readonly FieldViolation[]): CodedError {
+/** Names as many as LIMITS.namedViolations. */
+export function invalidFields(all: readonly FieldViolation[]): CodedError {
+  const violations = all.slice(0, LIMITS.namedViolations);
   const message = violations.map((violation) => `${violation.field}: ${violation.description}`).join("; ");
   return new CodedError("request.invalid", message, { violations });
 }

@@ -74,11 +74,18 @@ export const LIMIT_ROWS = {
     effect: "the stream is read no further",
   },
   publishAheadBytes: { about: "Their bytes.", effect: "the same" },
+  requestItems: {
+    about: "Items of a list or map in a request; of an event's, its bytes count.",
+    error: "request.invalid",
+  },
   namedViolations: { about: "Mistakes of one request that its refusal names.", effect: "the others are not named" },
   messageCharacters: { about: "An error's message.", effect: "the rest is cut off" },
   messageDepth: { about: "Nesting of messages in JSON.", error: "request.invalid" },
   jsonDepth: { about: "Nesting of objects and lists in a JSON body, before it is parsed.", error: "request.invalid" },
-  jsonValues: { about: "Values in a JSON body; protobuf has no such limit.", error: "limit.request_bytes" },
+  jsonValues: {
+    about: "Values in a JSON body; of protobuf, unknown fields are not read, and lists have a limit of their own.",
+    error: "limit.request_bytes",
+  },
   jsonLocatedBytes: {
     about: "Of a JSON body that does not parse, looked through for the field to name.",
     effect: "the refusal names the type instead of the path",
@@ -144,8 +151,26 @@ export const LIMIT_ROWS = {
   },
   bodyBytesPerOrganisation: { about: "Of them those of one organisation's calls.", error: "limit.bodies" },
   ownBodyBytes: {
-    about: "The same of an organisation that holds no more.",
-    effect: "it goes on though others have used all up",
+    about: "The same of an organisation whose keys' calls hold no more.",
+    effect: "they go on though others have used all up",
+  },
+  sessionRequestBytes: {
+    about: "One request of a portal session, as it comes: packed, where it is packed.",
+    error: "limit.request_bytes",
+  },
+  bodyBytesPerSession: {
+    about: "Bodies that have not come whole yet, of one portal session's calls.",
+    error: "limit.bodies",
+  },
+  bodyBytesPerEntity: { about: "The same over the portal sessions of one entity.", error: "limit.bodies" },
+  sessionBodyBytesPerOrganisation: {
+    about: "The same over all portal sessions of an organisation.",
+    error: "limit.bodies",
+  },
+  sessionBodyBytes: { about: "The same over all portal sessions, in one process.", error: "limit.bodies" },
+  ownSessionBodyBytes: {
+    about: "The same of an organisation whose portal sessions hold no more.",
+    effect: "they go on though those of others have used all up",
   },
   binBodiesBytes: { about: "Of them those of requests to bins.", effect: "503" },
   keylessStreams: { about: "Health.Watch and reflection, open in one process.", error: "limit.streams" },
@@ -193,6 +218,16 @@ export const LIMIT_ROWS = {
   },
   directSends: { about: "Test sends and challenges in flight in one process.", error: "limit.direct_sends" },
   directSendsPerOrganisation: { about: "The same of one organisation.", error: "limit.direct_sends" },
+  directSendsPerSession: { about: "The same of one portal session.", error: "limit.direct_sends" },
+  directSendsPerEntity: { about: "The same over the portal sessions of one entity.", error: "limit.direct_sends" },
+  sessionDirectSendsPerOrganisation: {
+    about: "The same over all portal sessions of an organisation.",
+    error: "limit.direct_sends",
+  },
+  sessionDirectSends: {
+    about: "The same over all portal sessions, in one process.",
+    error: "limit.direct_sends",
+  },
   passkitClassSubscriptions: {
     about: "Subscriptions of a class, where PassKit's API is to make one more.",
     error: "limit.subscriptions",

@@ -69,13 +69,15 @@ export const LIMITS = {
   publishAheadBytes: 4 * MIB,
   /** Mistakes of one request that its refusal names: the answer is for people, and travels in headers. */
   namedViolations: 20,
+  /** Of a list or map in a request that is no event's. */
+  requestItems: 1_000,
   /** Of an error's message, which travels in a header too: clients take 8 KiB of all headers together. */
   messageCharacters: 2_000,
   /** Nesting of a message or of a Struct in JSON. */
   messageDepth: 64,
   /** Nesting of objects and lists in a JSON body, before it is parsed; what may nest less deep is named afterwards. */
   jsonDepth: 1_000,
-  /** Values in a JSON body: to parse one costs many times what its bytes cost to send. Protobuf has no such limit. */
+  /** Values in a JSON body: to parse one costs many times what its bytes cost to send. */
   jsonValues: 100_000,
   /** Of a JSON body that does not parse, looked through for the field that is to be named. */
   jsonLocatedBytes: 256 * KIB,
@@ -133,8 +135,20 @@ export const LIMITS = {
   bodyBytesPerOrganisation: 32 * MIB,
   /** and those of requests to bins: whoever has a key comes first. */
   binBodiesBytes: 16 * MIB,
-  /** An organisation with fewer goes on though others have used all up. */
+  /** An organisation whose keys have fewer goes on with them though others have used all up. */
   ownBodyBytes: 256 * KIB,
+  /** One request of a portal session, as it comes: a subscription with all that it may have takes half of it. */
+  sessionRequestBytes: 256 * KIB,
+  /** Of bodies that have not come whole yet, those of one portal session, */
+  bodyBytesPerSession: 512 * KIB,
+  /** of the sessions of one entity, */
+  bodyBytesPerEntity: 1 * MIB,
+  /** of all sessions of an organisation, a quarter of what is its own, */
+  sessionBodyBytesPerOrganisation: 8 * MIB,
+  /** and of all sessions: with those of bins half of what there is, so that keys always have the rest. */
+  sessionBodyBytes: 16 * MIB,
+  /** The sessions of an organisation with fewer go on though those of others have used all up. */
+  ownSessionBodyBytes: 64 * KIB,
   /** Health.Watch and reflection, which need no key: open in one process. */
   keylessStreams: 128,
   /** From one address. */
@@ -171,6 +185,14 @@ export const LIMITS = {
   directSends: 32,
   /** Of one organisation. */
   directSendsPerOrganisation: 8,
+  /** Of one portal session, */
+  directSendsPerSession: 1,
+  /** of the sessions of one entity, */
+  directSendsPerEntity: 2,
+  /** of all sessions of an organisation, */
+  sessionDirectSendsPerOrganisation: 4,
+  /** and of all sessions: half of what there is, so that keys always have the rest. */
+  sessionDirectSends: 16,
   /** Of a class, whichever API made them, before PassKit's makes no more. */
   passkitClassSubscriptions: 100,
   /** The JSON text in a SinkSubscription's `configuration`. */

@@ -38,7 +38,8 @@ function samplesFor(message: SubscriptionMessage, format: FormatName): readonly 
   const all = named ? EVENT_TYPES : formatOf(format).types;
   const picked = operationalEvents.length > 0 ? eventTypes : all;
   const types = named ? EVENT_TYPES : eventTypes.length > 0 ? eventTypes : picked;
-  const samples = [...types.map(sampleEvent), ...operationalEvents.map(operationalSample)];
+  // One of each, whatever a request says how often.
+  const samples = [...[...new Set(types)].map(sampleEvent), ...[...new Set(operationalEvents)].map(operationalSample)];
   return samples.flatMap((sample) => (sample === undefined ? [] : [asMatched(sample, message.entityId)]));
 }
 

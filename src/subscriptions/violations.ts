@@ -1,7 +1,8 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import { type FieldViolation, invalidFields } from "../kernel/errors.ts";
+import { LIMITS } from "../kernel/limits.ts";
 
-/** Gathers what is wrong with a request, so that one answer names all of it. */
+/** Gathers what is wrong with a request, so that one answer names all of it, or as much as an answer may. */
 export class Violations {
   readonly #root: string;
   readonly #found: FieldViolation[] = [];
@@ -12,7 +13,7 @@ export class Violations {
   }
 
   add(field: string, description: string): void {
-    this.#found.push({ field: `${this.#root}.${field}`, description });
+    if (this.#found.length < LIMITS.namedViolations) this.#found.push({ field: `${this.#root}.${field}`, description });
   }
 
   /** Throws a `request.invalid` with all that was found, if anything was. */

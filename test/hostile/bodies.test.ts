@@ -17,6 +17,7 @@ import { grpcWithKey } from "../support/grpc.ts";
 import { eventually, within } from "../support/within.ts";
 
 const CHECK = "/grpc.health.v1.Health/Check";
+const CREATE = "/passbus.v1.SubscriptionService/CreateSubscription";
 const PUBLISH = "/passbus.v1.EventService/PublishEvents";
 const WAIT_MS = 30_000;
 
@@ -174,5 +175,32 @@ describe("with a key", () => {
       using line = await post("acme", half.length, half);
       return (await line.answer()).includes("limit.bodies") ? undefined : true;
     });
+  });
+
+  test("what a portal session has half-read takes nothing from the organisation's keys", {
+    timeout: 60_000,
+  }, async () => {
+    const tenant = { organisation: "initech", environment: "production" };
+    const post = (path: string, token: string, length: number, body: Buffer) =>
+      Line.post(path, { ...JSON_TYPE, "content-length": length, authorization: `Bearer ${token}` }, body);
+    const session = api.stage.session("shop", tenant);
+    const attack = async (bytes: number, count: number) => {
+      const body = Buffer.alloc(bytes - 1, " ");
+      const lines = await Promise.all(Array.from({ length: count }, () => post(CREATE, session, bytes, body)));
+      await eventually(WAIT_MS, "a refusal", async () => lines.some(({ status }) => status === "429") || undefined);
+      return lines;
+    };
+    const large = await attack(LIMITS.requestBytes, LIMITS.bodyBytesPerOrganisation / LIMITS.requestBytes + 1);
+    for (const line of large) expect(await line.answer()).toMatch(/"limit\.(request_bytes|bodies)"/);
+    const count = LIMITS.bodyBytesPerSession / LIMITS.sessionRequestBytes + 1;
+    const small = await attack(LIMITS.sessionRequestBytes, count);
+    const refused = small.find(({ status }) => status === "429");
+    expect(await refused?.answer()).toContain("of the portal session that have not come whole");
+    using published = await post(PUBLISH, api.stage.key("admin", tenant), 2, Buffer.from("{}"));
+    expect(await published.answer()).not.toContain("limit.");
+    const half = Buffer.alloc(LIMITS.requestBytes - 1, " ");
+    using batch = await post(PUBLISH, api.stage.key("admin", tenant), half.length, half);
+    expect(await batch.answer()).not.toContain("limit.");
+    for (const line of [...large, ...small]) line[Symbol.dispose]();
   });
 });

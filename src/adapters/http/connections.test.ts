@@ -39,7 +39,54 @@ function request(url: string, timeoutMs = 5_000): OutboundRequest {
   return { method: "POST", url, headers: {}, body: Buffer.from("{}"), timeoutMs };
 }
 
+async function closedPort(): Promise<number> {
+  await using gone = await tcpServer(() => {});
+  return gone.port;
+}
+
 const urlOf = (server: TestServer, host = "127.0.0.1") => `http://${host}:${server.port}/`;
+
+// A subscriber who reads the addresses of a name looks into the network that passbus stands in.
+describe("a connection that does not come about", () => {
+  // Node tries several at a time only where it may choose what to leave from.
+  const ways: readonly (readonly [string, Partial<HttpSenderOptions>])[] = [
+    ["one address", { resolve: async () => ["127.0.0.1"] }],
+    ["several", { resolve: async () => ["127.0.0.1", "127.0.0.2"] }],
+    ["one, and the way out another", { resolve: async () => ["127.0.0.1"], egressAddress: "127.0.0.9" }],
+  ];
+
+  it.each(ways)("is told in the words of the URL, where its name has %s", async (_, options) => {
+    const port = await closedPort();
+    expect(await makeSender(options).send(request(`http://inner.test:${port}/`))).toMatchObject({
+      reason: "connect.refused",
+      message: `connect ECONNREFUSED inner.test:${port}`,
+    });
+  });
+
+  it("is told so too where the address to leave from is none of this machine's", async () => {
+    const sender = makeSender({ resolve: async () => ["127.0.0.1"], egressAddress: "192.0.2.7" });
+    const exchange = await sender.send(request("http://inner.test:8080/"));
+    expect(exchange).toMatchObject({ message: "connect EADDRNOTAVAIL inner.test:8080" });
+  });
+
+  it("repeats an address that the URL itself has", async () => {
+    const port = await closedPort();
+    const exchange = await makeSender().send(request(`http://127.0.0.1:${port}/`));
+    expect(exchange).toMatchObject({ message: `connect ECONNREFUSED 127.0.0.1:${port}` });
+  });
+
+  it.each(["http:", "https:"])("says which host it was for where it took too long (%s)", async (protocol) => {
+    const resolve = () => new Promise<never>(() => {});
+    const silent = guardedConnector({ allowedNetworks: loopback, resolve, connectTimeoutMs: 5 });
+    const target = { protocol, hostname: "inner.test", port: "" };
+    const error = await new Promise((done) => silent(target, (...[reason]) => done(reason)));
+    const port = protocol === "https:" ? 443 : 80;
+    expect(error).toMatchObject({
+      code: "UND_ERR_CONNECT_TIMEOUT",
+      message: `no connection to inner.test:${port} in time`,
+    });
+  });
+});
 
 describe("the guard", () => {
   it.each(["127.0.0.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "[::1]", "0.0.0.0"])(
@@ -59,8 +106,9 @@ describe("the guard", () => {
     const exchange = await sender.send(request(urlOf(server, "rebound.test")));
     expect(exchange).toMatchObject({
       reason: "guard.refused",
-      message: expect.stringContaining("127.0.0.1"),
+      message: expect.stringContaining("every address that rebound.test resolves to is private"),
     });
+    expect(exchange).toMatchObject({ message: expect.not.stringContaining("127.0.0.1") });
     expect(server.connections()).toBe(0);
   });
 

@@ -1,5 +1,5 @@
 import { isIP, type LookupFunction, Socket } from "node:net";
-import { buildConnector } from "undici";
+import { buildConnector, errors } from "undici";
 import type { ConnectionTls } from "../../domain/connection-tls.ts";
 import { isAllowedAddress, type NetworkSet } from "../../kernel/addresses.ts";
 import { CodedError } from "../../kernel/errors.ts";
@@ -57,7 +57,7 @@ export function guardedConnector(options: ConnectorOptions): GuardedConnector {
       return;
     }
     const connected: buildConnector.Callback = (...[error, socket]) => {
-      if (error !== null) return callback(error, null);
+      if (error !== null) return callback(withoutAddress(error, target), null);
       socket.on("error", (reason) => noteReuse(reason, socket));
       return callback(null, socket);
     };
@@ -111,7 +111,7 @@ export function guardedLookup(resolve: ResolveHost, allowed: NetworkSet): Lookup
       (addresses) => {
         const good = addresses.filter((address) => isAllowedAddress(address, allowed));
         const [first] = good;
-        if (first === undefined) return callback(refused(addresses.join(", ")), []);
+        if (first === undefined) return callback(refused(`every address that ${host} resolves to`), []);
         if (options.all !== true) return callback(null, first, isIP(first));
         return callback(
           null,
@@ -125,6 +125,20 @@ export function guardedLookup(resolve: ResolveHost, allowed: NetworkSet): Lookup
 
 function refused(address: string): CodedError {
   return new CodedError("guard.refused", `the endpoint ${refusedAddress(address)}`);
+}
+
+/**
+ * Of a connection that did not come about, in the words of the endpoint's URL. Node's and undici's name the addresses
+ * that the host resolved to and the one that was to be left from, which are not for its owner to learn.
+ */
+function withoutAddress(error: Error, { hostname, port, protocol }: buildConnector.Options): Error {
+  const isOfSocket = "syscall" in error && (error.syscall === "connect" || error.syscall === "bind");
+  const isLate = error instanceof errors.ConnectTimeoutError;
+  if (!isOfSocket && !isLate && !(error instanceof AggregateError)) return error;
+  const code = "code" in error && typeof error.code === "string" ? error.code : "failed";
+  const authority = `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`;
+  const message = isLate ? `no connection to ${authority} in time` : `connect ${code} ${authority}`;
+  return Object.assign(new Error(message, { cause: error }), { code });
 }
 
 const reused = new WeakSet<Error>();

@@ -42,10 +42,14 @@ describe("an endpoint at its creation", () => {
     });
   });
 
-  it("is refused where all its addresses are forbidden, with the address", async () => {
+  it("is refused where all its addresses are forbidden, and hears of none that it didn't write", async () => {
     const error = await refusal(check(async () => ["10.0.0.1", "fd00::1"])("https://inner.test/"));
-    expect(error.code).toBe("guard.refused");
-    expect(error.message).toContain("10.0.0.1, fd00::1");
+    expect([error.code, error.message]).toEqual([
+      "guard.refused",
+      "must lead to a public address; every address that inner.test resolves to is private, reserved or otherwise special",
+    ]);
+    const literal = await refusal(check(fails)("https://10.0.0.1/"));
+    expect(literal.message).toContain("10.0.0.1 is private");
   });
 
   it("is accepted there where the operator lets the network through", async () => {

@@ -34,8 +34,8 @@ export function endpointCheck(
     const addresses = await addressesOf(host, resolve, clock, timeoutMs);
     const isRefused = !addresses.some((address) => isAllowedAddress(address, allowedNetworks));
     if (addresses.length > 0 && isRefused) {
-      const where = `${addresses.join(", ")}, which ${host} resolves to,`;
-      throw new CodedError("guard.refused", refusedAddress(where));
+      // Not which: that would be a look into the names of the network that passbus stands in.
+      throw new CodedError("guard.refused", refusedAddress(`every address that ${host} resolves to`));
     }
     return check.url;
   };

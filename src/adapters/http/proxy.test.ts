@@ -92,10 +92,28 @@ describe("an outbound proxy", () => {
     expect(await send("http://127.0.0.1:8080/")).toMatchObject({ reason: "connect.failed", message });
   });
 
-  it("that isn't there is told", async () => {
+  it("that isn't there is told, and not where it would be", async () => {
     const gone = await tcpServer(() => {});
     await gone[Symbol.asyncDispose]();
-    expect(await senderThrough(gone.port)("http://127.0.0.1:8080/")).toMatchObject({ reason: "connect.refused" });
+    expect(await senderThrough(gone.port)("http://127.0.0.1:8080/")).toMatchObject({
+      reason: "connect.refused",
+      message: "the connection to the proxy failed (ECONNREFUSED)",
+    });
+  });
+
+  it("that has no address is told, and not by its name", async () => {
+    const proxy = { host: "proxy.invalid", port: 3_128 };
+    expect(await senderThrough(0, { proxy, connectTimeoutMs: 5_000 })("http://127.0.0.1:8080/")).toMatchObject({
+      reason: "connect.failed",
+      message: expect.stringMatching(/^the connection to the proxy failed \([A-Z_]+\)$/),
+    });
+  });
+
+  it("that drops the connection is told in our words", async () => {
+    await using proxy = await tcpServer((socket) => void socket.once("data", () => socket.resetAndDestroy()));
+    expect(await senderThrough(proxy.port)("http://127.0.0.1:8080/")).toMatchObject({
+      message: "the connection to the proxy failed (ECONNRESET)",
+    });
   });
 });
 

@@ -22,9 +22,18 @@ export interface TunnelOptions {
   readonly localAddress?: string | undefined;
 }
 
-/** The proxy did not make the connection: the endpoint is as unreachable as without one. */
+/**
+ * The proxy did not make the connection: the endpoint is as unreachable as without one. Its owner sees the message, which
+ * names no address: where the proxy is, is the operator's. The socket's own error is its cause, and gives it its code.
+ */
 export class ProxyRefused extends Error {
   override readonly name = "ProxyRefused";
+  readonly code: string | undefined;
+
+  constructor(message: string, options: ErrorOptions & { readonly code?: string } = {}) {
+    super(message, options);
+    this.code = options.code;
+  }
 }
 
 /** Of an answer's head. What is longer is no proxy's. */
@@ -53,8 +62,10 @@ export async function openTunnel(proxy: OutboundProxy, target: TunnelTarget, opt
     return socket;
   } catch (error) {
     socket.destroy();
+    if (error instanceof ProxyRefused) throw error;
     if (late.aborted) throw new ProxyRefused(`the proxy made no connection within ${timeoutMs} ms`, { cause: error });
-    throw error;
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+    throw new ProxyRefused(`the connection to the proxy failed (${code})`, { cause: error, code });
   }
 }
 
