@@ -1,6 +1,6 @@
 /** What an administrator does with the dashboard, in Chromium. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Role } from "../../gen/passbus/v1/access_service_pb.js";
+import { DeliverySwitchScope, Role } from "../../gen/passbus/v1/access_service_pb.js";
 import { browser, Stage, type Visit } from "../support/browser.ts";
 import { httpServer, type TestServer } from "../support/receiver.ts";
 
@@ -137,6 +137,33 @@ describe.skipIf(!browser.present)(browser.title("the access pages of the dashboa
       await page.getByRole("button", { name: "Start deliveries of this organisation" }).click();
       await page.getByRole("button", { name: "Start them" }).click();
       await page.getByText("Deliveries run.").waitFor();
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    "stops deliveries that somebody else has stopped meanwhile: no dialog turns into its opposite",
+    async () => {
+      const { access } = stage.passbus.api;
+      const scope = DeliverySwitchScope.ORGANISATION;
+      await using admin = await stage.signedIn("/access/limits");
+      const { page } = admin;
+      await page.getByRole("button", { name: "Stop deliveries of this organisation" }).click();
+      const dialog = page.getByRole("dialog", { name: "Stop deliveries of this organisation?" });
+      await dialog.getByLabel("Why").fill("what A wrote");
+      await dialog.getByLabel(/^Type/).fill("stop");
+      await access.setDeliverySwitch({ scope, stopped: true, reason: "what B wrote" });
+      await dialog.getByText(/^They are stopped already, by .*: what B wrote\.$/).waitFor();
+      await dialog.getByRole("button", { name: "Stop them" }).click();
+      await page.getByText("Deliveries are stopped.").waitFor();
+      expect((await access.getDeliverySwitch({})).switches[0]).toMatchObject({ stopped: true, reason: "what A wrote" });
+      // The other way round.
+      await page.getByRole("button", { name: "Start deliveries of this organisation" }).click();
+      await access.setDeliverySwitch({ scope, stopped: false });
+      await page.getByRole("dialog").getByText("They run already.").waitFor();
+      await page.getByRole("button", { name: "Start them" }).click();
+      await page.getByText("Deliveries run.").waitFor();
+      expect((await access.getDeliverySwitch({})).switches[0]?.stopped).toBe(false);
     },
     LIMIT_MS,
   );

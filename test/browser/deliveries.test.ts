@@ -9,6 +9,7 @@ import { BreakerState } from "../../gen/passbus/v1/subscription_pb.js";
 import { deliveryId } from "../../src/domain/delivery.ts";
 import { browser, PAGE_LIMIT_MS, Stage } from "../support/browser.ts";
 import { percentile, printTable } from "../support/figures.ts";
+import { httpServer } from "../support/receiver.ts";
 import { Sink } from "../support/sink.ts";
 import { eventually } from "../support/within.ts";
 
@@ -288,6 +289,46 @@ describe.skipIf(!browser.present)(browser.title("the deliveries' pages"), () => 
       await page.getByText(/due since .* ago\)\. The endpoint’s breaker is open/).waitFor();
       await page.getByText(/One of its deliveries is tried next at .* \(in \d+ s\); the others follow/).waitFor();
       expect(await visit.offencesInAllLooks()).toEqual({});
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    "cancels by what the chosen are now, says what it leaves, and keeps no choice that is out of sight",
+    async () => {
+      const answer = Promise.withResolvers<void>();
+      await using receiver = await httpServer(async (_request, response) => {
+        await answer.promise;
+        response.writeHead(503).end();
+      });
+      const slow = { type: PassEventType.CREATED, subscriptionId: "" };
+      slow.subscriptionId = await subscribe(`http://127.0.0.1:${receiver.port}/slow`, slow.type);
+      const delivered = await publish("choice-delivered", good, "pass-choice");
+      await standing(delivered, DeliveryStatus.DELIVERED);
+      const id = await publish("choice-slow", slow, "pass-choice");
+      await using visit = await stage.signedIn("/deliveries?pass=pass-choice");
+      const { page } = visit;
+      const row = page.locator(".log-row", { hasText: id });
+      await row.getByText("attempting", { exact: true }).waitFor();
+      await page.getByRole("button", { name: "Choose all that are loaded" }).click();
+      await page.getByText("2 chosen").waitFor();
+      answer.resolve();
+      await row.getByText("waiting", { exact: true }).waitFor();
+      await page.getByRole("button", { name: "Cancel", exact: true }).click();
+      const dialog = page.getByRole("dialog", { name: "Cancel 1?" });
+      await dialog.getByText(id).waitFor();
+      await dialog.getByText(/^1 of the chosen/).waitFor();
+      await dialog.getByRole("button", { name: "Cancel the deliveries" }).click();
+      await page.getByText("Asked to cancel 1.").waitFor();
+      await row.getByText("cancelled", { exact: true }).waitFor();
+      await page.getByText("1 chosen").waitFor();
+      await page.getByRole("button", { name: "Cancel", exact: true }).click();
+      await page.getByRole("dialog", { name: "Nothing to cancel" }).getByRole("button", { name: "Close" }).click();
+      await page.getByLabel("Status").selectOption("cancelled");
+      await page.getByText("None chosen").waitFor();
+      await page.getByLabel("Status").selectOption({ label: "Any" });
+      await page.getByRole("link", { name: delivered }).waitFor();
+      await page.getByText("None chosen").waitFor();
     },
     LIMIT_MS,
   );

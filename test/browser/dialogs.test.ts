@@ -199,4 +199,32 @@ describe.skipIf(!browser.present)(browser.title("what opens on the dashboard's p
     },
     LIMIT_MS,
   );
+
+  it(
+    "a confirmed action can't be left while it runs, and what came of it is told",
+    async () => {
+      await using visit = await stage.signedIn("/dead-letters");
+      const { page } = visit;
+      const answered = Promise.withResolvers<void>();
+      await page.route("**/RedriveDeadLetters", async (route) => {
+        await answered.promise;
+        await route.continue();
+      });
+      await press(/^Send again: /)(page);
+      const dialog = page.getByRole("dialog", { name: "Send this dead letter again?" });
+      await dialog.getByRole("button", { name: "Send it again" }).click();
+      const cancel = dialog.getByRole("button", { name: "Cancel" });
+      await dialog.locator(".spinner").waitFor();
+      expect(await cancel.isDisabled()).toBe(true);
+      await page.keyboard.press("Escape");
+      await page.mouse.click(4, 4);
+      // Whatever closed it would have been rendered by the second frame.
+      await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");
+      expect(await dialog.count()).toBe(1);
+      answered.resolve();
+      await page.getByText(/^Sent .* again\.$/).waitFor();
+      await dialog.waitFor({ state: "detached" });
+    },
+    LIMIT_MS,
+  );
 });

@@ -188,10 +188,41 @@ describe.skipIf(!browser.present)(browser.title("the subscriptions of the dashbo
       await page.getByText("Could not create the subscription.").waitFor({ state: "detached" });
       await page.getByRole("button", { name: "Create the subscription" }).click();
       await page.getByText("subscription.duplicate_url").waitFor();
-      await page.waitForFunction("document.activeElement.labels?.[0]?.textContent.startsWith('URL')");
+      await page.getByLabel("URL").and(page.locator(":focus")).waitFor();
       await page.getByLabel("URL").fill("ftp://x.example.com/");
       await page.getByRole("textbox", { name: "Filter" }).fill("event.x &&");
       await page.getByText("must begin with https://, and not with ftp://").waitFor();
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    "keeps nothing of a form whose schedule can't be read, and leads to the field",
+    async () => {
+      const FIELD = "Waits between attempts";
+      const { subscription } = await stage.passbus.api.subscriptions.createSubscription({
+        subscription: { url: endpoint("own-schedule"), policy: { retrySchedule: [{ seconds: 60n }] } },
+      });
+      const id = subscription?.id ?? "";
+      await using visit = await stage.signedIn(`/subscriptions/new?url=${encodeURIComponent(endpoint("unread"))}`);
+      const { page } = visit;
+      await page.getByLabel(FIELD).fill("5 s, 1 min");
+      await page.getByRole("button", { name: "Create the subscription" }).click();
+      await page.getByText(/Could not create the subscription\. What is marked can’t be read/).waitFor();
+      await page.getByLabel(FIELD).and(page.locator(":focus")).waitFor();
+      await page.getByText("write waits with their units").waitFor();
+      expect((await stage.passbus.api.subscriptions.listSubscriptions({})).subscriptions).toHaveLength(1);
+      await visit.open(`/subscriptions/${id}/edit`);
+      await page.getByRole("heading", { name: "Change the subscription" }).waitFor();
+      await page.getByLabel(FIELD).fill("5 s, 1 min");
+      await page.getByRole("button", { name: "Save the changes" }).click();
+      await page.getByText(/Could not change the subscription\. What is marked can’t be read/).waitFor();
+      await page.getByLabel(FIELD).and(page.locator(":focus")).waitFor();
+      expect((await stored(id))?.policy?.retrySchedule.map(({ seconds }) => seconds)).toEqual([60n]);
+      await page.getByLabel(FIELD).fill("5s, 1m");
+      await page.getByRole("button", { name: "Save the changes" }).click();
+      await page.getByText(`Changed ${id}.`).waitFor();
+      expect((await stored(id))?.policy?.retrySchedule.map(({ seconds }) => seconds)).toEqual([5n, 60n]);
     },
     LIMIT_MS,
   );

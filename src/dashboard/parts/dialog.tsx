@@ -1,5 +1,5 @@
 /** Dialogs: the focus goes in and comes back, Escape closes, the page behind is out of reach. */
-import { type ReactNode, useId, useState } from "react";
+import { type ReactNode, useEffect, useId, useRef, useState } from "react";
 import { Dialog as AriaDialog } from "react-aria-components/Dialog";
 import { Heading } from "react-aria-components/Heading";
 import { Modal, ModalOverlay } from "react-aria-components/Modal";
@@ -37,7 +37,7 @@ export function Dialog({ title, onClose, dismissable = true, children }: DialogP
   );
 }
 
-interface ConfirmProps {
+interface ConfirmProps<T> {
   readonly title: string;
   /** What will happen. */
   readonly children: ReactNode;
@@ -46,66 +46,38 @@ interface ConfirmProps {
   /** What the action's failure is called, as in "delete the subscription". */
   readonly doing: string;
   /** Resolves when it is done; a rejection is shown in the dialog. */
-  readonly onConfirm: () => Promise<void>;
+  readonly onConfirm: (signal: AbortSignal) => Promise<T>;
   /** What to announce when it is done. */
-  readonly done: string;
+  readonly done: string | ((outcome: T) => string);
   readonly onClose: () => void;
   /** Asked to be typed, for what can't be undone. */
   readonly typed?: string;
   readonly danger?: boolean;
+  /** For what may take long: it can be asked to stop, by its signal, and resolves with what it came to until then. */
+  readonly stoppable?: boolean;
 }
 
-/** Asks before it does something. Closes itself when that is done. */
-export function Confirm({
-  title,
-  children,
-  action,
-  doing,
-  onConfirm,
-  done,
-  onClose,
-  typed,
-  danger = false,
-}: ConfirmProps) {
+/** Asks before it does something. Closes itself when that is done, and not before: what came of it would be lost. */
+export function Confirm<T>(props: ConfirmProps<T>) {
+  const { title, children, action, doing, onClose, typed, danger = false, stoppable = false } = props;
   const [text, setText] = useState("");
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<unknown>();
-  const announce = useAnnounce();
-  const id = useId();
-  const confirm = () => {
-    setBusy(true);
-    setFailure(undefined);
-    onConfirm().then(
-      () => {
-        announce(done);
-        onClose();
-      },
-      (reason: unknown) => {
-        setBusy(false);
-        setFailure(reason);
-      },
-    );
-  };
+  const { stage, failure, confirm, stop } = useConfirmed(props);
+  const busy = stage !== "asking";
   return (
-    <Dialog title={title} onClose={onClose}>
+    <Dialog title={title} onClose={onClose} dismissable={!busy}>
       {children}
-      {typed === undefined ? null : (
-        <div className="field">
-          <label htmlFor={id}>
-            Type <code>{typed}</code> to go on
-          </label>
-          <input
-            id={id}
-            value={text}
-            autoComplete="off"
-            spellCheck={false}
-            onChange={(event) => setText(event.target.value)}
-          />
-        </div>
-      )}
+      {typed === undefined ? null : <Typed wanted={typed} text={text} onChange={setText} />}
       {failure === undefined ? null : <Failure error={failure} doing={doing} />}
       <div className="actions end">
-        <Button onPress={onClose}>Cancel</Button>
+        {busy && stoppable ? (
+          <Button busy={stage === "stopping"} onPress={stop}>
+            Stop
+          </Button>
+        ) : (
+          <Button isDisabled={busy} onPress={onClose}>
+            Cancel
+          </Button>
+        )}
         <Button
           kind={danger ? "danger" : "primary"}
           busy={busy}
@@ -116,5 +88,59 @@ export function Confirm({
         </Button>
       </div>
     </Dialog>
+  );
+}
+
+/** The action from its confirmation to its end. */
+function useConfirmed<T>({ onConfirm, done, onClose }: Pick<ConfirmProps<T>, "onConfirm" | "done" | "onClose">) {
+  const [stage, setStage] = useState<"asking" | "running" | "stopping">("asking");
+  const [failure, setFailure] = useState<unknown>();
+  const running = useRef(new AbortController());
+  const announce = useAnnounce();
+  // The way back leads off the page whatever a dialog allows.
+  useEffect(() => () => running.current.abort(), []);
+  const confirm = () => {
+    running.current = new AbortController();
+    setStage("running");
+    setFailure(undefined);
+    onConfirm(running.current.signal).then(
+      (outcome) => {
+        announce(typeof done === "string" ? done : done(outcome));
+        onClose();
+      },
+      (reason: unknown) => {
+        setStage("asking");
+        setFailure(reason);
+      },
+    );
+  };
+  const stop = () => {
+    setStage("stopping");
+    running.current.abort();
+  };
+  return { stage, failure, confirm, stop };
+}
+
+interface TypedProps {
+  readonly wanted: string;
+  readonly text: string;
+  readonly onChange: (text: string) => void;
+}
+
+function Typed({ wanted, text, onChange }: TypedProps) {
+  const id = useId();
+  return (
+    <div className="field">
+      <label htmlFor={id}>
+        Type <code>{wanted}</code> to go on
+      </label>
+      <input
+        id={id}
+        value={text}
+        autoComplete="off"
+        spellCheck={false}
+        onChange={(event) => onChange(event.target.value)}
+      />
+    </div>
   );
 }

@@ -41,16 +41,13 @@ export function DeliverySwitches() {
   );
 }
 
-function OneSwitch({ state: { scope, stopped, reason, stoppedAt, stoppedBy } }: { readonly state: DeliverySwitch }) {
+/** What a press asks for, whatever becomes of the switch until it is confirmed. */
+type Turn = "stop" | "start";
+
+function OneSwitch({ state }: { readonly state: DeliverySwitch }) {
+  const { scope, stopped, reason, stoppedAt, stoppedBy } = state;
   const { caller } = useSession();
-  const [asking, setAsking] = useState(false);
-  const [why, setWhy] = useState("");
-  const client = useClient(AccessService);
-  const queries = useQueryClient();
-  const turn = async () => {
-    await client.setDeliverySwitch({ scope, stopped: !stopped, reason: stopped ? "" : why });
-    await queries.invalidateQueries();
-  };
+  const [asked, setAsked] = useState<Turn>();
   const what = OF[scope].toLowerCase();
   return (
     <div className="section-head">
@@ -69,30 +66,79 @@ function OneSwitch({ state: { scope, stopped, reason, stoppedAt, stoppedBy } }: 
           kind={stopped ? "primary" : "danger"}
           label={`${stopped ? "Start" : "Stop"} ${what}`}
           needs={AccessService.method.setDeliverySwitch}
-          onPress={() => setAsking(true)}
+          onPress={() => setAsked(stopped ? "start" : "stop")}
         >
           {stopped ? "Start" : "Stop"}
         </Button>
       )}
-      {asking ? (
-        <Confirm
-          title={`${stopped ? "Start" : "Stop"} ${what}?`}
-          action={stopped ? "Start them" : "Stop them"}
-          doing={stopped ? "start them" : "stop them"}
-          done={stopped ? "Deliveries run." : "Deliveries are stopped."}
-          danger={!stopped}
-          {...(!stopped && { typed: "stop" })}
-          onConfirm={turn}
-          onClose={() => setAsking(false)}
-        >
-          <p>
-            {stopped
-              ? "What waits is sent, the oldest first."
-              : "Events are taken and recorded as always, and every webhook waits. Attempts in flight end."}
-          </p>
-          {stopped ? null : <TextField label="Why" value={why} hint="Shown to everyone who looks." onChange={setWhy} />}
-        </Confirm>
-      ) : null}
+      {asked === "stop" ? <StopThem state={state} onClose={() => setAsked(undefined)} /> : null}
+      {asked === "start" ? <StartThem state={state} onClose={() => setAsked(undefined)} /> : null}
     </div>
+  );
+}
+
+interface TurnProps {
+  /** As it is now, which is read anew while the dialog is open. */
+  readonly state: DeliverySwitch;
+  readonly onClose: () => void;
+}
+
+/** Says in the dialog that somebody else was first; its own turn, which is told here too, is not meant. */
+function useTurn({ state: { scope, stopped } }: TurnProps, turn: Turn) {
+  const [isTurning, setTurning] = useState(false);
+  const client = useClient(AccessService);
+  const queries = useQueryClient();
+  const set = async (reason: string) => {
+    setTurning(true);
+    try {
+      await client.setDeliverySwitch({ scope, stopped: turn === "stop", reason });
+      await queries.invalidateQueries();
+    } finally {
+      setTurning(false);
+    }
+  };
+  return { isAlreadySo: !isTurning && stopped === (turn === "stop"), set };
+}
+
+function StopThem(props: TurnProps) {
+  const { scope, reason, stoppedBy } = props.state;
+  const [why, setWhy] = useState("");
+  const { isAlreadySo, set } = useTurn(props, "stop");
+  return (
+    <Confirm
+      title={`Stop ${OF[scope].toLowerCase()}?`}
+      action="Stop them"
+      doing="stop them"
+      done="Deliveries are stopped."
+      danger
+      typed="stop"
+      onConfirm={() => set(why)}
+      onClose={props.onClose}
+    >
+      <p>Events are taken and recorded as always, and every webhook waits. Attempts in flight end.</p>
+      <p role="status">
+        {isAlreadySo
+          ? `They are stopped already${stoppedBy === "" ? "" : `, by ${stoppedBy}`}${reason === "" ? "" : `: ${reason}`}.`
+          : null}
+      </p>
+      <TextField label="Why" value={why} hint="Shown to everyone who looks." onChange={setWhy} />
+    </Confirm>
+  );
+}
+
+function StartThem(props: TurnProps) {
+  const { isAlreadySo, set } = useTurn(props, "start");
+  return (
+    <Confirm
+      title={`Start ${OF[props.state.scope].toLowerCase()}?`}
+      action="Start them"
+      doing="start them"
+      done="Deliveries run."
+      onConfirm={() => set("")}
+      onClose={props.onClose}
+    >
+      <p>What waits is sent, the oldest first.</p>
+      <p role="status">{isAlreadySo ? "They run already." : null}</p>
+    </Confirm>
   );
 }

@@ -19,6 +19,7 @@ import { Page } from "../../parts/page.tsx";
 import { type Column, More, Table } from "../../parts/table.tsx";
 import { Ago, Exact } from "../../parts/time.tsx";
 import { PAGING, useClient } from "../../rpc.ts";
+import { obstacleOf } from "./redrive.ts";
 import { RedriveAll } from "./redrive-all.tsx";
 
 const PAGE_ROWS = 50;
@@ -139,9 +140,10 @@ function columnsFor(
     { title: "Sent again", cell: ({ redrivenAt }) => <Ago at={redrivenAt} none="not yet" /> },
     {
       title: "Do",
-      cell: (letter) =>
-        letter.truncated ? (
-          <span className="hint">It was cut: it can’t be sent again</span>
+      cell: (letter) => {
+        const obstacle = obstacleOf(letter);
+        return obstacle !== undefined ? (
+          <span className="hint">{obstacle}</span>
         ) : (
           <Button
             label={`Send again: ${letter.id}`}
@@ -150,7 +152,8 @@ function columnsFor(
           >
             Send again
           </Button>
-        ),
+        );
+      },
     },
   ];
 }

@@ -1,114 +1,125 @@
 /** What can be done with the deliveries that were chosen in the log. */
-import { useState } from "react";
-import { DeliveryStatus } from "../../../../gen/passbus/v1/delivery_pb.js";
+import { type Dispatch, type SetStateAction, useState } from "react";
 import { DeliveryService } from "../../../../gen/passbus/v1/delivery_service_pb.js";
 import { count } from "../../numbers.ts";
 import { Button } from "../../parts/button.tsx";
-import { Confirm } from "../../parts/dialog.tsx";
-import { refusalOf } from "../../parts/failure.tsx";
+import { Confirm, Dialog } from "../../parts/dialog.tsx";
 import { useClient } from "../../rpc.ts";
+import { type CallsMade, type Choice, callForEach, callsText, cancellableOf, type Refused } from "./choice.ts";
 import type { DeliveryRow } from "./row.ts";
 
-/** At the same time. */
-const CALLS = 4;
 const CHOOSE_LIMIT = 1_000;
+const NONE: Choice = new Set();
 
-type Chosen = ReadonlyMap<string, DeliveryRow>;
-
-interface Refused {
-  readonly id: string;
-  readonly message: string;
+/** What was asked of the chosen, as they were at the press. */
+interface Asking {
+  readonly what: "retry" | "cancel";
+  readonly ids: readonly string[];
+  /** Of the chosen: those that could not be cancelled then. */
+  readonly leftOut: number;
 }
-
-/** Calls for each, a few at a time; what was refused. */
-async function forEach(ids: readonly string[], call: (id: string) => Promise<unknown>): Promise<readonly Refused[]> {
-  const refused: Refused[] = [];
-  const rest = [...ids];
-  const work = async () => {
-    for (let id = rest.shift(); id !== undefined; id = rest.shift()) {
-      const here = id;
-      await call(here).catch((error: unknown) => refused.push({ id: here, message: refusalOf(error).message }));
-    }
-  };
-  await Promise.all(Array.from({ length: CALLS }, work));
-  return refused;
-}
-
-const CANCELLABLE = new Set([DeliveryStatus.WAITING, DeliveryStatus.HELD]);
 
 interface ChosenBarProps {
-  readonly chosen: Chosen;
+  readonly chosen: Choice;
   /** The rows that the log holds now. */
   readonly shown: () => readonly DeliveryRow[];
-  readonly onChoose: (chosen: Chosen) => void;
+  readonly onChoose: Dispatch<SetStateAction<Choice>>;
 }
 
 export function ChosenBar({ chosen, shown, onChoose }: ChosenBarProps) {
-  const client = useClient(DeliveryService);
-  const [asking, setAsking] = useState<"retry" | "cancel">();
+  const [asking, setAsking] = useState<Asking>();
   const [refused, setRefused] = useState<readonly Refused[]>([]);
-  const ids = [...chosen.keys()];
-  const cancellable = [...chosen.values()].filter(({ status }) => CANCELLABLE.has(status)).map(({ id }) => id);
   const chooseShown = () =>
     onChoose(
-      new Map(
+      new Set(
         shown()
           .slice(0, CHOOSE_LIMIT)
-          .map((row) => [row.id, row]),
+          .map(({ id }) => id),
       ),
     );
-  const named = asking === "cancel" ? cancellable : ids;
-  const run = async () => {
-    const call = asking === "cancel" ? client.cancelDelivery : client.retryDelivery;
-    setRefused(await forEach(named, (id) => call({ id })));
-    onChoose(new Map());
+  const ask = (what: Asking["what"]) => {
+    const ids = what === "cancel" ? cancellableOf(chosen, shown()) : [...chosen];
+    setAsking({ what, ids, leftOut: chosen.size - ids.length });
+  };
+  const note = (made: CallsMade) => {
+    setRefused(made.refused);
+    // What was not done stays chosen.
+    const done = new Set(made.done);
+    onChoose((before) => new Set([...before].filter((id) => !done.has(id))));
   };
   return (
     <div className="stack">
       <div className="actions">
-        <span>{ids.length === 0 ? "None chosen" : `${count(ids.length)} chosen`}</span>
+        <span>{chosen.size === 0 ? "None chosen" : `${count(chosen.size)} chosen`}</span>
         <Button kind="quiet" onPress={chooseShown}>
           Choose all that are loaded
         </Button>
-        {ids.length === 0 ? null : (
+        {chosen.size === 0 ? null : (
           <>
-            <Button kind="quiet" onPress={() => onChoose(new Map())}>
+            <Button kind="quiet" onPress={() => onChoose(NONE)}>
               Choose none
             </Button>
-            <Button needs={DeliveryService.method.retryDelivery} onPress={() => setAsking("retry")}>
+            <Button needs={DeliveryService.method.retryDelivery} onPress={() => ask("retry")}>
               Send again
             </Button>
-            <Button
-              kind="danger"
-              needs={DeliveryService.method.cancelDelivery}
-              isDisabled={cancellable.length === 0}
-              onPress={() => setAsking("cancel")}
-            >
+            <Button kind="danger" needs={DeliveryService.method.cancelDelivery} onPress={() => ask("cancel")}>
               Cancel
             </Button>
           </>
         )}
       </div>
       <Refusals refused={refused} onClose={() => setRefused([])} />
-      {asking === undefined ? null : (
-        <Confirm
-          title={asking === "retry" ? `Send ${count(named.length)} again?` : `Cancel ${count(named.length)}?`}
-          action={asking === "retry" ? "Send them again" : "Cancel the deliveries"}
-          doing={asking === "retry" ? "send them again" : "cancel them"}
-          done={`Asked to ${asking === "retry" ? "send" : "cancel"} ${count(named.length)}.`}
-          danger={asking === "cancel"}
-          onConfirm={run}
-          onClose={() => setAsking(undefined)}
-        >
-          <p>
-            {asking === "retry"
-              ? "Each becomes due at once, also those that were delivered: their receivers get them a second time, under the same webhook-id."
-              : "They are not sent. Only those that wait or are held can be cancelled."}
-          </p>
-          <NamedIds ids={named} />
-        </Confirm>
-      )}
+      {asking === undefined ? null : <Ask asking={asking} onMade={note} onClose={() => setAsking(undefined)} />}
     </div>
+  );
+}
+
+interface AskProps {
+  readonly asking: Asking;
+  readonly onMade: (made: CallsMade) => void;
+  readonly onClose: () => void;
+}
+
+function Ask({ asking: { what, ids, leftOut }, onMade, onClose }: AskProps) {
+  const client = useClient(DeliveryService);
+  const isRetry = what === "retry";
+  const run = async (signal: AbortSignal) => {
+    const call = isRetry ? client.retryDelivery : client.cancelDelivery;
+    const made = await callForEach(ids, (id) => call({ id }), signal);
+    onMade(made);
+    return made;
+  };
+  if (ids.length === 0) {
+    return (
+      <Dialog title="Nothing to cancel" onClose={onClose}>
+        <p>None of the chosen waits or is held: only those can be cancelled.</p>
+        <div className="actions end">
+          <Button onPress={onClose}>Close</Button>
+        </div>
+      </Dialog>
+    );
+  }
+  return (
+    <Confirm
+      title={isRetry ? `Send ${count(ids.length)} again?` : `Cancel ${count(ids.length)}?`}
+      action={isRetry ? "Send them again" : "Cancel the deliveries"}
+      doing={isRetry ? "send them again" : "cancel them"}
+      done={(made) => callsText(what, made)}
+      danger={!isRetry}
+      onConfirm={run}
+      onClose={onClose}
+      stoppable
+    >
+      <p>
+        {isRetry
+          ? "Each becomes due at once, also those that were delivered: their receivers get them a second time, under the same webhook-id."
+          : "They are not sent. Only those that wait or are held can be cancelled."}
+      </p>
+      {leftOut === 0 ? null : (
+        <p>{count(leftOut)} of the chosen neither wait nor are held: they are left as they are.</p>
+      )}
+      <NamedIds ids={ids} />
+    </Confirm>
   );
 }
 

@@ -1,5 +1,5 @@
 /** Every delivery, newest first and live: filtered, read, chosen to be sent again or not sent. */
-import { useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 import { Link } from "wouter";
 import { DeliveryService } from "../../../../gen/passbus/v1/delivery_service_pb.js";
 import { SubscriptionService } from "../../../../gen/passbus/v1/subscription_service_pb.js";
@@ -18,6 +18,7 @@ import { useClient } from "../../rpc.ts";
 import { useSession } from "../../session.tsx";
 import { STATUS } from "../../words.ts";
 import { NewReplay } from "../replays/create.tsx";
+import type { Choice } from "./choice.ts";
 import { ChosenBar } from "./chosen.tsx";
 import { accepts, type DeliveryFilters, eventTypesOf, FILTERS, FilterFields, statusOf } from "./filters.tsx";
 import { type DeliveryRow, rowOf } from "./row.ts";
@@ -47,22 +48,26 @@ interface FilteredLogProps {
 function FilteredLog({ filters, change }: FilteredLogProps) {
   const { isPortal } = useSession();
   const settled = useSettled(filters);
-  const [chosen, setChosen] = useState<ReadonlyMap<string, DeliveryRow>>(new Map());
+  const [chosen, setChosen] = useState<Choice>(new Set());
   const [replaying, setReplaying] = useState(false);
   const names = useSubscriptionNames();
   const columns = useMemo(() => columnsFor(names), [names]);
   const log = useDeliveries(settled);
   const isFiltered = FILTERS.some((name) => filters[name] !== "" && !(isPortal && name === "subscription"));
-  const chosenIds = useMemo(() => new Set(chosen.keys()), [chosen]);
-  const onToggle = useMemo(
-    () => (id: string) =>
+  const [chosenIn, setChosenIn] = useState(log.rows);
+  if (chosenIn !== log.rows) {
+    // Of another log: nobody sees what was chosen in the one before.
+    setChosenIn(log.rows);
+    setChosen(new Set());
+  }
+  const onToggle = useCallback(
+    (id: string) =>
       setChosen((before) => {
-        const after = new Map(before);
-        const row = log.rows.rows().find((each) => each.id === id);
-        if (!after.delete(id) && row !== undefined) after.set(id, row);
+        const after = new Set(before);
+        if (!after.delete(id)) after.add(id);
         return after;
       }),
-    [log.rows],
+    [],
   );
   const replayActions = (
     <>
@@ -86,7 +91,7 @@ function FilteredLog({ filters, change }: FilteredLogProps) {
         log={log}
         what="deliveries"
         columns={columns}
-        selection={{ chosen: chosenIds, onToggle }}
+        selection={{ chosen, onToggle }}
         empty={<NoDeliveries isFiltered={isFiltered} onClear={() => change(NO_FILTERS)} />}
       />
       {replaying ? <NewReplay filters={filters} onClose={() => setReplaying(false)} /> : null}

@@ -11,7 +11,7 @@ import { useAction } from "../../parts/use-action.ts";
 import { useDebounced } from "../../parts/use-debounced.ts";
 import { useFocusInvalid } from "../../parts/use-focus-invalid.ts";
 import { useClient } from "../../rpc.ts";
-import { type Draft, messageOf, NEW_DRAFT } from "./draft.ts";
+import { type Draft, keptMessageOf, NEW_DRAFT } from "./draft.ts";
 import { SubscriptionFields } from "./form.tsx";
 import { FilterVerdicts, Preview, useDraftErrors } from "./preview.tsx";
 
@@ -37,7 +37,7 @@ function useCreation() {
   const create = () =>
     act(async () => {
       const { subscription, secret } = await client.createSubscription({
-        subscription: messageOf(draft),
+        subscription: keptMessageOf(draft),
         verifyEndpoint: verify,
       });
       setMade({ id: subscription?.id ?? "", secret });

@@ -4,11 +4,13 @@ import { ActionMethod, DataType, MembershipEventId } from "../../../../gen/io/in
 import { PassProtocol } from "../../../../gen/io/pass_pb.js";
 import { PassEventType } from "../../../../gen/passbus/v1/pass_event_pb.js";
 import { Format, SubscriptionSchema } from "../../../../gen/passbus/v1/subscription_pb.js";
+import { refusalOf } from "../../parts/failure.tsx";
 import {
   changedPaths,
   type Draft,
   draftOf,
   flawsOf,
+  keptMessageOf,
   messageOf,
   NEW_DRAFT,
   parseSchedule,
@@ -96,5 +98,34 @@ describe("a subscription in a form", () => {
       "subscription.policy.rate_per_second",
       "subscription.policy.max_in_flight",
     ]);
+  });
+
+  it.each([
+    ["0.5", false],
+    ["2.5", false],
+    ["0", false],
+    ["8", true],
+    ["", true],
+  ])("takes %j for a number of requests: %j", (text, isTaken) => {
+    for (const [field, name] of [
+      ["burst", "burst"],
+      ["maxInFlight", "max_in_flight"],
+    ] as const) {
+      expect(flawsOf({ ...FULL, [field]: text }).has(`subscription.policy.${name}`)).toBe(!isTaken);
+    }
+  });
+
+  it("is not kept with a text that can't be read, and the refusal names the field", () => {
+    const wrong = { ...FULL, retrySchedule: "5 s, 1 min" };
+    expect(messageOf(wrong).policy?.retrySchedule).toEqual([]);
+    try {
+      keptMessageOf(wrong);
+      expect.unreachable("kept with the default schedule");
+    } catch (error) {
+      const { fields, message } = refusalOf(error);
+      expect([...fields.keys()]).toEqual(["subscription.policy.retry_schedule"]);
+      expect(message).toContain("nothing was sent");
+    }
+    expect(keptMessageOf(FULL)).toEqual(messageOf(FULL));
   });
 });

@@ -1,6 +1,8 @@
 /** A subscription as a form holds it, and the way to and from the API's message. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema } from "../../../../gen/google/rpc/error_details_pb.js";
 import {
   ActionMethod,
   type CouponEventId,
@@ -127,15 +129,28 @@ export function flawsOf(draft: Draft): ReadonlyMap<string, string> {
     flaws.set("subscription.policy.retry_schedule", "write waits with their units, as in 5s, 1m, 2h, 1d");
   }
   const numbers = [
-    ["subscription.policy.rate_per_second", draft.ratePerSecond],
-    ["subscription.policy.burst", draft.burst],
-    ["subscription.policy.max_in_flight", draft.maxInFlight],
-    ["subscription.policy.attempt_timeout", draft.timeoutSeconds],
+    ["subscription.policy.rate_per_second", draft.ratePerSecond, "number"],
+    ["subscription.policy.burst", draft.burst, "whole number"],
+    ["subscription.policy.max_in_flight", draft.maxInFlight, "whole number"],
+    ["subscription.policy.attempt_timeout", draft.timeoutSeconds, "number"],
   ] as const;
-  for (const [field, text] of numbers) {
-    if (text !== "" && !(Number(text) > 0)) flaws.set(field, "must be a number above 0, or empty for the default");
+  for (const [field, text, kind] of numbers) {
+    const isOfKind = Number(text) > 0 && (kind === "number" || Number.isInteger(Number(text)));
+    if (text !== "" && !isOfKind) flaws.set(field, `must be a ${kind} above 0, or empty for the default`);
   }
   return flaws;
+}
+
+/**
+ * The message of a draft that is to be kept. A text that can't be read would be kept as the default: it is refused here,
+ * in the way in which passbus refuses.
+ */
+export function keptMessageOf(draft: Draft): SubscriptionInit {
+  const fieldViolations = [...flawsOf(draft)].map(([field, description]) => ({ field, description }));
+  if (fieldViolations.length === 0) return messageOf(draft);
+  throw new ConnectError("What is marked can’t be read, so nothing was sent.", Code.InvalidArgument, undefined, [
+    { desc: BadRequestSchema, value: { fieldViolations } },
+  ]);
 }
 
 type SubscriptionInit = MessageInitShape<typeof SubscriptionSchema>;
@@ -157,7 +172,7 @@ function mappingOf({ source, destination, dataType, isRequired }: Mapping) {
   return { passkitFieldMapping: { ...names, destinationFieldDataType: dataType, isRequired } };
 }
 
-/** The whole draft as a message; fields that only other formats know are left out. */
+/** The whole draft as a message, to be looked at; fields that only other formats know are left out. */
 export function messageOf(draft: Draft): SubscriptionInit {
   const { format } = draft;
   const { eventTypes, operationalEvents, membershipEvents, couponEvents } = sayable(draft);

@@ -12,7 +12,7 @@ import { Page } from "../../parts/page.tsx";
 import { useDebounced } from "../../parts/use-debounced.ts";
 import { useFocusInvalid } from "../../parts/use-focus-invalid.ts";
 import { useClient } from "../../rpc.ts";
-import { changedPaths, type Draft, draftOf, messageOf } from "./draft.ts";
+import { changedPaths, type Draft, draftOf, keptMessageOf } from "./draft.ts";
 import { SubscriptionFields } from "./form.tsx";
 import { FilterVerdicts, Preview, useDraftErrors } from "./preview.tsx";
 
@@ -56,7 +56,7 @@ function EditForm({ subscription }: { readonly subscription: Subscription }) {
     setFailure(undefined);
     try {
       await client.updateSubscription({
-        subscription: { ...messageOf(draft), id },
+        subscription: { ...keptMessageOf(draft), id },
         updateMask: { paths: [...paths] },
       });
       await queries.invalidateQueries();
