@@ -1,4 +1,5 @@
 /** Calls that stream and need no key (Health.Watch, reflection): how many may begin and be open, of an address and of all. */
+import { peerNetwork } from "../access/peer.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { LIMITS } from "../kernel/limits.ts";
@@ -8,11 +9,12 @@ export class KeylessStreams {
   #open = 0;
 
   /**
-   * One more of the peer's, until the signal aborts.
+   * One more of the address's network (peer.ts), until the signal aborts.
    * @throws CodedError `limit.streams`
    */
-  take(peer: string, signal: AbortSignal): void {
+  take(address: string, signal: AbortSignal): void {
     if (signal.aborted) return;
+    const peer = peerNetwork(address);
     const ofPeer = this.#openByPeer.get(peer) ?? 0;
     if (ofPeer >= LIMITS.keylessStreamsPerPeer || this.#open >= LIMITS.keylessStreams) {
       const message = `${ofPeer} streams without a key are open from this address and ${this.#open} in all, as many as may be`;

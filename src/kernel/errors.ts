@@ -55,7 +55,7 @@ export const ERRORS = {
   "limit.direct_sends": {
     kind: "exhausted",
     meaning:
-      "As many test sends and challenges are in flight as may be, or as the organisation may have; try again later.",
+      "As many test sends and challenges are in flight as may be, of the organisation, its portal or in all; try again later.",
   },
   "limit.request_bytes": { kind: "exhausted", meaning: "The request is too large." },
   "limit.event_bytes": { kind: "exhausted", meaning: "The event is too large." },
@@ -66,7 +66,8 @@ export const ERRORS = {
   },
   "limit.bodies": {
     kind: "exhausted",
-    meaning: "More bytes of half-read bodies are held than may be, of the organisation or in all; try again.",
+    meaning:
+      "More bytes of half-read bodies are held than may be, of the organisation, its portal or in all; try again.",
   },
   "limit.call_rate": {
     kind: "exhausted",
