@@ -97,7 +97,7 @@ function limitRow(name: LimitName): string {
 /** The unit stands in the name. */
 function amount(name: string, value: number): string {
   if (/Ms$/.test(name)) return time(value);
-  if (!/Bytes(PerSecond)?$/.test(name)) return value.toLocaleString("en");
+  if (!/Bytes(Per[A-Z][a-z]+)?$/.test(name)) return value.toLocaleString("en");
   return value % (1_024 * 1_024) === 0 ? `${value / 1_024 / 1_024} MiB` : `${(value / 1_024).toLocaleString("en")} KiB`;
 }
 
