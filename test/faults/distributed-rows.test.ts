@@ -63,6 +63,12 @@ describe.skipIf(!needed.present)(
         recordFault(task, await kills.killedInFlight(bed));
       });
 
+      test("of a worker while attempts are in flight for long: each comes again when its heartbeats are missed, once", async ({
+        task,
+      }) => {
+        recordFault(task, await kills.killedInLongFlight(bed));
+      });
+
       test("of a worker between answer and record: what was answered comes again, once", async ({ task }) => {
         recordFault(task, await kills.killedBeforeRecord(bed));
       });

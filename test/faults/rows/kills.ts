@@ -21,6 +21,11 @@ const CLAIMS_MS = 5_000;
 const HELD_MS = 250;
 /** From a kill until the next worker has started, missed the dead one's heartbeats, and sent what that had claimed. */
 const MISSED_MS = 40_000;
+/** As many as an endpoint takes at the same time. */
+const FIRST_ATTEMPTS = DEFAULT_POLICY.maxInFlight;
+const FIRST_WEBHOOKS = FIRST_ATTEMPTS * HEALTHY;
+/** How often it is tried to kill a worker within a second of its first request. */
+const IN_TIME_TRIES = 3;
 const EVENTS = 40;
 const WEBHOOKS = EVENTS * HEALTHY;
 /** Of a first retry; the schedule's jitter adds a fifth at most. */
@@ -53,18 +58,48 @@ async function answered(bed: FaultBed, trial: Trial, meanwhile: () => Promise<vo
   });
 }
 
-export async function killedInFlight(bed: FaultBed): Promise<FaultRow> {
-  await using trial = await bed.trial();
-  const events = DEFAULT_POLICY.maxInFlight;
+/** First attempts, all of them in flight. */
+async function inFlight(bed: FaultBed): Promise<Trial> {
+  const trial = await bed.trial();
   await trial.answer("hold");
-  trial.publish(events, AT_ONCE);
-  await trial.requests(events);
+  trial.publish(FIRST_ATTEMPTS, { batch: FIRST_ATTEMPTS, everyMs: 0 });
+  await trial.requests(FIRST_ATTEMPTS);
+  return trial;
+}
+
+/**
+ * In flight for less than a second (`SPILL_AFTER_MS`): nothing but the log knows of them, and the next worker has them at
+ * once. Where the machine was too slow for that, there is another trial.
+ */
+export async function killedInFlight(bed: FaultBed): Promise<FaultRow> {
+  for (let tries = 0; tries < IN_TIME_TRIES; tries++) {
+    await using trial = await inFlight(bed);
+    const { accepted } = trial;
+    const next = await kill(bed, trial);
+    const wasInTime = (await trial.rows()).attempting === undefined;
+    const verdict = await settled(trial);
+    if (!wasInTime) continue;
+    const row = verdict.row("kill -9 of a worker while first attempts are in flight", next.readyAtMs, accepted);
+    expect(row).toMatchObject({ repeated: FIRST_WEBHOOKS, repeatBound: FIRST_WEBHOOKS });
+    expect(row.recoveredMs).toBeLessThan(PROMPT_MS);
+    return row;
+  }
+  throw new Error(`${IN_TIME_TRIES} times no worker was killed before its attempts had left the log`);
+}
+
+/** In flight for long: they have left the log for the store, under leases, which end when heartbeats have been missed. */
+export async function killedInLongFlight(bed: FaultBed): Promise<FaultRow> {
+  await using trial = await inFlight(bed);
+  await eventually(10_000, "every first attempt in the store", async () =>
+    (await trial.rows()).attempting === FIRST_WEBHOOKS ? true : undefined,
+  );
   const { accepted } = trial;
-  const next = await kill(bed, trial);
-  const verdict = await settled(trial);
-  const row = verdict.row("kill -9 of a worker while first attempts are in flight", next.readyAtMs, accepted);
-  expect(row).toMatchObject({ repeated: events * HEALTHY, repeatBound: events * HEALTHY });
-  expect(row.recoveredMs).toBeLessThan(PROMPT_MS);
+  const atMs = Date.now();
+  await kill(bed, trial);
+  const verdict = await settled(trial, LEASE_MS + 30_000);
+  const row = verdict.row("kill -9 of a worker while attempts are in flight for long", atMs, accepted);
+  expect(row).toMatchObject({ repeated: FIRST_WEBHOOKS, repeatBound: FIRST_WEBHOOKS });
+  expect(row.recoveredMs).toBeLessThan(MISSED_MS);
   return row;
 }
 
