@@ -1,4 +1,6 @@
 /** How a command reaches a running passbus: `--url` and `--key`, and a connection that ends with the command. */
+import type { ClientSessionOptions } from "node:http2";
+import type { SocketConstructorOpts } from "node:net";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager, type Http2SessionOptions } from "@connectrpc/connect-node";
 import type { Command } from "commander";
@@ -71,11 +73,16 @@ export async function connected<T>(
   const url = options.url ?? terminal.settings().clientUrl ?? LOCAL_URL;
   if (!/^https?:\/\//.test(url))
     throw new CommandFailed("--url: must begin with http:// or https://", { exitCode: EXIT.usage });
-  const sessionManager = new Http2SessionManager(url, pings);
+  const ending = new AbortController();
+  // As any option of `net.connect` (node:http2); its type knows fewer.
+  const sockets: ClientSessionOptions & Pick<SocketConstructorOpts, "signal"> = { signal: ending.signal };
+  const sessionManager = new Http2SessionManager(url, pings, sockets);
   try {
     return await use(createGrpcTransport({ baseUrl: url, sessionManager, interceptors: [withKey(key)] }));
   } finally {
-    // An idle connection would keep the process.
+    // An idle connection would keep the process; so would one to a host that drops packets, for minutes, which the
+    // manager can't end before it stands.
     sessionManager.abort();
+    ending.abort();
   }
 }

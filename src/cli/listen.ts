@@ -13,7 +13,7 @@ import { SubscriptionService } from "../../gen/passbus/v1/subscription_service_p
 import { type Clock, sleep, systemClock } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { verdictWord } from "./bins.ts";
-import { type AddCommand, CommandFailed, EXIT, type Terminal } from "./cli.ts";
+import { type AddCommand, CommandFailed, type Terminal } from "./cli.ts";
 import { addOutputOptions, connected, type OutputOptions, type Pings } from "./connection.ts";
 import { type Forwarded, forward } from "./forward.ts";
 import { interruptionOf } from "./interruption.ts";
@@ -119,16 +119,7 @@ class Listener {
     // A terminal that closes sends SIGHUP more than once, by its shell and by the system: both are the first signal.
     await this.#leave(made);
     interruption.forget();
-    if (interruption.asked.aborted) this.#exitSoon(failure?.exitCode ?? EXIT.done);
     if (failure !== undefined) throw failure;
-  }
-
-  /**
-   * A connection to a host that drops packets can't be closed before it stands: it would keep the process for minutes.
-   * What the command ends with is said before.
-   */
-  #exitSoon(code: number): void {
-    systemClock.after(0, () => this.#terminal.exit(code));
   }
 
   /** Fills `made` as it goes: where it fails or is stopped, what there is by then has to be deleted. */
