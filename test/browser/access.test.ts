@@ -142,6 +142,24 @@ describe.skipIf(!browser.present)(browser.title("the access pages of the dashboa
   );
 
   it(
+    "sets no limit by a text that can't be read, and says which it is",
+    async () => {
+      await using admin = await stage.signedIn("/access/limits");
+      const { page } = admin;
+      const before = await stage.passbus.api.access.getLimits({});
+      const entity = page.getByLabel("Subscriptions of each entity");
+      await entity.fill("1e");
+      expect(await entity.inputValue()).toBe("1e");
+      await page.getByLabel("Payloads are kept, days").fill("9");
+      await page.getByRole("button", { name: "Set the limits" }).click();
+      await page.getByText("must be a whole number above 0, or empty for the default").waitFor();
+      expect(await entity.getAttribute("aria-invalid")).toBe("true");
+      expect(await stage.passbus.api.access.getLimits({})).toEqual(before);
+    },
+    LIMIT_MS,
+  );
+
+  it(
     "stops deliveries that somebody else has stopped meanwhile: no dialog turns into its opposite",
     async () => {
       const { access } = stage.passbus.api;

@@ -73,7 +73,8 @@ export function TextField({
         }
         const input = {
           ...shared,
-          type,
+          // A browser's own field for numbers says "" of a text that it can't read, and turns with the mouse's wheel.
+          ...(type === "number" ? { type: "text", inputMode: "decimal" as const } : { type }),
           onChange: (event: ChangeEvent<HTMLInputElement>) => onChange(event.target.value),
         };
         if (suggestions === undefined) return <input {...input} />;

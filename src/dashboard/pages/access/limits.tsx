@@ -8,6 +8,7 @@ import { type FormEvent, useState } from "react";
 import { AccessService, type OrganisationLimits } from "../../../../gen/passbus/v1/access_service_pb.js";
 import { ChangeKind } from "../../../../gen/passbus/v1/delivery_service_pb.js";
 import { useChanges } from "../../changes.tsx";
+import { type NumberKind, numberFlaw, refuseFlaws } from "../../flaws.ts";
 import { durationToMs } from "../../numbers.ts";
 import { useAnnounce } from "../../parts/announcer.tsx";
 import { Button } from "../../parts/button.tsx";
@@ -72,21 +73,62 @@ function textsOf(limits: OrganisationLimits): Texts {
   };
 }
 
-const PATHS: readonly (readonly [keyof Texts, string])[] = [
-  ["organisation", "organisation_subscriptions"],
-  ["entity", "entity_subscriptions"],
-  ["eventDays", "event_retention"],
-  ["deliveryDays", "delivery_retention"],
-  ["payloadDays", "payload_retention"],
+interface LimitField {
+  readonly name: keyof Texts;
+  /** In the API's message. */
+  readonly path: string;
+  readonly kind: NumberKind;
+  readonly label: string;
+  readonly hint: string;
+}
+
+const FIELDS: readonly LimitField[] = [
+  {
+    name: "organisation",
+    path: "organisation_subscriptions",
+    kind: "whole number",
+    label: "Subscriptions of the organisation",
+    hint: "In each environment, up to 10,000.",
+  },
+  {
+    name: "entity",
+    path: "entity_subscriptions",
+    kind: "whole number",
+    label: "Subscriptions of each entity",
+    hint: "Up to 10,000.",
+  },
+  {
+    name: "eventDays",
+    path: "event_retention",
+    kind: "number",
+    label: "Events are kept, days",
+    hint: "After all their deliveries have ended. Empty: as the service has it.",
+  },
+  {
+    name: "deliveryDays",
+    path: "delivery_retention",
+    kind: "number",
+    label: "Deliveries are kept, days",
+    hint: "After they have ended. Empty: as the service has it.",
+  },
+  {
+    name: "payloadDays",
+    path: "payload_retention",
+    kind: "number",
+    label: "Payloads are kept, days",
+    hint: "Then nothing can be sent again. Empty: as long as the event.",
+  },
 ];
 
-const FIELDS: readonly (readonly [keyof Texts, string, string])[] = [
-  ["organisation", "Subscriptions of the organisation", "In each environment, up to 10,000."],
-  ["entity", "Subscriptions of each entity", "Up to 10,000."],
-  ["eventDays", "Events are kept, days", "After all their deliveries have ended. Empty: as the service has it."],
-  ["deliveryDays", "Deliveries are kept, days", "After they have ended. Empty: as the service has it."],
-  ["payloadDays", "Payloads are kept, days", "Then nothing can be sent again. Empty: as long as the event."],
-];
+/** By the path of the field, as passbus names it. */
+function flawsOf(texts: Texts): ReadonlyMap<string, string> {
+  const flaws = new Map<string, string>();
+  for (const { name, path, kind } of FIELDS) {
+    const flaw = numberFlaw(texts[name], kind);
+    if (flaw !== undefined) flaws.set(`limits.${path}`, flaw);
+  }
+  return flaws;
+}
 
 function LimitsForm({ limits }: { readonly limits: OrganisationLimits }) {
   const before = textsOf(limits);
@@ -96,14 +138,15 @@ function LimitsForm({ limits }: { readonly limits: OrganisationLimits }) {
   const queries = useQueryClient();
   const announce = useAnnounce();
   const texts = { ...before, ...changes };
-  const paths = PATHS.filter(([name]) => texts[name] !== before[name]).map(([, path]) => path);
+  const paths = FIELDS.filter(({ name }) => texts[name] !== before[name]).map(({ path }) => path);
   const refused = failure === undefined ? undefined : refusalOf(failure);
   const save = () =>
     act(async () => {
+      refuseFlaws(flawsOf(texts));
       await client.setLimits({
         limits: {
-          organisationSubscriptions: Math.trunc(Number(texts.organisation)) || 0,
-          entitySubscriptions: Math.trunc(Number(texts.entity)) || 0,
+          organisationSubscriptions: Number(texts.organisation),
+          entitySubscriptions: Number(texts.entity),
           eventRetention: daysToDuration(texts.eventDays),
           deliveryRetention: daysToDuration(texts.deliveryDays),
           payloadRetention: daysToDuration(texts.payloadDays),
@@ -121,14 +164,14 @@ function LimitsForm({ limits }: { readonly limits: OrganisationLimits }) {
   return (
     <form className="stack" onSubmit={onSubmit} noValidate>
       <div className="filters">
-        {FIELDS.map(([name, label, hint]) => (
+        {FIELDS.map(({ name, path, label, hint }) => (
           <TextField
             key={name}
             label={label}
             type="number"
             value={texts[name]}
             hint={hint}
-            error={refused?.fields.get(`limits.${PATHS.find(([each]) => each === name)?.[1]}`)}
+            error={refused?.fields.get(`limits.${path}`)}
             onChange={(value) => setChanges({ ...changes, [name]: value })}
           />
         ))}

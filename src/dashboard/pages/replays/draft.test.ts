@@ -31,4 +31,11 @@ describe("a replay made from the log's filters", () => {
     expect(leftOut({ ...NONE, event: " event-1 " })).toEqual(["the event id event-1"]);
     expect(leftOut({ ...NONE, event: "  " })).toEqual([]);
   });
+
+  it("isn't made with a rate that can't be read, which would be the default", () => {
+    const draft = draftOf(NONE);
+    expect(replayOf({ ...draft, rate: "" }).ratePerSecond).toBe(0);
+    expect(replayOf({ ...draft, rate: "0.5" }).ratePerSecond).toBe(0.5);
+    expect(() => replayOf({ ...draft, rate: "1e" })).toThrow("nothing was sent");
+  });
 });

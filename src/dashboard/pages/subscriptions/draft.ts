@@ -1,8 +1,6 @@
 /** A subscription as a form holds it, and the way to and from the API's message. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError } from "@connectrpc/connect";
-import { BadRequestSchema } from "../../../../gen/google/rpc/error_details_pb.js";
 import {
   ActionMethod,
   type CouponEventId,
@@ -22,6 +20,7 @@ import {
   type SubscriptionSchema,
   WhileDisabled,
 } from "../../../../gen/passbus/v1/subscription_pb.js";
+import { numberFlaw, refuseFlaws } from "../../flaws.ts";
 import { durationToMs } from "../../numbers.ts";
 
 /** A name and its value, in the order in which they were typed; of equal names the last counts. */
@@ -135,22 +134,16 @@ export function flawsOf(draft: Draft): ReadonlyMap<string, string> {
     ["subscription.policy.attempt_timeout", draft.timeoutSeconds, "number"],
   ] as const;
   for (const [field, text, kind] of numbers) {
-    const isOfKind = Number(text) > 0 && (kind === "number" || Number.isInteger(Number(text)));
-    if (text !== "" && !isOfKind) flaws.set(field, `must be a ${kind} above 0, or empty for the default`);
+    const flaw = numberFlaw(text, kind);
+    if (flaw !== undefined) flaws.set(field, flaw);
   }
   return flaws;
 }
 
-/**
- * The message of a draft that is to be kept. A text that can't be read would be kept as the default: it is refused here,
- * in the way in which passbus refuses.
- */
+/** The message of a draft that is to be kept; throws a refusal where it can't be read. */
 export function keptMessageOf(draft: Draft): SubscriptionInit {
-  const fieldViolations = [...flawsOf(draft)].map(([field, description]) => ({ field, description }));
-  if (fieldViolations.length === 0) return messageOf(draft);
-  throw new ConnectError("What is marked can’t be read, so nothing was sent.", Code.InvalidArgument, undefined, [
-    { desc: BadRequestSchema, value: { fieldViolations } },
-  ]);
+  refuseFlaws(flawsOf(draft));
+  return messageOf(draft);
 }
 
 type SubscriptionInit = MessageInitShape<typeof SubscriptionSchema>;
