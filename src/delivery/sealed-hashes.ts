@@ -8,11 +8,13 @@ import type { Tenant } from "../kernel/tenant.ts";
 import type { Keyring } from "../signing/keyring.ts";
 import type { DeliveryWrite } from "./delivery-store.ts";
 
+/** A write without an attempt stays the same object: a store may know by it that a flush is repeated. */
 export function sealHashes(keyring: Keyring, write: DeliveryWrite): DeliveryWrite {
   const seal = (tenant: Tenant) => (attempt: Attempt) =>
     withHash(attempt, (hash) => keyring.seal(hash, sealedFor(tenant, attempt)));
   if (write.kind === "first") {
     const { delivery } = write;
+    if (delivery.attempts.length === 0) return write;
     return { ...write, delivery: { ...delivery, attempts: delivery.attempts.map(seal(delivery.tenant)) } };
   }
   return write.attempt === undefined ? write : { ...write, attempt: seal(write.tenant)(write.attempt) };

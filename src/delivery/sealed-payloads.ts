@@ -42,6 +42,10 @@ export function withSealedPayloads<T extends EventStores>(stores: T, sealing: Pa
         const { claimed, ...rest } = await deliveries.claim(request);
         return { ...rest, claimed: claimed.flatMap((one) => openClaimed(keyring, one, log)) };
       },
+      async fold(request) {
+        const claimed = await deliveries.fold(request);
+        return claimed.flatMap((one) => openClaimed(keyring, one, log));
+      },
       async getEvent(key) {
         const event = await deliveries.getEvent(key);
         return event === undefined ? undefined : open(event);

@@ -8,9 +8,10 @@ import { type SqliteStore, sqliteStore } from "../../src/adapters/sqlite/client.
 import { STORE_FILE } from "../../src/adapters/sqlite/schema.ts";
 import { startSqliteStore } from "../../src/adapters/sqlite/sqlite-store.ts";
 import type { CallThread } from "../../src/kernel/thread-call.ts";
+import { sealedStore } from "../support/sealing.ts";
 import { changeFeedContract, type WatchedStore } from "./change-feed.contract.ts";
 import { kindFeedContract } from "./kind-feed.contract.ts";
-import { STORE_CONTRACTS } from "./store-contracts.ts";
+import { SEALED_CONTRACTS, STORE_CONTRACTS } from "./store-contracts.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "passbus-store-"));
 
@@ -73,3 +74,5 @@ const CONTRACTS = [...STORE_CONTRACTS, changeFeedContract, kindFeedContract];
 
 // Each in a scope of its own: its hooks are for its own tests.
 for (const contract of CONTRACTS) describe(contract.name, () => contract("node:sqlite", embedded));
+for (const contract of [...SEALED_CONTRACTS, changeFeedContract])
+  describe(`${contract.name}, with payloads under a key`, () => contract("node:sqlite", sealedStore(embedded)));

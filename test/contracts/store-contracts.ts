@@ -36,3 +36,13 @@ export const STORE_CONTRACTS = [
   binStoreContract,
   statsStoreContract,
 ] as const;
+
+/** Of those that hand events over or get them back, which must be none the wiser for what lies in the store. */
+export const SEALED_CONTRACTS = [
+  deliveryFlushContract,
+  deliveryClaimContract,
+  deliveryLogContract,
+  deliveryOrderContract,
+  replayStoreContract,
+  erasureContract,
+] as const;

@@ -1,19 +1,36 @@
 /** A store in memory whose rows are read as they lie, and as through the seal that is tried. */
 import type { ChangeFeed } from "../../src/delivery/change-feed.ts";
+import { withSealedPayloads } from "../../src/delivery/sealed-payloads.ts";
 import { silentLog } from "../../src/kernel/log.ts";
 import { systemRandom } from "../../src/kernel/random.ts";
 import { type Keyring, keyringFrom, makeEncryptionKey } from "../../src/signing/keyring.ts";
+import type { StorePorts, StoreUnderTest } from "../contracts/rows.ts";
 import { embeddedStore } from "./embedded-store.ts";
 
 export const older = makeEncryptionKey("k1", systemRandom);
 export const newer = makeEncryptionKey("k2", systemRandom);
 
-function unwatched() {
-  const changes: ChangeFeed = {
-    watchEvents: () => Promise.reject(new Error("nobody watches")),
-    watchDeliveries: () => Promise.reject(new Error("nobody watches")),
+const NOBODY_WATCHES: ChangeFeed = {
+  watchEvents: () => Promise.reject(new Error("nobody watches")),
+  watchDeliveries: () => Promise.reject(new Error("nobody watches")),
+};
+
+const unwatched = () => ({ ...embeddedStore(), changes: NOBODY_WATCHES });
+
+/** The same ports, with payloads under a key that is the same each time. */
+export function underKey<P extends Pick<StorePorts, "deliveries" | "replays">>(ports: P): P {
+  const sealing = { keyring: keyringFrom(older, systemRandom), isOn: true, log: silentLog };
+  return withSealedPayloads({ changes: NOBODY_WATCHES, ...ports }, sealing);
+}
+
+/** A store under test whose payloads lie under a key, over each of its connections. */
+export function sealedStore<T extends StoreUnderTest>(make: () => Promise<T>): () => Promise<T> {
+  return async () => {
+    const store = await make();
+    const connect = async () => underKey(await store.connect());
+    const reopen = async () => underKey(await store.reopen());
+    return { ...underKey(store), connect, reopen };
   };
-  return { ...embeddedStore(), changes };
 }
 
 type Raw = ReturnType<typeof unwatched>;

@@ -17,6 +17,7 @@ import {
   waiting,
 } from "../../../test/contracts/rows.ts";
 import { type MongoDatabase, mongoDatabase, prepare } from "../../../test/support/mongo-database.ts";
+import { underKey } from "../../../test/support/sealing.ts";
 import { mongodb, ownMongodb, startMongodb } from "../../../test/support/services/services.ts";
 import { eventually } from "../../../test/support/within.ts";
 import { DeliveryWriter } from "./deliveries.ts";
@@ -42,7 +43,11 @@ describe.skipIf(!mongodb.present)(mongodb.title("repeated flushes on MongoDB"), 
     expect(Math.abs((await store.clockMs()) - Date.now())).toBeLessThan(60_000);
   });
 
-  test("a flush that is sent again is told what it came to the first time", async () => {
+  test.each([
+    ["as they are", (ports: MongoStore) => ports],
+    ["under a key", underKey],
+  ])("a flush that is sent again is told what it came to the first time, with payloads %s", async (_, through) => {
+    const { deliveries } = through(store);
     await put(store, waiting("d_claimed"), waiting("d_held"), finished("d_done", "failed", "a0"));
     const claimed = new Map((await claim(store)).claimed.map(({ delivery }) => [delivery.id, delivery]));
     const [one, other] = [claimed.get("d_claimed"), claimed.get("d_held")];
@@ -59,7 +64,7 @@ describe.skipIf(!mongodb.present)(mongodb.title("repeated flushes on MongoDB"), 
       ],
     };
     const applied = [true, true, false, true, true, false];
-    for (let time = 0; time < 3; time++) expect((await store.deliveries.flush(batch)).applied).toEqual(applied);
+    for (let time = 0; time < 3; time++) expect((await deliveries.flush(batch)).applied).toEqual(applied);
     expect((await stored(store, "d_claimed")).attempts.map(({ id }) => id)).toEqual(["b1", "b4"]);
   });
 
