@@ -111,6 +111,23 @@ describe("partitions and stops", () => {
   });
 });
 
+test("an event that many get fills memory no more than one that few get: the batch ends, and the rest is planned later", async () => {
+  const { engine, store, sender, take, pass, done } = engineSetup();
+  engine.start();
+  const SUBSCRIPTIONS = 100;
+  for (let at = 0; at < SUBSCRIPTIONS; at++) store.put(sampleSubscription({ id: `sub_${at}` }));
+  sender.reply = () => undefined;
+  const ids = Array.from({ length: 64 }, (_, at) => `evt_${at}`);
+  await take(...ids.map((id) => sampleEvent(id, { passId: id })));
+  expect(engine.state.pending).toBeGreaterThan(LIMITS.pendingDeliveries);
+  expect(engine.state.pending).toBeLessThanOrEqual(2 * LIMITS.pendingDeliveries + SUBSCRIPTIONS);
+  sender.reply = () => answer(200);
+  for (const resolve of sender.open.splice(0)) resolve(answer(200));
+  await pass(20_000);
+  expect(done.toSorted()).toEqual(ids.toSorted());
+  expect(sender.requests).toHaveLength(ids.length * SUBSCRIPTIONS);
+});
+
 test("memory has a bound: with as many deliveries as may be nothing is planned, and with so much read ahead it is full", async () => {
   const { engine, store, sender, take } = engineSetup();
   sender.reply = () => undefined;

@@ -213,6 +213,41 @@ describe("repeats", () => {
     expect(done).toEqual([]);
     expect(store.deliveries.size).toBe(0);
   });
+
+  test.each([
+    ["knows the other", true],
+    ["did not know of it yet", false],
+  ])("so is a repeat that was asked for before, when the store %s", async (_, isKnown) => {
+    const { engine, store, sender, arrival, take, pass, conflicts, done } = engineSetup();
+    engine.start();
+    store.put(sampleSubscription());
+    const event = sampleEvent("evt_1");
+    await take(event);
+    const [flush, known] = [store.flush.bind(store), store.knownEvents.bind(store)];
+    const [flushed, asked] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    store.flush = async (batch) => {
+      await flushed.promise;
+      return flush(batch);
+    };
+    store.knownEvents = async (keys) => {
+      store.knownEvents = known;
+      await asked.promise;
+      return isKnown ? known(keys) : keys.map(() => undefined);
+    };
+    await pass(50);
+    engine.take([arrival(event)]);
+    await pass(1);
+    store.events.set("acme/production/evt_1", sampleEvent("evt_1", { passId: "pass-2" }).stored);
+    flushed.resolve();
+    await pass(1);
+    expect(conflicts).toEqual(["evt_1"]);
+    asked.resolve();
+    await pass(500);
+    expect(conflicts).toEqual(["evt_1", "evt_1"]);
+    expect(done).toEqual([]);
+    expect(sender.requests).toHaveLength(1);
+    expect(store.deliveries.size).toBe(0);
+  });
 });
 
 describe("while the store fails", () => {

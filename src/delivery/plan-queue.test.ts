@@ -14,14 +14,17 @@ function setup() {
   const clock = new ManualClock();
   const stop = new AbortController();
   const planned: string[] = [];
+  const sizes: number[] = [];
   /** Organisations that may not be planned. */
   const blocked = new Set<string>();
-  const state = { open: true, batches: 0, plan: async (): Promise<void> => {} };
+  const state = { open: true, batches: 0, plan: async (): Promise<void> => {}, most: Number.POSITIVE_INFINITY };
   const queue = new PlanQueue({
     planner: {
       plan: async (batch) => {
         await state.plan();
-        planned.push(...batch.map(({ stored }) => stored.id));
+        planned.push(...batch.slice(0, state.most).map(({ stored }) => stored.id));
+        sizes.push(batch.length);
+        return batch.slice(state.most);
       },
     },
     hasRoom: () => state.open,
@@ -41,7 +44,7 @@ function setup() {
     queue.push(arrivals);
     await settled();
   };
-  return { clock, stop, queue, planned, blocked, state, arrival, push };
+  return { clock, stop, queue, planned, sizes, blocked, state, arrival, push };
 }
 
 test("what comes while another organisation's is blocked is planned at once", async () => {
@@ -87,6 +90,33 @@ test("a batch that fails is planned again, in its order and before what came beh
   await settled();
   expect(planned).toEqual(["a0", "a1", "a2"]);
   expect(queue.isFailing).toBe(false);
+});
+
+test("what a batch leaves is planned next, in its order, and the batches are smaller until none leaves anything", async () => {
+  const { planned, sizes, state, arrival, push } = setup();
+  const ids = Array.from({ length: 40 }, (_, at) => `a${at}`);
+  state.most = 3;
+  state.plan = async () => {
+    if (planned.length >= 12) state.most = Number.POSITIVE_INFINITY;
+  };
+  await push(...ids.map((id) => arrival(id)));
+  await push(arrival("a40"));
+  await settled();
+  expect(planned).toEqual([...ids, "a40"]);
+  expect(sizes.slice(0, 6)).toEqual([40, 3, 6, 3, 6, 12]);
+});
+
+test("what is dropped while its batch leaves it is not planned", async () => {
+  const { planned, state, arrival, push, queue } = setup();
+  const gate = Promise.withResolvers<void>();
+  state.plan = () => gate.promise;
+  state.most = 1;
+  await push(arrival("a0"), arrival("a1", { partition: 1 }), arrival("a2"));
+  queue.drop(ASSIGNMENTS.slice(1));
+  gate.resolve();
+  await settled();
+  await settled();
+  expect(planned).toEqual(["a0", "a2"]);
 });
 
 test("what is dropped is not planned, be it waiting or in a batch that fails", async () => {

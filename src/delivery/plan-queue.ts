@@ -5,6 +5,7 @@
 import { type Clock, sleep } from "../kernel/clock.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import type { Log } from "../kernel/log.ts";
+import { nextTurn } from "../kernel/next-turn.ts";
 import { Arrivals, type RoomOf } from "./arrivals.ts";
 import type { Arrival } from "./in-hand.ts";
 import type { Planner } from "./plan.ts";
@@ -23,7 +24,7 @@ export interface PlanQueueDeps {
   readonly stopping: AbortSignal;
 }
 
-/** Events planned together: so many that the look-ups are cheap, so few that memory stays bounded. */
+/** Events planned together, so that the look-ups are cheap. */
 const PLAN_BATCH = 64;
 const RETRY_MS = 1_000;
 
@@ -32,6 +33,8 @@ export class PlanQueue {
   readonly #arrivals = new Arrivals();
   /** What is being planned, less what was dropped meanwhile. */
   #batch: readonly Arrival[] = [];
+  /** How many it may have: fewer while each event has so many deliveries that batches end early. */
+  #batchSize = PLAN_BATCH;
   #planning = Promise.resolve();
   #isPlanning = false;
   #failing = false;
@@ -85,11 +88,12 @@ export class PlanQueue {
         });
         continue;
       }
-      const batch = this.#arrivals.take(PLAN_BATCH, this.#deps.roomOf);
+      const batch = this.#arrivals.take(this.#batchSize, this.#deps.roomOf);
       this.#batch = batch;
       try {
-        await planner.plan(batch);
+        const left = await planner.plan(batch);
         this.#failing = false;
+        await this.#leave(left, batch.length - left.length);
       } catch (err) {
         this.#failing = true;
         this.#arrivals.putBack(this.#batch);
@@ -102,6 +106,15 @@ export class PlanQueue {
     }
     // In the same turn as the look that found nothing left: what comes a moment later begins anew.
     this.#isPlanning = false;
+  }
+
+  /** What the planner left is planned next, and the thread's other work has its turn before. */
+  async #leave(left: readonly Arrival[], planned: number): Promise<void> {
+    this.#batchSize = left.length > 0 ? Math.max(1, planned) : Math.min(PLAN_BATCH, 2 * this.#batchSize);
+    if (left.length === 0) return;
+    this.#arrivals.putBack(left.filter((arrival) => this.#batch.includes(arrival)));
+    this.#batch = [];
+    await nextTurn();
   }
 
   #mayPlan(): boolean {

@@ -23,6 +23,8 @@ export interface PlannerDeps {
   readonly inHand: InHand;
   readonly chains: Pick<Chains, "knows" | "holds">;
   readonly clock: Clock;
+  /** Whether a batch goes on, with so many deliveries of it that are not placed yet. */
+  readonly mayGoOn: (unplaced: number) => boolean;
   /**
    * Puts new work where it belongs: into a lane, aside because its subscription is disabled, or behind others of its pass.
    * `openFrom`: the lowest open sequence of its chain in the store, where it is ordered.
@@ -40,6 +42,9 @@ interface Candidate {
   readonly isOrdered: boolean;
 }
 
+/** How long a batch may hold the thread before it ends with the event that it is at. */
+const TURN_MS = 10;
+
 export class Planner {
   readonly #deps: PlannerDeps;
 
@@ -48,22 +53,32 @@ export class Planner {
   }
 
   /**
-   * Plans a batch in its order. One batch at a time. Rejects where the store doesn't answer; the batch may then be
-   * planned again: what the first try placed is joined, not placed twice.
+   * Plans a batch in its order, one batch at a time, and answers what it left: what would hold the thread for too long,
+   * or fill memory, is for another batch. The first event is planned, however many get it. Rejects where the store doesn't
+   * answer; the batch may then be planned again: what the first try placed is joined, not placed twice.
    */
-  async plan(arrivals: readonly Arrival[]): Promise<void> {
+  async plan(arrivals: readonly Arrival[]): Promise<readonly Arrival[]> {
     // Before the store is asked: a row that becomes durable meanwhile is missing in the answer and in memory after it.
     const pending = arrivals.map((arrival) => this.#deps.inHand.events.get(eventKeyText(arrival.stored)));
     const [known, view] = await Promise.all([
       this.#deps.store.knownEvents(arrivals.map((arrival) => arrival.stored)),
       this.#deps.index.refresh(tenantsOf(arrivals)),
     ]);
+    const { clock, mayGoOn } = this.#deps;
+    const fromMs = clock.monotonic();
     const open: Candidate[] = [];
-    arrivals.forEach((arrival, at) => {
-      const candidates = this.#planOne(arrival, pending[at]?.inHand.stored ?? known[at], view);
-      if (candidates.length > 0) open.push(...candidates);
-    });
+    let planned = 0;
+    for (const [at, arrival] of arrivals.entries()) {
+      if (at > 0 && (clock.monotonic() - fromMs >= TURN_MS || !mayGoOn(open.length))) break;
+      const first = pending[at]?.inHand;
+      // The store had another content under its id: that is what counts, and where it isn't known, is asked for again.
+      if (first?.conflicted === true && known[at] === undefined) break;
+      const prior = first === undefined || first.conflicted ? known[at] : first.stored;
+      for (const candidate of this.#planOne(arrival, prior, view)) open.push(candidate);
+      planned = at + 1;
+    }
     if (open.length > 0) await this.#planOpen(open);
+    return arrivals.slice(planned);
   }
 
   /** Deliveries of which the store must be asked more are returned; the others are placed. */

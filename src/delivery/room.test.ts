@@ -97,3 +97,11 @@ test("nothing is planned while the store takes no more, or slow requests hold as
   for (let time = 0; time < 4; time++) inHand.noteSlow(slow);
   expect(room.isOpen).toBe(false);
 });
+
+test("a batch that began in time goes on until memory holds twice as much, with what of it is not placed yet", () => {
+  const { room, state } = setup();
+  state.count = 2 * LIMITS.pendingDeliveries - 10;
+  expect([room.mayGoOn(9), room.mayGoOn(10)]).toEqual([true, false]);
+  state.waiting = 10;
+  expect(room.mayGoOn(0)).toBe(false);
+});

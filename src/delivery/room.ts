@@ -37,9 +37,21 @@ export class Room {
     return this.#isFree ? Number.POSITIVE_INFINITY : Math.max(0, LIMITS.ownDeliveries - inHand.worksOf(organisation));
   }
 
+  /**
+   * Whether a batch that is being planned goes on. It began when there was room, and may take as much again.
+   * @param unplaced deliveries of it that nobody counts yet.
+   */
+  mayGoOn(unplaced: number): boolean {
+    return this.#isBelow(2, unplaced);
+  }
+
   get #isFree(): boolean {
+    return this.#isBelow(1, 0);
+  }
+
+  #isBelow(times: number, unplaced: number): boolean {
     const { lanes, chains, inHand } = this.#deps;
-    const isFull = lanes.count + chains.waiting >= LIMITS.pendingDeliveries;
-    return !isFull && inHand.eventBytes < LIMITS.pendingEventBytes;
+    const pending = lanes.count + chains.waiting + unplaced;
+    return pending < times * LIMITS.pendingDeliveries && inHand.eventBytes < times * LIMITS.pendingEventBytes;
   }
 }
