@@ -5,6 +5,7 @@ import { decodeStored } from "../domain/decoded-event.ts";
 import type { StoredEvent } from "../domain/event.ts";
 import { type Clock, sleep } from "../kernel/clock.ts";
 import type { Log } from "../kernel/log.ts";
+import { nextTurn } from "../kernel/next-turn.ts";
 import { type Tenant, tenantKey } from "../kernel/tenant.ts";
 import type { SubscriptionIndex } from "../matching/subscription-index.ts";
 import { conflated } from "./conflation.ts";
@@ -59,6 +60,8 @@ const SET_BACK_WAIT_MS = 1_000;
 const LONG_LEASES_MS = 60_000;
 /** Between two looks at the store when nothing wakes it: another process may have made something due. */
 const POLL_MS = 1_000;
+/** Of claimed events, which are then rendered in the same turn: a mebibyte of many small values takes some 25 ms. */
+const DECODED_IN_ONE_TURN_BYTES = 1024 * 1024;
 
 export class RetryScheduler {
   readonly #deps: RetrySchedulerDeps;
@@ -204,9 +207,16 @@ export class RetryScheduler {
     // What an attempt uses is as new as its claim: a rotation or a corrected URL reaches waiting work.
     const view = await this.#deps.index.refresh([...tenants.values()]);
     const events = new Map<string, EventInHand>();
+    let decodedBytes = 0;
     for (const { delivery, event: stored } of await conflated(this.#deps, claimed, view, LEASE_MS)) {
       const key = eventKeyText(stored);
-      const event = events.get(key) ?? this.#inHand(stored);
+      const known = events.get(key);
+      if (known === undefined) decodedBytes += stored.value.length;
+      if (decodedBytes > DECODED_IN_ONE_TURN_BYTES) {
+        await nextTurn();
+        decodedBytes = 0;
+      }
+      const event = known ?? this.#inHand(stored);
       events.set(key, event);
       const { id, subscriptionId, workClass, createdAtMs, runAttempts, fence, run, sequence, replayId } = delivery;
       const leaseUntilMs = delivery.leaseUntilMs ?? this.#deps.clock.now() + LEASE_MS;
