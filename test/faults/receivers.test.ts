@@ -29,8 +29,10 @@ import { eventually } from "../support/within.ts";
 const EVENTS_EACH = 5;
 const HEALTHY = 2;
 const MIB = 1024 * 1024;
-/** Two attempts of two seconds at most, and then it is over. */
-const POLICY = { retrySchedule: [durationFromMs(100)], attemptTimeout: durationFromMs(2_000) };
+/** Two attempts, and then it is over. */
+const POLICY = { retrySchedule: [durationFromMs(100)], attemptTimeout: durationFromMs(10_000) };
+/** Of those that are to come to nothing but their time's end. The others are not to come to it on a busy machine. */
+const SHORT = { ...POLICY, attemptTimeout: durationFromMs(2_000) };
 const ATTEMPTS = 2;
 /** All of it, on two cores that the receivers share with passbus. */
 const OVER_LIMIT_MS = 30_000;
@@ -67,7 +69,10 @@ describe("receivers that break the rules, beside two that keep them", () => {
     for (const [at, receiver] of BAD_RECEIVERS.entries()) {
       const running = ends.use(await startBadReceiver(receiver));
       const entityId = `bad-${at}`;
-      const endpoint = await subscribeElsewhere(run.passbus.api, running.url, { entityId, policy: POLICY });
+      const endpoint = await subscribeElsewhere(run.passbus.api, running.url, {
+        entityId,
+        policy: receiver.code === "attempt.timeout" ? SHORT : POLICY,
+      });
       cases.set(receiver.name, { receiver, running, endpoint, events: eventsOf(entityId) });
     }
     const server = ends.use(await tlsReceiver("good"));
@@ -99,7 +104,8 @@ describe("receivers that break the rules, beside two that keep them", () => {
         status,
         attempts: attempts.map(({ statusCode, errorCode }) => ({ statusCode, errorCode })),
       }));
-      expect(told).toEqual(Array(EVENTS_EACH).fill(wanted));
+      // As text, which the end of the run shows where it is another.
+      expect(told.map((each) => JSON.stringify(each))).toEqual(Array(EVENTS_EACH).fill(JSON.stringify(wanted)));
       for (const { errorMessage } of deliveries.flatMap(({ attempts }) => attempts)) {
         expect(errorMessage).toMatch(receiver.says ?? /(?:)/u);
       }
@@ -117,7 +123,7 @@ describe("receivers that break the rules, beside two that keep them", () => {
 
   test("the two that keep them get everything, once", () => {
     const events = EVENTS_EACH * (BAD_RECEIVERS.length + 1);
-    expect(verdict.violations).toEqual([]);
+    expect(verdict.violations.join("; ")).toBe("");
     expect(verdict.findings).toMatchObject({ accepted: events, delivered: events * HEALTHY, repeats: [] });
   });
 

@@ -143,6 +143,7 @@ export class EmbeddedRun implements AsyncDisposable {
     const ended = this.passbus.end("SIGKILL");
     for (const publisher of this.#publishers) publisher.interrupt();
     await ended;
+    await this.sink.left();
     await spoil();
     const crash = { atMs: Date.now(), left: remains(this.dataDir), accepted: this.accepted };
     this.crashes.push(crash);

@@ -4,6 +4,7 @@
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { Webhook } from "standardwebhooks";
 import type { Answer, Receipt, SinkCall, SinkCommand, SinkMessage } from "./sink-wire.ts";
 
@@ -30,6 +31,7 @@ const OK: Answer = { status: 200 };
 const places = new Map<string, Place>();
 const receipts: Receipt[] = [];
 let waiting: Waiting[] = [];
+const connections = new Set<Socket>();
 
 function placeOf(path: string): Place {
   let place = places.get(path);
@@ -164,6 +166,10 @@ function obey(call: number, command: SinkCommand): void {
     case "receipts":
       tell({ call, receipts: receipts.slice(command.from) });
       break;
+    case "left":
+      waiting.push({ call, isReached: () => connections.size === 0 });
+      settle();
+      break;
     case "reach": {
       const { paths, webhooks } = command;
       waiting.push({ call, isReached: () => paths.every((path) => placeOf(path).webhookIds.size >= webhooks) });
@@ -194,6 +200,13 @@ process.on("message", ({ call, command }: SinkCall) => obey(call, command));
 process.on("disconnect", () => process.exit(0));
 
 const server = createServer({ keepAliveTimeout: 60_000 }, receive);
+server.on("connection", (socket) => {
+  connections.add(socket);
+  socket.once("close", () => {
+    connections.delete(socket);
+    settle();
+  });
+});
 server.listen(0, "127.0.0.1", () => {
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the sink has no port");

@@ -42,6 +42,8 @@ export type SinkCommand =
   | { readonly kind: "release"; readonly path: string }
   /** Every request, less the first `from`. */
   | { readonly kind: "receipts"; readonly from: number }
+  /** Answered as soon as nobody is connected. */
+  | { readonly kind: "left" }
   /** Answered as soon as each of the paths has so many different webhooks (repeats of one id count once). */
   | { readonly kind: "reach"; readonly paths: readonly string[]; readonly webhooks: number }
   /** Answered as soon as a path has answered 2xx to so many different webhooks. */

@@ -53,6 +53,14 @@ export class Sink implements AsyncDisposable {
     return (await this.receipts()).filter((receipt) => receipt.path === path);
   }
 
+  /**
+   * Resolves when nobody is connected any more: what somebody who died had sent has been read then, and is a receipt. On a
+   * busy machine it may lie unread for as long as a start takes.
+   */
+  async left(): Promise<void> {
+    await this.#call({ kind: "left" }, 10_000);
+  }
+
   /** Resolves when each path has `webhooks` different ones. */
   async reach(paths: readonly string[], webhooks: number, limitMs: number): Promise<void> {
     await this.#call({ kind: "reach", paths, webhooks }, limitMs);

@@ -97,6 +97,7 @@ export class Trial implements AsyncDisposable {
 
   /** The only worker died, and there is no other yet: what had come more often than the store knows of may come again. */
   async diedAlone(atMs: number): Promise<void> {
+    await this.#bed.sink.left();
     const recorded = new Map<string, number>();
     for (const { id } of this.endpoints) {
       for (const [webhook, attempts] of (await this.watch.stored(id)).attempts) recorded.set(webhook, attempts);
