@@ -198,9 +198,9 @@ export class Upkeep {
     if (place !== undefined) this.#payloads.set(tenantKey(tenant), { ...place, at });
   }
 
-  /** Told first and ended then: a crash in between tells again, and the same event. */
+  /** Told first and ended then: a crash or a stop in between tells again, and the same event. */
   async #expireHeld({ tenant }: TenantRetention, nowMs: number): Promise<number> {
-    const { store, deliveries, retention, expiring } = this.#deps;
+    const { store, deliveries, retention } = this.#deps;
     const toMs = nowMs - retention.holdRetentionMs + 1;
     let expired = 0;
     let after: Cursor | undefined;
@@ -211,7 +211,7 @@ export class Upkeep {
       );
       const old = await this.#heldTooLong(tenant, items, toMs);
       if (old.length > 0) {
-        await expiring(old);
+        if (!(await this.#areTold(old))) break;
         // Telling takes its time, in which it may have been enabled.
         const ids = (await this.#heldTooLong(tenant, old, toMs)).map(({ id }) => id);
         if (ids.length > 0) {
@@ -222,6 +222,20 @@ export class Upkeep {
       after = next;
     }
     return expired;
+  }
+
+  /** False where the process stops first: a store that takes no writes would never let it, and the rest is for the next round. */
+  async #areTold(old: readonly Delivery[]): Promise<boolean> {
+    const { signal } = this.#stopping;
+    if (signal.aborted) return false;
+    const { promise: stopped, resolve } = Promise.withResolvers<false>();
+    const stop = () => resolve(false);
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      return await Promise.race([this.#deps.expiring(old).then(() => true), stopped]);
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
   }
 
   /**
