@@ -39,7 +39,7 @@ describe("many tenants with open work, more than the index holds", () => {
   const HELD = 50;
   const tenants = Array.from({ length: 450 }, (_, at): Tenant => ({ organisation: `o${at}`, environment: "x" }));
 
-  function setUp() {
+  function setUp(maxTenants = HELD) {
     const subscriptions = new Map<string, Subscription>();
     const versions = new Map<string, number>();
     const put = (tenant: Tenant, over: Partial<Subscription>) => {
@@ -48,11 +48,15 @@ describe("many tenants with open work, more than the index holds", () => {
       versions.set(key, (versions.get(key) ?? 0) + 1);
     };
     for (const tenant of tenants) put(tenant, {});
+    const looks: number[] = [];
     const loads: string[] = [];
     let loading = 0;
     let mostLoading = 0;
     const feed = {
-      versions: async (asked: readonly Tenant[]) => asked.map((tenant) => versions.get(tenantKey(tenant)) ?? 0),
+      async versions(asked: readonly Tenant[]) {
+        looks.push(asked.length);
+        return asked.map((tenant) => versions.get(tenantKey(tenant)) ?? 0);
+      },
       async load(tenant: Tenant) {
         loads.push(tenantKey(tenant));
         mostLoading = Math.max(mostLoading, ++loading);
@@ -64,21 +68,23 @@ describe("many tenants with open work, more than the index holds", () => {
     };
     const moves: MoveRequest[] = [];
     const flags = { hasWaiting: true, hasHeld: false };
+    const seen = { onMove: () => {} };
     const sweeper = new Sweeper({
       store: {
         openSubscriptions: async () => tenants.map((tenant) => ({ tenant, subscriptionId: "sub", ...flags })),
         async moveOpen(request) {
           moves.push(request);
+          seen.onMove();
           return 0;
         },
         promoteNext: async () => ({ promoted: 0 }),
       },
-      index: new SubscriptionIndex({ feed, typesOf: () => [], maxTenants: HELD }),
+      index: new SubscriptionIndex({ feed, typesOf: () => [], maxTenants }),
       clock: new ManualClock(),
       log: silentLog,
       onDue: () => {},
     });
-    return { put, subscriptions, versions, loads, moves, flags, sweeper, mostLoading: () => mostLoading };
+    return { put, subscriptions, versions, looks, loads, moves, flags, seen, sweeper, mostLoading: () => mostLoading };
   }
 
   test("each is loaded once, a few at a time, and again only where it changed", async () => {
@@ -120,5 +126,19 @@ describe("many tenants with open work, more than the index holds", () => {
     flags.hasHeld = true;
     await sweeper.sweep();
     expect(movedBy().filter(([, from, to]) => from === "held" && to === "waiting")).toHaveLength(448);
+  });
+
+  test.each(["that the index doesn't hold", "that it holds"])("a stop ends a sweep over tenants %s", async (which) => {
+    const { looks, moves, flags, seen, sweeper } = setUp(3 * HELD);
+    if (which === "that it holds") await sweeper.sweep();
+    looks.splice(0);
+    flags.hasHeld = true;
+    const stops: Promise<void>[] = [];
+    seen.onMove = () => void stops.push(sweeper.stop());
+    await sweeper.sweep();
+    await Promise.all(stops);
+    expect(moves).toHaveLength(1);
+    // No more than of the first group: which of them are remembered, and what they ask.
+    expect(looks).toEqual(which === "that it holds" ? [100] : [100, 100]);
   });
 });

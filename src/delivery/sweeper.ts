@@ -67,12 +67,14 @@ export class Sweeper {
     }
   }
 
+  /** A stop ends it where it is: what it has not come to is for the next sweep, whichever worker's. */
   async sweep(): Promise<void> {
     const { index, store } = this.#deps;
     const open = Map.groupBy(await store.openSubscriptions(), ({ tenant }) => tenantKey(tenant));
     const held = index.tenants();
     const remembered = new Map<string, Remembered>();
     for (const tenants of groupsOf(held)) {
+      if (this.#stopping.signal.aborted) return;
       const view = await index.refresh(tenants);
       for (const tenant of tenants) {
         const entries = open.get(tenantKey(tenant)) ?? [];
@@ -96,6 +98,7 @@ export class Sweeper {
     const { index } = this.#deps;
     let count = 0;
     for (const group of groupsOf(open)) {
+      if (this.#stopping.signal.aborted) return;
       const asked = await this.#askedBy(group, await index.versions(group.map(tenantOf)));
       for (const [at, entries] of group.entries()) {
         const now = asked[at];
@@ -152,13 +155,13 @@ export class Sweeper {
 
   async #move(entry: OpenSubscription, move: Move): Promise<void> {
     const { tenant, subscriptionId } = entry;
-    let moved = 0;
-    do {
+    let moved = MOVE_BATCH;
+    while (moved === MOVE_BATCH && !this.#stopping.signal.aborted) {
       const nowMs = this.#deps.clock.now();
       moved = await this.#deps.store.moveOpen({ tenant, subscriptionId, ...move, nowMs, limit: MOVE_BATCH });
       if (moved > 0) this.#deps.log.info("delivery.swept", { subscriptionId, ...move, count: moved });
       if (moved > 0 && move.to === "waiting") this.#deps.onDue();
-    } while (moved === MOVE_BATCH && !this.#stopping.signal.aborted);
+    }
   }
 }
 
