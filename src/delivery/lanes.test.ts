@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { sampleEvent } from "../../test/support/samples.ts";
+import { settled } from "../../test/support/settled.ts";
 import { DEFAULT_POLICY } from "../domain/subscription.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { ManualClock } from "../kernel/manual-clock.ts";
@@ -21,14 +22,17 @@ function work(organisation: string, subscriptionId: string, at = 0): Work {
   };
 }
 
-/** Lanes whose requests are never answered, but for those of `answering`; `started` has each one's organisation, in order. */
+/**
+ * Lanes whose requests are never answered, but for those of `answering`; `started` has each one's organisation, in order,
+ * and `most` says how many may have started.
+ */
 function lanesSetup(answering = "") {
   const started: string[] = [];
-  const gate = { isOpen: false };
+  const gate = { isOpen: false, most: Number.POSITIVE_INFINITY };
   const clock = new ManualClock();
   const lanes = new Lanes({
     clock,
-    mayStart: () => gate.isOpen,
+    mayStart: () => gate.isOpen && started.length < gate.most,
     run(one) {
       started.push(one.event.stored.tenant.organisation);
       return one.subscriptionId === answering ? Promise.resolve(true) : new Promise(() => {});
@@ -66,6 +70,59 @@ describe("turns", () => {
     for (let at = 0; at < 500; at++) push(work(`org-${at}`, `sub_of_${at}`));
     lanes.pump();
     expect(lanes.inFlight).toBeLessThanOrEqual(LIMITS.inFlight * 1.25);
+  });
+
+  test.each([
+    ["organisations", (at: number) => `org-${at}`],
+    ["one organisation's endpoints", () => "acme"],
+  ])("the regular look at all lanes changes nobody's turn: %s", (_who, organisationOf) => {
+    const { lanes, push, gate } = lanesSetup();
+    for (let at = 0; at < 4; at++) for (let one = 0; one < 4; one++) push(work(organisationOf(at), `sub_${at}`, one));
+    gate.isOpen = true;
+    for (gate.most = 1; gate.most <= 6; gate.most++) {
+      lanes.pump();
+      lanes.setSaturated(false, false);
+    }
+    expect(Array.from(lanes.all(), ({ inFlight }) => inFlight)).toEqual([2, 2, 1, 1]);
+  });
+
+  test("nor does an answer", async () => {
+    const { lanes, push, started, gate } = lanesSetup("sub_acme");
+    for (const organisation of ["acme", "globex", "initech"])
+      for (let one = 0; one < 3; one++) push(work(organisation, `sub_${organisation}`, one));
+    gate.isOpen = true;
+    gate.most = 3;
+    lanes.pump();
+    await settled(1);
+    gate.most = 6;
+    lanes.pump();
+    expect(started).toEqual(["acme", "globex", "initech", "acme", "globex", "initech"]);
+  });
+
+  test("an endpoint that may start no more for now has none, and has some again when it is answered", async () => {
+    const { lanes, push, started, gate } = lanesSetup("sub_well");
+    const [first, ...others] = [0, 1, 2, 3].map((at) => work("acme", "sub_well", at));
+    if (first === undefined) throw new Error("no work");
+    push(first);
+    gate.isOpen = true;
+    lanes.pump();
+    for (const other of others) push(other);
+    lanes.beginSlowly({ tenant: first.event.stored.tenant, subscriptionId: "sub_well" });
+    lanes.pump();
+    expect(started).toHaveLength(1);
+    await settled(1);
+    expect(started).toHaveLength(4);
+    expect([...lanes.all()]).toHaveLength(1);
+  });
+
+  test("a lane that has nothing left, and nothing to remember, is gone", async () => {
+    const { lanes, push, gate } = lanesSetup("sub_well");
+    push(work("acme", "sub_well"));
+    push(work("acme", "sub_hanging"));
+    gate.isOpen = true;
+    lanes.pump();
+    await settled(1);
+    expect(Array.from(lanes.all(), ({ subscriptionId }) => subscriptionId)).toEqual(["sub_hanging"]);
   });
 });
 

@@ -216,6 +216,7 @@ export class Lanes {
       if (lane === undefined) return;
       this.#start(lane);
       // To the end of the turn, or out of it.
+      this.#ready.delete(lane);
       this.#settle(lane);
     }
   }
@@ -245,19 +246,23 @@ export class Lanes {
 
   /** Lanes exist while they have work, or something to remember; those that can start something take turns. */
   #settle(lane: Lane): void {
-    this.#ready.delete(lane);
     if (lane.queued * 2 <= LIMITS.laneQueue) this.#full.delete(lane);
     if (this.#offer(lane)) return;
     if (lane.isIdle && !lane.behind && !lane.remembers(this.#deps.clock.monotonic()))
       this.#lanes.delete(lane.subscriptionId);
   }
 
-  /** False where it can't start anything, whatever its rate says. */
+  /**
+   * Into the turns or out of them; where it takes turns already, and still can, it keeps its place.
+   * False where it can't start anything, whatever its rate says.
+   */
   #offer(lane: Lane): boolean {
-    if (!lane.canStart) return false;
-    if (lane.pace === undefined || lane.mayStart(this.#deps.clock.monotonic())) this.#ready.add(lane);
-    else this.#deps.onPaced(lane);
-    return true;
+    const { canStart } = lane;
+    const isPaced = canStart && lane.pace !== undefined && !lane.mayStart(this.#deps.clock.monotonic());
+    if (canStart && !isPaced) this.#ready.add(lane);
+    else this.#ready.delete(lane);
+    if (isPaced) this.#deps.onPaced(lane);
+    return canStart;
   }
 
   #countQuick(lane: Lane, by: 1 | -1): void {
