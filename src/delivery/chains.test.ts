@@ -95,6 +95,28 @@ describe("one chain", () => {
     expect(again.said()).toEqual(["go 1"]);
   });
 
+  test("however many are behind one that leaves, each is held after the one before it", () => {
+    const held: Work[] = [];
+    const nobody = () => {};
+    const chains: Chains = new Chains({
+      ...{ go: nobody, giveUp: nobody, follow: nobody, promote: nobody },
+      hold(one) {
+        held.push(one);
+        chains.writing(one, "held");
+      },
+    });
+    const works = Array.from({ length: 6_000 }, (_, at) => work(at));
+    for (const one of works) chains.add(one, { nowMs: 0, openFrom: NONE_OPEN });
+    const [first, ...others] = works;
+    if (first === undefined) throw new Error("no work");
+    chains.writing(first, "waiting");
+    expect(held.map(({ sequence }) => sequence)).toEqual(others.map(({ sequence }) => sequence));
+    expect(chains.waiting).toBe(0);
+    chains.written(first, "waiting", "applied");
+    for (const one of held) chains.written(one, "held", "applied");
+    expect(chains.holds(chainOf(first))).toBe(false);
+  });
+
   test("an end that met a row says nothing of the chain: the next is held, and the store is asked", () => {
     const { chains, add, said } = setup();
     const [one, two] = [work(1), work(2)];

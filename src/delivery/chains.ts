@@ -44,6 +44,8 @@ interface Chain {
   readonly entries: Entry[];
   /** The lowest sequence that is open in the store, as far as is known: whatever is behind it goes there too. */
   openFrom: number;
+  /** Those who may move are being moved. */
+  isAdvancing: boolean;
 }
 
 /** What a work joins its chain with. */
@@ -87,7 +89,7 @@ export class Chains {
 
   add(work: Work, { nowMs, openFrom }: Joining): void {
     const key = chainOf(work);
-    const chain = this.#chains.get(key) ?? { key, entries: [], openFrom };
+    const chain = this.#chains.get(key) ?? { key, entries: [], openFrom, isAdvancing: false };
     chain.openFrom = Math.min(chain.openFrom, openFrom);
     this.#chains.set(key, chain);
     const sequence = work.sequence ?? 0;
@@ -194,16 +196,25 @@ export class Chains {
     return taken.map(({ work }) => work);
   }
 
-  /** Whoever may move, in turn; each is asked anew, since moving one may change the others. */
+  /**
+   * Whoever may move, in turn; each is asked anew, since moving one may change the others. Holding one leads back here,
+   * and would go one call deeper with each: the first call goes on with them all.
+   */
   #advance(chain: Chain): void {
-    for (let next = nextOf(chain); next !== undefined; next = nextOf(chain)) {
-      if (next.sequence > chain.openFrom) {
-        this.#move(next, "leaving");
-        this.#deps.hold(next.work);
-      } else {
-        this.#move(next, "turn");
-        this.#deps.go(next.work);
+    if (chain.isAdvancing) return;
+    chain.isAdvancing = true;
+    try {
+      for (let next = nextOf(chain); next !== undefined; next = nextOf(chain)) {
+        if (next.sequence > chain.openFrom) {
+          this.#move(next, "leaving");
+          this.#deps.hold(next.work);
+        } else {
+          this.#move(next, "turn");
+          this.#deps.go(next.work);
+        }
       }
+    } finally {
+      chain.isAdvancing = false;
     }
     if (chain.entries.length === 0 && this.#chains.get(chain.key) === chain) this.#chains.delete(chain.key);
   }
