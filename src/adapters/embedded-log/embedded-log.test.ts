@@ -89,6 +89,13 @@ describe("the embedded log", () => {
     expect(got.all.map(({ offset }) => offset)).toEqual(Array.from({ length: taken + again }, (_, i) => i));
   });
 
+  test("a small record that is read beside large ones keeps no more than itself in memory", async () => {
+    await start();
+    await writer.append([record("k", "small"), big("a"), big("b")]);
+    await got.count(3);
+    expect(got.all[0]?.value?.buffer.byteLength).toBe("small".length);
+  });
+
   test("what was committed is removed from the file, a few at a time", async () => {
     await start();
     for (let round = 0; round < 30; round += 1) {

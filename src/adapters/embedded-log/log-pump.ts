@@ -1,4 +1,5 @@
 import type { Assignment, LogRecord, RecordSink } from "../../intake/event-log.ts";
+import { keptBytes } from "../../kernel/kept-bytes.ts";
 import { type CallClient, cutBytes } from "../../kernel/thread-call.ts";
 import type { LogCalls, ReadRows } from "./calls.ts";
 
@@ -68,7 +69,7 @@ export class LogPump {
       offset: rows.offsets[index] ?? 0,
       appendedAtMs: rows.appendedAtMs[index] ?? 0,
       key: Buffer.from(rows.keys[index] ?? ""),
-      value,
+      value: keptBytes(value),
       headers: this.#headersOf(rows.headers[index] ?? "{}"),
     }));
   }

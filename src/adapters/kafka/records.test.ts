@@ -68,6 +68,16 @@ test("a message has its place and time as numbers", () => {
   });
 });
 
+test("a small message of a large answer keeps no more than itself in memory", () => {
+  const answer = Buffer.alloc(1024 * 1024, "x");
+  const part = () => answer.subarray(0, 10);
+  const twice = { a: [part(), part()] };
+  const message = { key: part(), value: part(), timestamp: "1", attributes: 0, offset: "0", headers: twice };
+  const { key, value, rawHeaders = [] } = logRecord("t", 0, message);
+  const kept = [key, value, ...rawHeaders.map(([, bytes]) => bytes)];
+  expect(kept.map((bytes) => bytes?.buffer.byteLength)).toEqual([10, 10, 10, 10]);
+});
+
 test.each(["-1", "1700000000123456", "NaN", String(Date.now() + 3_600_000)])(
   "a producer's timestamp %s that can't be when the log took it counts as now",
   (timestamp) => {

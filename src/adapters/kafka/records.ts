@@ -1,16 +1,17 @@
 import { isUtf8 } from "node:buffer";
 import type { IHeaders, KafkaMessage } from "kafkajs";
 import type { LogRecord } from "../../intake/event-log.ts";
+import { keptBytes } from "../../kernel/kept-bytes.ts";
 
-/** A message of kafkajs as the port has it. Its bytes are views on what the broker answered; nothing is copied. */
+/** A message of kafkajs as the port has it. Its bytes look into what the broker answered, and keep little more than themselves of it. */
 export function logRecord(topic: string, partition: number, message: KafkaMessage): LogRecord {
   return {
     topic,
     partition,
     offset: Number(message.offset),
     ...timeOf(message.timestamp),
-    key: message.key,
-    value: message.value,
+    key: message.key && keptBytes(message.key),
+    value: message.value && keptBytes(message.value),
     ...readHeaders(message.headers),
   };
 }
@@ -41,7 +42,7 @@ export function readHeaders(headers: IHeaders | undefined): Pick<LogRecord, "hea
   let sayable = true;
   for (const name of Object.keys(headers)) {
     const values = bytesOf(headers[name]);
-    for (const value of values) raw.push([name, value]);
+    for (const value of values) raw.push([name, keptBytes(value)]);
     const [first] = values;
     if (first === undefined) continue;
     sayable &&= values.length === 1 && isUtf8(first);

@@ -4,6 +4,7 @@ import type { ChainStore } from "../../delivery/chains-store.ts";
 import type { ClaimResult, DeliveryLog, DeliveryStore, FlushBatch } from "../../delivery/delivery-store.ts";
 import type { Delivery } from "../../domain/delivery.ts";
 import { type EventKey, isOfKind, kindNumber, type StoredEvent } from "../../domain/event.ts";
+import { keptBytes } from "../../kernel/kept-bytes.ts";
 import type { Page, PageRequest } from "../../kernel/page.ts";
 import type { Tenant } from "../../kernel/tenant.ts";
 import { type CallClient, cutBytes, packBytes } from "../../kernel/thread-call.ts";
@@ -92,7 +93,7 @@ function flushRows(batch: FlushBatch): FlushRows & { readonly values: Uint8Array
   };
 }
 
-/** The events of an answer with their values, which came in one buffer. */
+/** The events of an answer with their values, which came in one buffer; who keeps one of them keeps none of the others. */
 export function eventsOf(
   rows: readonly (readonly [tenant: Tenant, row: EventRow])[],
   values: Uint8Array,
@@ -101,7 +102,7 @@ export function eventsOf(
     values,
     rows.map(([, row]) => row[6]),
   );
-  return rows.map(([tenant, row], place) => eventOf(tenant, row, cut[place] ?? new Uint8Array()));
+  return rows.map(([tenant, row], place) => eventOf(tenant, row, keptBytes(cut[place] ?? new Uint8Array())));
 }
 
 export function claimOf(answer: ClaimAnswer): ClaimResult {

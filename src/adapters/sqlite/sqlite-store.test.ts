@@ -342,6 +342,18 @@ describe("what one answer carries", () => {
     expect([claimed.length, new Set(claimed.map((one) => one.event)).size]).toEqual([3, 1]);
   });
 
+  test("a small event that is claimed beside large ones keeps no more than itself in memory", async () => {
+    const store = await start();
+    const large = Array.from({ length: 4 }, (_, at) => event(`evt_${at}`, { content: `${at}`.padEnd(64 * 1024) }));
+    const events = [event("evt_small"), ...large];
+    const deliveries = events.map(({ id }) => first(waiting(`d_${id}`, T0, { eventId: id })));
+    await store.deliveries.flush({ events, deliveries });
+    const { claimed } = await claim(store);
+    expect(claimed).toHaveLength(5);
+    const small = claimed.find((one) => one.event.id === "evt_small")?.event.value;
+    expect(small?.buffer.byteLength).toBe(small?.byteLength);
+  });
+
   test("a page of large events ends early, and says where it goes on", async () => {
     const store = await start();
     const large = Array.from({ length: 50 }, (_, index) => event(`evt_${index}`, { content: "x".padEnd(256 * 1024) }));
