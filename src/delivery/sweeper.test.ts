@@ -142,3 +142,60 @@ describe("many tenants with open work, more than the index holds", () => {
     expect(looks).toEqual(which === "that it holds" ? [100] : [100, 100]);
   });
 });
+
+describe("a look past all that waits for its turn", () => {
+  const tenant: Tenant = { organisation: "acme", environment: "x" };
+
+  function setUp() {
+    const clock = new ManualClock();
+    const policy = { ...sampleSubscription().policy, ordering: "perPass" } as const;
+    const subscription = sampleSubscription({ id: "sub", tenant, policy });
+    const state = { looks: 0, tookMs: 0, found: 0, fails: false };
+    const sweeper = new Sweeper({
+      store: {
+        openSubscriptions: async () => [{ tenant, subscriptionId: "sub", hasHeld: true, hasWaiting: true }],
+        async moveOpen() {
+          state.looks += 1;
+          clock.advance(state.tookMs);
+          if (state.fails) throw new Error("took longer than the socket lives");
+          return state.found;
+        },
+        promoteNext: async () => ({ promoted: 0 }),
+      },
+      index: new SubscriptionIndex({
+        feed: { versions: async () => [1], load: async () => ({ version: 1, subscriptions: [subscription] }) },
+        typesOf: () => [],
+      }),
+      clock,
+      log: silentLog,
+      onDue: () => {},
+    });
+    /** How many looks so many sweeps make, one a second. */
+    const looks = async (sweeps: number) => {
+      const before = state.looks;
+      for (let at = 0; at < sweeps; at++) {
+        await sweeper.sweep().catch(() => {});
+        clock.advance(1_000);
+      }
+      return state.looks - before;
+    };
+    return { state, looks };
+  }
+
+  test("is made with every sweep while it takes no time, or finds something", async () => {
+    const { state, looks } = setUp();
+    expect(await looks(10)).toBe(10);
+    Object.assign(state, { tookMs: 500, found: 3 });
+    expect(await looks(10)).toBe(10);
+  });
+
+  test("is made less often the longer it takes and finds nothing, and once a minute at least", async () => {
+    const { state, looks } = setUp();
+    state.tookMs = 500;
+    expect(await looks(22)).toBe(3);
+    state.tookMs = 15_000;
+    state.fails = true;
+    expect(await looks(200)).toBeLessThanOrEqual(5);
+    expect(await looks(61)).toBeGreaterThanOrEqual(1);
+  });
+});

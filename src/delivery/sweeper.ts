@@ -30,6 +30,12 @@ const REMEMBERED = 100_000;
 const MOVE_BATCH = 1_000;
 /** Open deliveries of an ordered subscription that one look takes in. */
 const PROMOTE_ROWS = 1_000;
+/**
+ * A look for what has no place among its pass's goes past all that has one (MongoDB has no index for it). One that found
+ * nothing is made again after so many times as long as it took, and after `MOST_REST_MS` at the latest.
+ */
+const RESTS = 20;
+const MOST_REST_MS = 60_000;
 /** Looks of one sweep at one subscription; the next sweep goes on behind the last pass. */
 const PROMOTE_LOOKS = 10;
 
@@ -39,6 +45,8 @@ export class Sweeper {
   #loop: Promise<void> | undefined;
   /** How far the look at an ordered subscription's passes got, where it did not get to the end. */
   readonly #lastPasses = new Map<string, string>();
+  /** Until when there is no look for what has no place among its pass's, by the clock that only grows. */
+  readonly #restsUntilMs = new Map<string, number>();
   /** As of a version: what open subscriptions ask, of tenants that the index didn't hold. */
   #remembered = new Map<string, Remembered>();
 
@@ -69,7 +77,8 @@ export class Sweeper {
 
   /** A stop ends it where it is: what it has not come to is for the next sweep, whichever worker's. */
   async sweep(): Promise<void> {
-    const { index, store } = this.#deps;
+    const { index, store, clock } = this.#deps;
+    for (const [id, untilMs] of this.#restsUntilMs) if (untilMs <= clock.monotonic()) this.#restsUntilMs.delete(id);
     const open = Map.groupBy(await store.openSubscriptions(), ({ tenant }) => tenantKey(tenant));
     const held = index.tenants();
     const remembered = new Map<string, Remembered>();
@@ -130,7 +139,10 @@ export class Sweeper {
   }
 
   async #sweepOne(entry: OpenSubscription, subscription: Asked | undefined): Promise<void> {
-    for (const move of movesOf(entry, subscription)) await this.#move(entry, move);
+    for (const move of movesOf(entry, subscription)) {
+      if (move.unsequenced !== true) await this.#move(entry, move);
+      else if (!this.#restsUntilMs.has(entry.subscriptionId)) await this.#moveUnsequenced(entry, move);
+    }
     if (entry.hasHeld && keepsOrder(subscription)) await this.#promote(entry);
     else this.#lastPasses.delete(entry.subscriptionId);
   }
@@ -153,15 +165,33 @@ export class Sweeper {
     if (count > 0) log.info("delivery.promoted", { subscriptionId, count });
   }
 
-  async #move(entry: OpenSubscription, move: Move): Promise<void> {
+  /** Where the store fails for it, the others' turns come with the next sweep. */
+  async #moveUnsequenced(entry: OpenSubscription, move: Move): Promise<void> {
+    const { clock } = this.#deps;
+    const fromMs = clock.monotonic();
+    let moved = 0;
+    try {
+      moved = await this.#move(entry, move);
+    } finally {
+      const restMs = Math.min(MOST_REST_MS, RESTS * (clock.monotonic() - fromMs));
+      if (moved === 0 && restMs > SWEEP_EVERY_MS)
+        this.#restsUntilMs.set(entry.subscriptionId, clock.monotonic() + restMs);
+    }
+  }
+
+  /** Answers how many were moved. */
+  async #move(entry: OpenSubscription, move: Move): Promise<number> {
     const { tenant, subscriptionId } = entry;
+    let all = 0;
     let moved = MOVE_BATCH;
     while (moved === MOVE_BATCH && !this.#stopping.signal.aborted) {
       const nowMs = this.#deps.clock.now();
       moved = await this.#deps.store.moveOpen({ tenant, subscriptionId, ...move, nowMs, limit: MOVE_BATCH });
       if (moved > 0) this.#deps.log.info("delivery.swept", { subscriptionId, ...move, count: moved });
       if (moved > 0 && move.to === "waiting") this.#deps.onDue();
+      all += moved;
     }
+    return all;
   }
 }
 
