@@ -19,6 +19,7 @@ function setup() {
   const taken: IncomingEvent[] = [];
   const dropped: Assignment[] = [];
   const letters: DeadLetter[] = [];
+  const puts: number[] = [];
   const broken = { commit: false, deadLetters: false };
   const full = { value: false, onRoom: () => {} };
   let sink: RecordSink | undefined;
@@ -44,6 +45,7 @@ function setup() {
       put: async (batch) => {
         if (broken.deadLetters) throw new Error("store gone");
         letters.push(...batch);
+        puts.push(batch.length);
       },
     },
     taker: {
@@ -70,7 +72,7 @@ function setup() {
     sink?.assigned([ASSIGNMENT]);
     return sink;
   };
-  return { intake, commits, pauses, taken, dropped, letters, broken, full, read, pass, assign };
+  return { intake, commits, pauses, taken, dropped, letters, puts, broken, full, read, pass, assign };
 }
 
 function record(offset: number, value: Uint8Array | null = eventBytes(offset)): LogRecord {
@@ -122,6 +124,23 @@ test("poison becomes a dead letter, and its offset goes only when that is durabl
   await pass(100);
   expect(letters).toMatchObject([{ reason: "event.empty", record: { offset: 5 } }]);
   expect(commits).toEqual([{ ...ASSIGNMENT, offset: 7 }]);
+});
+
+test("large dead letters pause the log while they are few, and go to their store a few MiB at a time", async () => {
+  const { assign, read, pass, letters, puts, pauses, broken } = setup();
+  await assign();
+  broken.deadLetters = true;
+  const large = new Uint8Array(1024 * 1024);
+  const poison = (from: number) => Array.from({ length: 20 }, (_, at) => record(from + at, large));
+  await read(ASSIGNMENT, ...poison(0));
+  expect(pauses).toEqual([]);
+  await read(ASSIGNMENT, ...poison(20));
+  expect(pauses).toEqual([true]);
+  broken.deadLetters = false;
+  await pass(1_000);
+  expect(letters.map(({ record: { offset } }) => offset)).toEqual(Array.from({ length: 40 }, (_, at) => at));
+  expect(Math.max(...puts)).toBeLessThanOrEqual(4);
+  expect(pauses.at(-1)).toBe(false);
 });
 
 test("a conflict becomes a dead letter with the record as it came", async () => {

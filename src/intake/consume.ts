@@ -4,10 +4,11 @@
  */
 
 import { exponentialWait } from "../kernel/backoff.ts";
+import { type BatchLimits, firstBatch } from "../kernel/batch.ts";
 import { type Clock, sleep } from "../kernel/clock.ts";
 import type { CodedError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
-import type { DeadLetter, DeadLetterSink } from "./dead-letters.ts";
+import { type DeadLetter, type DeadLetterSink, letterBytes } from "./dead-letters.ts";
 import type { RecordDecoder } from "./decode.ts";
 import type { Assignment, LogReader, LogRecord, Position, RecordSink } from "./event-log.ts";
 import type { EventTaker, IncomingEvent } from "./incoming.ts";
@@ -26,10 +27,19 @@ export interface IntakeDeps {
 
 /** Dead letters in memory, while their store doesn't take them, before the log is read no further. */
 const MAX_DEAD = 1_000;
+/** Their bytes. */
+const MAX_DEAD_BYTES = 32 * 1024 * 1024;
+/** Of one call of their store. */
+const BURIED_TOGETHER: BatchLimits<DeadRecord> = {
+  maxItems: 500,
+  maxBytes: 4 * 1024 * 1024,
+  bytesOf: ({ bytes }) => bytes,
+};
 
 interface DeadRecord {
   readonly letter: DeadLetter;
   readonly entry: WindowEntry;
+  readonly bytes: number;
 }
 
 export class Intake implements RecordSink {
@@ -38,6 +48,7 @@ export class Intake implements RecordSink {
   readonly #committed = new Map<string, number>();
   readonly #stopping = new AbortController();
   #dead: DeadRecord[] = [];
+  #deadBytes = 0;
   #burying: Promise<void> | undefined;
   #commitTimer: (() => void) | undefined;
   #committing: Promise<void> = Promise.resolve();
@@ -98,7 +109,7 @@ export class Intake implements RecordSink {
       const entry = window.open(record.offset);
       if (entry === undefined) continue;
       const decoded = this.#deps.decode(record);
-      if (decoded.kind === "dead") this.#bury({ letter: decoded.letter, entry });
+      if (decoded.kind === "dead") this.#bury(decoded.letter, entry);
       else events.push(this.#incoming(assignment, record, entry, decoded.event));
     }
     if (events.length > 0) this.#deps.taker.take(events);
@@ -106,7 +117,8 @@ export class Intake implements RecordSink {
   }
 
   #isFull(): boolean {
-    return this.#dead.length >= MAX_DEAD || this.#deps.taker.isFull();
+    const isFullOfDead = this.#dead.length >= MAX_DEAD || this.#deadBytes >= MAX_DEAD_BYTES;
+    return isFullOfDead || this.#deps.taker.isFull();
   }
 
   #noteRoom(): void {
@@ -132,7 +144,7 @@ export class Intake implements RecordSink {
         if (isSettled) return;
         isSettled = true;
         const message = "an event of this id with other content was there first";
-        this.#bury({ letter: { record, reason: "event.conflict", message, tenant: event.stored.tenant }, entry });
+        this.#bury({ record, reason: "event.conflict", message, tenant: event.stored.tenant }, entry);
       },
     };
   }
@@ -170,10 +182,12 @@ export class Intake implements RecordSink {
     return this.#committing;
   }
 
-  #bury(dead: DeadRecord): void {
-    const { reason, record } = dead.letter;
+  #bury(letter: DeadLetter, entry: WindowEntry): void {
+    const { reason, record } = letter;
     this.#deps.log.warn("intake.dead_letter", { reason, partition: record.partition, offset: record.offset });
-    this.#dead.push(dead);
+    const bytes = letterBytes(letter);
+    this.#dead.push({ letter, entry, bytes });
+    this.#deadBytes += bytes;
     this.#burying ??= this.#buryAll().finally(() => {
       this.#burying = undefined;
     });
@@ -183,11 +197,14 @@ export class Intake implements RecordSink {
   async #buryAll(): Promise<void> {
     await Promise.resolve();
     for (let failures = 0; this.#dead.length > 0; ) {
-      const batch = this.#dead.slice(0, 500);
+      const batch = firstBatch(this.#dead, BURIED_TOGETHER);
       try {
         await this.#deps.deadLetters.put(batch.map((dead) => dead.letter));
         this.#dead.splice(0, batch.length);
-        for (const dead of batch) this.#release(dead.entry);
+        for (const { entry, bytes } of batch) {
+          this.#deadBytes -= bytes;
+          this.#release(entry);
+        }
         failures = 0;
         this.#noteRoom();
       } catch (error) {

@@ -61,6 +61,13 @@ export interface DeadLetterStore extends DeadLetterSink {
   noteRedriven(tenant: Tenant, ids: readonly string[], nowMs: number): Promise<void>;
 }
 
+/** What a letter holds of memory, and takes on its way to a store; text is counted by its characters. */
+export function letterBytes({ record, message }: DeadLetter): number {
+  const { key, value, headers, rawHeaders = Object.entries(headers) } = record;
+  const ofHeaders = rawHeaders.reduce((sum, [name, text]) => sum + name.length + text.length, 0);
+  return (key?.length ?? 0) + (value?.length ?? 0) + ofHeaders + message.length;
+}
+
 /** The same for the same record, in any process. A recreated topic repeats offsets, hence the time. */
 export function deadLetterId({
   topic,

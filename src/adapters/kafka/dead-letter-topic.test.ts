@@ -5,7 +5,10 @@ import { kafka } from "../../../test/support/services/services.ts";
 import { within } from "../../../test/support/within.ts";
 import type { DeadLetter } from "../../intake/dead-letters.ts";
 import type { LogRecord } from "../../intake/event-log.ts";
+import { systemClock } from "../../kernel/clock.ts";
+import { silentLog } from "../../kernel/log.ts";
 import { deadRecord, kafkaDeadLetterTopic } from "./dead-letter-topic.ts";
+import type { KafkaConnection } from "./kafka.ts";
 import { kafkaLogReader } from "./log-reader.ts";
 
 const APPENDED_AT_MS = 1_700_000_000_123;
@@ -77,6 +80,29 @@ describe("a dead letter as a record", () => {
     expect([cut.key?.length, cut.value?.length]).toEqual([1_024, 0]);
     expect(cut.headers).toEqual({ ...REASONS, "dead-truncated": "5", "dead-headers-dropped": "1" });
   });
+});
+
+test("letters of more bytes than a topic's writer lets wait are taken at once", async () => {
+  let taken = 0;
+  const life = { connect: async () => {}, disconnect: async () => {} };
+  const producer = {
+    ...life,
+    send: async ({ topic, messages }: { readonly topic: string; readonly messages: readonly unknown[] }) => {
+      taken += messages.length;
+      return [{ topicName: topic, partition: 0, errorCode: 0 }];
+    },
+  };
+  const admin = {
+    ...life,
+    fetchTopicMetadata: async () => ({ topics: [{ name: "dead", partitions: [{}] }] }),
+    describeConfigs: async () => ({ resources: [] }),
+  };
+  const client = () => ({ producer: () => producer, admin: () => admin });
+  const connection = { log: silentLog, clock: systemClock, client } as unknown as KafkaConnection;
+  const sink = kafkaDeadLetterTopic({ connection, topic: "dead" });
+  const value = Buffer.alloc(1_000_000);
+  await sink.put(Array.from({ length: 80 }, (_, offset) => letter({ offset, value })));
+  expect(taken).toBe(80);
 });
 
 describe.skipIf(!kafka.present)(kafka.title("the topic of dead letters"), () => {

@@ -1,5 +1,6 @@
 import type { IHeaders } from "kafkajs";
-import type { DeadLetter, DeadLetterSink } from "../../intake/dead-letters.ts";
+import { type DeadLetter, type DeadLetterSink, letterBytes } from "../../intake/dead-letters.ts";
+import { type BatchLimits, firstBatch } from "../../kernel/batch.ts";
 import { CodedError } from "../../kernel/errors.ts";
 import type { Connected, KafkaConnection } from "./kafka.ts";
 import { bufferOf, KafkaWriter } from "./log-writer.ts";
@@ -24,6 +25,8 @@ const FRAME_BYTES = 160;
 const HEADER_BYTES = 12;
 /** Of a key that is cut. */
 const KEPT_KEY_BYTES = 1_024;
+/** What is written at once: well under what a topic's writer lets wait, beyond which it refuses all. */
+const WRITTEN_TOGETHER: BatchLimits<DeadLetter> = { maxItems: 500, maxBytes: 8 * 1024 * 1024, bytesOf: letterBytes };
 /** What is smaller than this after all cuts, and still refused, is refused for another reason. */
 const SMALLEST_BYTES = 4_096;
 
@@ -56,6 +59,14 @@ export class DeadLetterTopic implements DeadLetterSink {
 
   /** @throws CodedError `log.unavailable` where not all are durable; those that are need not be put again, and may be. */
   async put(letters: readonly DeadLetter[]): Promise<void> {
+    for (let rest = letters; rest.length > 0; ) {
+      const batch = firstBatch(rest, WRITTEN_TOGETHER);
+      await this.#write(batch);
+      rest = rest.slice(batch.length);
+    }
+  }
+
+  async #write(letters: readonly DeadLetter[]): Promise<void> {
     let maxBytes = await this.#limit();
     let open = letters;
     while (open.length > 0) {
