@@ -36,6 +36,8 @@ export interface RecorderDeps {
 
 /** Larger groups gain little and cost latency (performance.md). */
 const FLUSH_ROWS = 2_000;
+/** On SQLite a flush is one transaction, and nothing else is asked of the store meanwhile. */
+const FLUSH_BYTES = 16 * 1024 * 1024;
 const FLUSH_WAIT_MS = 50;
 /** A flush that takes so long, of what gathered meanwhile, says that the store is the limit. */
 const SLOW_FLUSH_MS = 500;
@@ -51,6 +53,8 @@ export class Recorder {
     this.#group = new GroupCommit<Item>({
       write: (items) => this.#flush(items),
       maxItems: FLUSH_ROWS,
+      maxBytes: FLUSH_BYTES,
+      bytesOf,
       maxWaitMs: FLUSH_WAIT_MS,
       clock: deps.clock,
       onFailure: (err, rows) => deps.log.error("delivery.flush_failed", { err, rows }),
@@ -66,7 +70,8 @@ export class Recorder {
    * send them again.
    */
   get takesMore(): boolean {
-    return !this.#group.stalled && this.#group.size < LIMITS.unflushedRows;
+    const { stalled, size, bytes } = this.#group;
+    return !stalled && size < LIMITS.unflushedRows && bytes < LIMITS.unflushedBytes;
   }
 
   get stalled(): boolean {
@@ -140,4 +145,9 @@ export class Recorder {
     if (conflicted.size === 0 || item.write.kind !== "first") return "refused";
     return conflicted.has(`${tenantKey(item.write.delivery.tenant)}/${item.eventId}`) ? "void" : "refused";
   }
+}
+
+/** What is said of a delivery is small: its rows alone bound it. */
+function bytesOf(item: Item): number {
+  return item.kind === "event" ? item.event.value.length : 0;
 }

@@ -3,13 +3,17 @@ import { settled } from "../../test/support/settled.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { ManualClock } from "./manual-clock.ts";
 
-function setup(options: { maxItems?: number; write?: (batch: readonly number[]) => Promise<void> } = {}) {
+function setup(
+  options: { maxItems?: number; maxBytes?: number; write?: (batch: readonly number[]) => Promise<void> } = {},
+) {
   const clock = new ManualClock();
   const batches: number[][] = [];
   const failures: number[] = [];
   const group = new GroupCommit<number>({
     write: options.write ?? (async (batch) => void batches.push([...batch])),
     maxItems: options.maxItems ?? 3,
+    maxBytes: options.maxBytes ?? Number.POSITIVE_INFINITY,
+    bytesOf: (item) => item,
     maxWaitMs: 50,
     clock,
     onFailure: (_error, count) => failures.push(count),
@@ -38,6 +42,19 @@ test("a full batch goes at once, and the rest waits its own time", async () => {
   await settled();
   expect(batches).toEqual([[1, 2, 3], [4]]);
   expect(group.size).toBe(0);
+});
+
+test("a batch is full by its bytes too, and an item that is larger goes alone", async () => {
+  const { clock, batches, group } = setup({ maxBytes: 10 });
+  for (const item of [4, 5, 2]) group.add(item);
+  await settled();
+  expect([batches, group.bytes]).toEqual([[[4, 5]], 2]);
+  for (const item of [30, 1]) group.add(item);
+  await settled();
+  expect([batches, group.bytes]).toEqual([[[4, 5], [2], [30]], 1]);
+  clock.advance(50);
+  await settled();
+  expect([batches.at(-1), group.bytes]).toEqual([[1], 0]);
 });
 
 test("one batch is written at a time, in order", async () => {

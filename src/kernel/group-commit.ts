@@ -1,10 +1,10 @@
 import { exponentialWait } from "./backoff.ts";
+import { type BatchLimits, firstBatch } from "./batch.ts";
 import { type Clock, sleep } from "./clock.ts";
 
-export interface GroupCommitOptions<T> {
+export interface GroupCommitOptions<T> extends BatchLimits<T> {
   /** Makes a batch durable. May be called again with the same batch after it rejected, so it must be repeatable. */
   readonly write: (batch: readonly T[]) => Promise<void>;
-  readonly maxItems: number;
   /** How long the first item of a batch waits for others. */
   readonly maxWaitMs: number;
   readonly clock: Clock;
@@ -28,7 +28,9 @@ export class GroupCommit<T> {
   /** Ends the wait before the next try. */
   #wake = new AbortController();
   #queue: T[] = [];
+  #queuedBytes = 0;
   #writing = 0;
+  #writingBytes = 0;
   #stalled = false;
   #timer: (() => void) | undefined;
   #idle: (() => void)[] = [];
@@ -43,6 +45,11 @@ export class GroupCommit<T> {
     return this.#queue.length + this.#writing;
   }
 
+  /** Their bytes. */
+  get bytes(): number {
+    return this.#queuedBytes + this.#writingBytes;
+  }
+
   /** True from a write's failure until a write succeeds. */
   get stalled(): boolean {
     return this.#stalled;
@@ -50,8 +57,9 @@ export class GroupCommit<T> {
 
   add(item: T): void {
     this.#queue.push(item);
+    this.#queuedBytes += this.#options.bytesOf(item);
     if (this.#writing > 0) return;
-    if (this.#queue.length >= this.#options.maxItems || this.#draining) this.#begin();
+    if (this.#isFull || this.#draining) this.#begin();
     else this.#timer ??= this.#options.clock.after(this.#options.maxWaitMs, () => this.#begin());
   }
 
@@ -72,12 +80,21 @@ export class GroupCommit<T> {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
+  /** There is a whole batch to write. */
+  get #isFull(): boolean {
+    const { maxItems, maxBytes } = this.#options;
+    return this.#queue.length >= maxItems || this.#queuedBytes >= maxBytes;
+  }
+
   #begin(): void {
     this.#timer?.();
     this.#timer = undefined;
     if (this.#writing > 0 || this.#queue.length === 0 || this.#stop.signal.aborted) return;
-    const batch = this.#queue.splice(0, this.#options.maxItems);
+    const batch = firstBatch(this.#queue, this.#options);
+    this.#queue.splice(0, batch.length);
     this.#writing = batch.length;
+    this.#writingBytes = batch.reduce((sum, item) => sum + this.#options.bytesOf(item), 0);
+    this.#queuedBytes -= this.#writingBytes;
     void this.#write(batch);
   }
 
@@ -93,6 +110,7 @@ export class GroupCommit<T> {
       }
     }
     this.#writing = 0;
+    this.#writingBytes = 0;
     if (this.#stop.signal.aborted) return;
     if (this.#stalled) {
       this.#stalled = false;
@@ -110,7 +128,7 @@ export class GroupCommit<T> {
   #next(): void {
     if (this.#queue.length === 0) {
       for (const resolve of this.#idle.splice(0)) resolve();
-    } else if (this.#draining || this.#queue.length >= this.#options.maxItems) {
+    } else if (this.#draining || this.#isFull) {
       this.#begin();
     } else {
       this.#timer ??= this.#options.clock.after(this.#options.maxWaitMs, () => this.#begin());

@@ -295,5 +295,9 @@ export const LIMIT_ROWS = {
   inFlight: { about: "Requests in flight over all endpoints.", effect: "the others wait" },
   slowInFlight: { about: "Requests in flight that have taken long already.", effect: "they count among the others" },
   slowEventBytes: { about: "The bytes of their events.", effect: "the same" },
-  unflushedRows: { about: "Outcomes that are not yet durable.", effect: "no new attempt starts" },
+  unflushedRows: {
+    about: "Events and outcomes that are not yet durable.",
+    effect: "no new attempt starts, and no more events are planned",
+  },
+  unflushedBytes: { about: "The bytes of such events.", effect: "the same" },
 } as const satisfies Record<LimitName, LimitRow>;

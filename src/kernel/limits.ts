@@ -289,6 +289,8 @@ export const LIMITS = {
   organisationBinRequestsPerSecond: 100,
   organisationBinBurst: 400,
 
-  /** Outcomes not yet durable before no new attempt starts. */
+  /** Events and outcomes not yet durable before no new attempt starts and no more events are planned, */
   unflushedRows: 4_096,
+  /** and the bytes of such events: what one flush takes, and as much again. */
+  unflushedBytes: 32 * MIB,
 } as const;
