@@ -2,7 +2,7 @@
  * The event log on Kafka, with kafkajs 2.2.4, whose known faults are worked round where they would lose or stop
  * something:
  *
- *   kafkaConnection        here: where the brokers are, and as whom; with codecs.ts and idle.ts
+ *   kafkaConnection        here: where the brokers are, and as whom; with codecs.ts, idle.ts and aborted.ts
  *   kafkaLogWriter         log-writer.ts routes to topics, topic-writer.ts batches by partition and answers
  *   kafkaLogReader         log-reader.ts decides, group-member.ts is one consumer, commits.ts its positions
  *   kafkaDeadLetterTopic   dead-letter-topic.ts
@@ -15,6 +15,7 @@ import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { type ISocketFactory, Kafka, type KafkaConfig, logLevel, type RetryOptions } from "kafkajs";
 import type { Clock } from "../../kernel/clock.ts";
 import type { Log } from "../../kernel/log.ts";
+import { mendAborted } from "./aborted.ts";
 import { clientLog } from "./client-log.ts";
 import { registerCodecs } from "./codecs.ts";
 import { mendIdleLoop } from "./idle.ts";
@@ -67,6 +68,7 @@ export function kafkaConnection(options: KafkaConnectionOptions): KafkaConnectio
   registerCodecs();
   mendIdleLoop();
   mendRejoin();
+  mendAborted();
   const told = clientLog(log, clock);
   return {
     log,

@@ -1,3 +1,4 @@
+import type { Producer, Transaction } from "kafkajs";
 import { afterEach, describe, expect, test } from "vitest";
 import { Received, record } from "../../../test/contracts/received.ts";
 import {
@@ -47,6 +48,15 @@ async function append(topic: OwnTopic, keys: readonly string[], text: (key: stri
   const results = await writer.append(keys.map((key) => record(key, text(key))));
   await writer.close();
   expect(results.every(({ durable }) => durable)).toBe(true);
+}
+
+async function transactionalProducer(transactionalId: string): Promise<Producer> {
+  const producer = testConnection()
+    .client(5)
+    .producer({ transactionalId, idempotent: true, maxInFlightRequests: 1, createPartitioner: () => () => 0 });
+  await producer.connect();
+  ends.push(() => producer.disconnect());
+  return producer;
 }
 
 const keys = (count: number) => Array.from({ length: count }, (_, index) => `pass-${index}`);
@@ -266,15 +276,7 @@ describe.skipIf(!kafka.present)(kafka.title("the reader on Kafka"), () => {
 
   test("control records of transactions are passed over, and hold nothing back", async () => {
     const topic = await newTopic();
-    const producer = testConnection()
-      .client(5)
-      .producer({
-        transactionalId: topic.name,
-        idempotent: true,
-        maxInFlightRequests: 1,
-        createPartitioner: () => () => 0,
-      });
-    await producer.connect();
+    const producer = await transactionalProducer(topic.name);
     for (const [text, isKept] of [
       ["kept", true],
       ["aborted", false],
@@ -284,7 +286,6 @@ describe.skipIf(!kafka.present)(kafka.title("the reader on Kafka"), () => {
       await transaction.send({ topic: topic.name, messages: [{ value: text }] });
       await (isKept ? transaction.commit() : transaction.abort());
     }
-    await producer.disconnect();
     const { reader, got } = await reading(topic);
     await soon("what was kept", got.count(2));
     await append(topic, ["after"], (key) => key);
@@ -293,6 +294,27 @@ describe.skipIf(!kafka.present)(kafka.title("the reader on Kafka"), () => {
     await reader.commit(got.positions);
     const [last] = got.positions;
     expect((await committed(topic.name)).get(0)).toBe(last?.offset);
+  });
+
+  test("of aborted transactions that overlap, the later of which ends first, nothing is handed over", async () => {
+    const topic = await newTopic();
+    const [first, second] = await Promise.all(["1", "2"].map((id) => transactionalProducer(`${topic.name}-${id}`)));
+    const one = await first?.transaction();
+    const two = await second?.transaction();
+    const send = (transaction: Transaction | undefined, value: string) =>
+      transaction?.send({ topic: topic.name, messages: [{ value }] });
+    await send(one, "one");
+    await send(two, "two");
+    await two?.abort();
+    await send(one, "one again");
+    await one?.abort();
+    await append(topic, ["after"], (key) => key);
+    const { got } = await reading(topic);
+    await soon(
+      "what came after",
+      got.until(() => got.texts.includes("after")),
+    );
+    expect(got.texts).toEqual(["after"]);
   });
 
   test("a topic that is missing is named, with the way out", async () => {

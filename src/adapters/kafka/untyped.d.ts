@@ -3,6 +3,45 @@ declare module "snappyjs" {
   export function uncompress(bytes: Buffer): Buffer;
 }
 
+declare module "kafkajs/src/broker/index.js" {
+  /** One broker. Only what aborted.ts mends is declared, with what an answer says of transactions. */
+  class Broker {
+    fetch(request: object): Promise<Broker.FetchAnswer>;
+  }
+  namespace Broker {
+    interface FetchAnswer {
+      readonly responses: ReadonlyArray<{ readonly partitions: readonly FetchedPartition[] }>;
+    }
+    interface FetchedPartition {
+      /** Absent from a broker of before transactions. */
+      abortedTransactions?: ReadonlyArray<{ readonly producerId: string; readonly firstOffset: string }>;
+      readonly messages: readonly FetchedRecord[];
+    }
+    interface FetchedRecord {
+      readonly key: Buffer | null;
+      /** Such a record is not handed out, and its offset is resolved with those round it. */
+      isControlRecord: boolean;
+      readonly batchContext?: {
+        readonly firstOffset: string;
+        readonly lastOffsetDelta: number;
+        readonly producerId: string;
+        readonly inTransaction: boolean;
+      };
+    }
+  }
+  export = Broker;
+}
+
+declare module "kafkajs/src/consumer/batch.js" {
+  /** What one fetch brought of one partition. Only what the test of aborted.ts asks is declared. */
+  class Batch {
+    constructor(topic: string, fetchedOffset: string, partition: object);
+    readonly messages: ReadonlyArray<{ readonly offset: string }>;
+    lastOffset(): string;
+  }
+  export = Batch;
+}
+
 declare module "kafkajs/src/consumer/consumerGroup.js" {
   /** One member. Only what rejoin.ts mends is declared. */
   class ConsumerGroup {
