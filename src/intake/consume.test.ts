@@ -178,6 +178,22 @@ test("a revoked partition's records are neither taken nor committed", async () =
   expect(commits).toEqual([]);
 });
 
+test("of a partition that begins anew lower offsets are taken and committed, beside what is still in hand", async () => {
+  const { assign, read, pass, taken, commits, dropped } = setup();
+  const sink = await assign();
+  await read(ASSIGNMENT, record(1_000), record(1_001));
+  taken[0]?.done();
+  await pass(100);
+  sink?.restarted?.(ASSIGNMENT);
+  await read(ASSIGNMENT, record(0), record(1));
+  expect(taken.map(({ offset }) => offset)).toEqual([1_000, 1_001, 0, 1]);
+  taken[1]?.done();
+  taken[2]?.done();
+  await pass(100);
+  expect(commits.map(({ offset }) => offset)).toEqual([1_001, 1]);
+  expect(dropped).toEqual([]);
+});
+
 test("finish commits what is done and lets go", async () => {
   const { assign, read, taken, commits, intake } = setup();
   await assign();

@@ -97,6 +97,14 @@ export class Intake implements RecordSink {
     this.#deps.taker.drop(assignments);
   }
 
+  /** What is in hand goes on, and holds no position: it could not be read again. */
+  restarted(assignment: Assignment): void {
+    const key = windowKey(assignment);
+    if (!this.#windows.has(key)) return;
+    this.#windows.set(key, new OffsetWindow(assignment));
+    this.#committed.delete(key);
+  }
+
   settled(): Promise<void> {
     return this.#deps.taker.settled();
   }

@@ -55,6 +55,11 @@ export interface Position extends Assignment {
 export interface RecordSink {
   assigned(assignments: readonly Assignment[]): void;
   revoked(assignments: readonly Assignment[]): void;
+  /**
+   * What was read of the partition is in the log no more: it was emptied, or deleted and made anew. What comes next has
+   * offsets of its own, and may have lower ones. Left out: where that never happens.
+   */
+  restarted?(assignment: Assignment): void;
   /** Resolves when nothing of what was revoked is in flight or unflushed. Left out: there is nothing to wait for. */
   settled?(): Promise<void>;
   /** Records of one partition, in the order of their offsets. Work is handed off: this returns at once. */

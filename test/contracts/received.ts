@@ -16,6 +16,8 @@ export class Received implements RecordSink {
   readonly assignments: Assignment[] = [];
   readonly mistakes: string[] = [];
   readonly live = new Map<string, Assignment>();
+  /** How often a partition has begun anew. */
+  restarts = 0;
   #waiting: { readonly when: () => boolean; readonly resolve: () => void }[] = [];
 
   assigned(assignments: readonly Assignment[]): void {
@@ -30,6 +32,11 @@ export class Received implements RecordSink {
   revoked(assignments: readonly Assignment[]): void {
     for (const assignment of assignments) this.live.delete(placeOf(assignment));
     this.#look();
+  }
+
+  restarted(assignment: Assignment): void {
+    if (!this.live.has(placeOf(assignment))) this.mistakes.push("a partition that is not assigned begins anew");
+    this.restarts += 1;
   }
 
   records(assignment: Assignment, records: readonly LogRecord[]): void {

@@ -1,6 +1,7 @@
 import type { Consumer, EachBatchPayload, IMemberAssignment } from "kafkajs";
 import { sleep, waitAtMost } from "../../kernel/clock.ts";
 import { type KafkaConnection, retryTimes } from "./kafka.ts";
+import { onOutOfRange } from "./out-of-range.ts";
 import { holdJoin } from "./rejoin.ts";
 
 export interface GroupSettings {
@@ -23,6 +24,8 @@ export interface MemberEvents {
   joined(partitions: IMemberAssignment, sentAgoMs: number, isSafe: boolean): void;
   /** The group shares out anew: what was assigned may be another's soon, but not before what this answers has resolved. */
   rebalancing(): Promise<void> | undefined;
+  /** What was read of a partition is in it no more, and what comes next is its earliest record. */
+  restarted(topic: string, partition: number): void;
   /** The group has answered what was sent so long ago. */
   heard(sentAgoMs: number): void;
   /** It will not come back by itself. `mayRecover`: kafkajs sees no reason why another could not. */
@@ -50,6 +53,7 @@ export class GroupMember {
   #isStopped = true;
   #opening: Promise<void> = Promise.resolve();
   #joining: Promise<void> = Promise.resolve();
+  #endOutOfRange: (() => void) | undefined;
   #mayRecover = false;
   #sentAtMs = 0;
 
@@ -104,6 +108,7 @@ export class GroupMember {
   /** Leaves the group. What it takes longer than `limitMs` it takes without anyone waiting. */
   async close(limitMs: number): Promise<void> {
     this.#isClosed = true;
+    this.#endOutOfRange?.();
     await waitAtMost(this.#connection.clock, limitMs, this.#leave());
   }
 
@@ -143,6 +148,8 @@ export class GroupMember {
       on(() => {
         const isSafe = this.#isStopped;
         this.#isStopped = false;
+        this.#endOutOfRange?.();
+        this.#endOutOfRange = onOutOfRange(payload.memberId, this.#events.restarted);
         this.#events.joined(payload.memberAssignment, this.#sentAgoMs, isSafe);
       }),
     );

@@ -19,6 +19,7 @@ import { mendAborted } from "./aborted.ts";
 import { clientLog } from "./client-log.ts";
 import { registerCodecs } from "./codecs.ts";
 import { mendIdleLoop } from "./idle.ts";
+import { mendOutOfRange } from "./out-of-range.ts";
 import { mendRejoin } from "./rejoin.ts";
 
 /** PEM texts, not paths. */
@@ -69,6 +70,7 @@ export function kafkaConnection(options: KafkaConnectionOptions): KafkaConnectio
   mendIdleLoop();
   mendRejoin();
   mendAborted();
+  mendOutOfRange();
   const told = clientLog(log, clock);
   return {
     log,

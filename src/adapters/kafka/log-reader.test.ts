@@ -274,6 +274,28 @@ describe.skipIf(!kafka.present)(kafka.title("the reader on Kafka"), () => {
     expect(got.mistakes).toEqual([]);
   });
 
+  test("a topic that is deleted and made anew while the reader is paused is read from its beginning", async () => {
+    const topic = await newTopic();
+    await append(topic, keys(300), (key) => `old ${key}`);
+    const { reader, got } = await reading(topic);
+    await soon("the first handful", got.count(1));
+    // The rest of what was fetched waits for room, and nothing is fetched meanwhile.
+    reader.setPaused(true);
+    expect(got.all.length).toBeLessThan(300);
+    await withAdmin(testConnection(), async (admin) => {
+      await admin.deleteTopics({ topics: [topic.name] });
+      await admin.createTopics({ waitForLeaders: false, topics: [{ topic: topic.name, numPartitions: 1 }] });
+    });
+    await append(topic, ["a", "b"], (key) => `new ${key}`);
+    reader.setPaused(false);
+    await soon("all of both", got.count(302));
+    expect(got.texts.slice(300)).toEqual(["new a", "new b"]);
+    // Nothing was taken back for it.
+    expect([got.restarts, got.assignments.length, got.mistakes]).toEqual([1, 1, []]);
+    await reader.commit(got.positions);
+    expect((await committed(topic.name)).get(0)).toBe(2);
+  });
+
   test("control records of transactions are passed over, and hold nothing back", async () => {
     const topic = await newTopic();
     const producer = await transactionalProducer(topic.name);

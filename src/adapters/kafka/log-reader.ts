@@ -101,6 +101,8 @@ export class KafkaReader implements LogReader {
   #lastTrouble: Error | undefined;
   #going = Promise.withResolvers<void>();
   #isPaused = false;
+  /** How often a partition has begun anew: what was fetched before that is not what comes next. */
+  #restarts = 0;
   #cancelWatch: (() => void) | undefined;
 
   constructor(connection: KafkaConnection, settings: GroupSettings, limits: ReaderLimits) {
@@ -193,6 +195,9 @@ export class KafkaReader implements LogReader {
         else this.#lose("rejoined");
       },
       rebalancing: () => (isOurs() ? this.#rebalance() : undefined),
+      restarted: (topic, partition) => {
+        if (isOurs()) this.#restart(topic, partition);
+      },
       heard: (sentAgoMs) => {
         if (isOurs()) this.#hear(sentAgoMs);
       },
@@ -221,6 +226,14 @@ export class KafkaReader implements LogReader {
     this.#log.info("kafka.rebalancing", { group: this.#settings.group });
     const settled = this.#sink?.settled?.();
     return settled === undefined ? undefined : waitAtMost(this.#clock, SETTLE_LIMIT_MS, settled);
+  }
+
+  /** What was handed out stays in hand: whatever became of the topic, it was accepted. */
+  #restart(topic: string, partition: number): void {
+    this.#log.warn("kafka.out_of_range", { topic, partition, group: this.#settings.group });
+    this.#restarts += 1;
+    const assignment = this.#assignments.find(topic, partition);
+    if (assignment !== undefined) this.#sink?.restarted?.(assignment);
   }
 
   #hear(sentAgoMs: number): void {
@@ -322,7 +335,9 @@ export class KafkaReader implements LogReader {
   async #take(isOurs: () => boolean, payload: EachBatchPayload): Promise<void> {
     const { topic, partition, messages } = payload.batch;
     const assignment = this.#assignments.find(topic, partition);
-    const goesOn = () => assignment !== undefined && isOurs() && this.#assignments.isCurrent(assignment);
+    const restarts = this.#restarts;
+    const goesOn = () =>
+      assignment !== undefined && isOurs() && this.#assignments.isCurrent(assignment) && this.#restarts === restarts;
     for (let at = 0; at < messages.length; at += HANDFUL) {
       if (at > 0) await immediate();
       while (this.#isPaused && goesOn()) {

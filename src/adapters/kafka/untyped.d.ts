@@ -43,11 +43,12 @@ declare module "kafkajs/src/consumer/batch.js" {
 }
 
 declare module "kafkajs/src/consumer/consumerGroup.js" {
-  /** One member. Only what rejoin.ts mends is declared. */
+  /** One member. Only what rejoin.ts and out-of-range.ts mend is declared. */
   class ConsumerGroup {
     /** Null before the group has given it one. */
     readonly memberId: string | null;
     joinAndSync(): Promise<void>;
+    recoverFromOffsetOutOfRange(error: { readonly topic: string; readonly partition: number }): Promise<void>;
   }
   export = ConsumerGroup;
 }
