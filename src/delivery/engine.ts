@@ -124,16 +124,7 @@ export class Engine {
     const place = (work: Work, match: Match, openFrom: number) => this.#place(work, match, openFrom);
     const room = new Room({ lanes: this.#lanes, chains, inHand, recorder });
     this.#plans = new PlanQueue({
-      planner: new Planner({
-        index,
-        store,
-        recorder,
-        inHand,
-        chains,
-        clock,
-        mayGoOn: (unplaced) => room.mayGoOn(unplaced),
-        place,
-      }),
+      planner: new Planner({ index, store, recorder, inHand, chains, clock, room, place }),
       hasRoom: () => room.isOpen,
       roomOf: (organisation) => room.of(organisation),
       onBatch: () => this.#onRoom(),

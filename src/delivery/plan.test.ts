@@ -26,7 +26,7 @@ function setup(over: Partial<PlannerDeps> = {}) {
     inHand: new InHand(),
     chains: { knows: () => false, holds: () => false },
     clock,
-    mayGoOn: () => true,
+    room: { mayGoOn: () => true },
     place: () => {},
     ...over,
   });
@@ -48,7 +48,7 @@ test("a batch ends with the event that it is at when it has held the thread for 
 });
 
 test("its first event is planned, however long it takes and however full memory is", async () => {
-  const { state, leaves } = setup({ mayGoOn: () => false });
+  const { state, leaves } = setup({ room: { mayGoOn: () => false } });
   expect(await leaves()).toEqual(["b", "c", "d", "e"]);
   state.eachMs = 10_000;
   expect(await leaves()).toEqual(["b", "c", "d", "e"]);

@@ -14,6 +14,7 @@ import type { Chain } from "./chains-store.ts";
 import type { DeliveryStore, KnownEvent } from "./delivery-store.ts";
 import { type Arrival, eventKeyText, type InHand, Ticket } from "./in-hand.ts";
 import type { Recorder } from "./recorder.ts";
+import type { Room } from "./room.ts";
 import type { EventInHand, Work } from "./work.ts";
 
 export interface PlannerDeps {
@@ -23,8 +24,7 @@ export interface PlannerDeps {
   readonly inHand: InHand;
   readonly chains: Pick<Chains, "knows" | "holds">;
   readonly clock: Clock;
-  /** Whether a batch goes on, with so many deliveries of it that are not placed yet. */
-  readonly mayGoOn: (unplaced: number) => boolean;
+  readonly room: Pick<Room, "mayGoOn">;
   /**
    * Puts new work where it belongs: into a lane, aside because its subscription is disabled, or behind others of its pass.
    * `openFrom`: the lowest open sequence of its chain in the store, where it is ordered.
@@ -64,12 +64,12 @@ export class Planner {
       this.#deps.store.knownEvents(arrivals.map((arrival) => arrival.stored)),
       this.#deps.index.refresh(tenantsOf(arrivals)),
     ]);
-    const { clock, mayGoOn } = this.#deps;
+    const { clock, room } = this.#deps;
     const fromMs = clock.monotonic();
     const open: Candidate[] = [];
     let planned = 0;
     for (const [at, arrival] of arrivals.entries()) {
-      if (at > 0 && (clock.monotonic() - fromMs >= TURN_MS || !mayGoOn(open.length))) break;
+      if (at > 0 && (clock.monotonic() - fromMs >= TURN_MS || !room.mayGoOn(open.length))) break;
       const first = pending[at]?.inHand;
       // The store had another content under its id: that is what counts, and where it isn't known, is asked for again.
       if (first?.conflicted === true && known[at] === undefined) break;
