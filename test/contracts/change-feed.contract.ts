@@ -101,6 +101,26 @@ export function changeFeedContract(name: string, make: () => Promise<WatchedStor
       expect(await idsTo(reader, "evt_end")).toEqual(["evt_end"]);
     });
 
+    test("are told in as many reads as their bytes need", async () => {
+      const reader = await watchEvents();
+      const ids = Array.from({ length: 100 }, (_, at) => `evt_${at}`);
+      const content = "x".repeat(250_000);
+      for (let from = 0; from < ids.length; from += 20) {
+        const events = ids.slice(from, from + 20).map((id) => event(id, { content }));
+        await worker.deliveries.flush({ events, deliveries: [] });
+      }
+      const bytes: number[] = [];
+      const told: string[] = [];
+      await eventually(TOLD_WITHIN_MS, "all of them", async () => {
+        const { items } = await reader.read(500);
+        told.push(...items.map(({ id }) => id));
+        bytes.push(items.reduce((sum, { value }) => sum + value.length, 0));
+        return told.length === ids.length ? true : undefined;
+      });
+      expect(told).toEqual(ids);
+      expect(Math.max(...bytes)).toBeLessThan(12 * 1024 * 1024);
+    });
+
     test("are told in as many reads as the limit needs", async () => {
       const reader = await watchEvents();
       const ids = Array.from({ length: 7 }, (_, at) => `evt_${at}`);

@@ -3,7 +3,7 @@
  * has it, and the driver takes them up again after a lost connection. They bring ids alone; documents are read when
  * they are asked for, so that several changes of one are one.
  */
-import type { ChangeStream, Document, Filter } from "mongodb";
+import { BSON, type ChangeStream, type Document, type Filter } from "mongodb";
 import type { ChangeFeed, ChangeReader } from "../../delivery/change-feed.ts";
 import type { Delivery } from "../../domain/delivery.ts";
 import type { StoredEvent } from "../../domain/event.ts";
@@ -13,6 +13,10 @@ import { type Stored, translated, type Wire } from "./wire.ts";
 
 /** How long the server keeps a read waiting for something to tell. */
 const AWAIT_MS = 100;
+/** One read brings no more documents once it has so many bytes of them; what is left comes with the next. */
+const READ_BYTES = 8 * 1024 * 1024;
+/** So many are read first, of which nobody knows how large they are. */
+const READ_FIRST = 16;
 
 export function changeFeed(wire: Wire): ChangeFeed {
   return {
@@ -34,7 +38,7 @@ class DocumentReader<D extends Stored, T> implements ChangeReader<T> {
   readonly #collection: string;
   readonly #stream: ChangeStream<D>;
   readonly #of: (document: D) => T;
-  /** Told while it was opened. */
+  /** Told while it was opened, or in a read that brought enough without them. */
   readonly #early: string[] = [];
 
   private constructor(wire: Wire, collection: string, stream: ChangeStream<D>, of: (document: D) => T) {
@@ -81,13 +85,27 @@ class DocumentReader<D extends Stored, T> implements ChangeReader<T> {
     }
     if (ids.size === 0) return { items: [], more: false, skipped: 0 };
     const wanted = [...ids];
-    const documents = await this.#wire.find<D>(this.#collection, { _id: { $in: wanted } } as Filter<D>);
+    const items: T[] = [];
+    let bytes = 0;
+    let from = 0;
+    for (let together = READ_FIRST; from < wanted.length && bytes < READ_BYTES; ) {
+      const documents = await this.#documents(wanted.slice(from, from + together));
+      from += together;
+      for (const document of documents) bytes += BSON.calculateObjectSize(document);
+      items.push(...documents.map(this.#of));
+      // As many as fit if they are as large as those so far.
+      together = Math.max(1, Math.floor(((READ_BYTES - bytes) * from) / Math.max(1, bytes)));
+    }
+    const left = wanted.slice(from);
+    this.#early.push(...left);
+    return { items, more: more || left.length > 0, skipped: 0 };
+  }
+
+  /** Those that are still there, in the order of their ids. */
+  async #documents(ids: readonly string[]): Promise<readonly D[]> {
+    const documents = await this.#wire.find<D>(this.#collection, { _id: { $in: ids } } as Filter<D>);
     const found = new Map(documents.map((document) => [document._id, document]));
-    const items = wanted.flatMap((id) => {
-      const document = found.get(id);
-      return document === undefined ? [] : [this.#of(document)];
-    });
-    return { items, more, skipped: 0 };
+    return ids.flatMap((id) => found.get(id) ?? []);
   }
 
   async close(): Promise<void> {
