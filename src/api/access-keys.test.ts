@@ -118,6 +118,16 @@ describe("portal sessions", () => {
     expect((await failureOf(subscriptions.listSubscriptions({ entityId: "cafe" }))).code).toBe(Code.PermissionDenied);
   });
 
+  it("live for whole milliseconds, which is all that a store keeps", async () => {
+    const { access } = clients("p3");
+    const lifetime = { seconds: 90n, nanos: 1_999_999 };
+    const { session } = await access.createPortalSession({ entityId: "shop", lifetime });
+    const [createdMs, endMs] = [session?.createdAt, session?.expiresAt].map(
+      (time) => Number(time?.seconds) * 1_000 + Number(time?.nanos) / 1_000_000,
+    );
+    expect(endMs).toBe(Number(createdMs) + 90_001);
+  });
+
   it("are refused by field, and end when they are revoked", async () => {
     const { access } = clients("p2");
     expect(await saying(access.createPortalSession({ lifetime: { seconds: 59n } }))).toEqual([

@@ -18,7 +18,7 @@ import type { Clock } from "../kernel/clock.ts";
 import { invalidField } from "../kernel/errors.ts";
 import { pageRequest, tokenFromCursor } from "../kernel/page.ts";
 import { certificateOf } from "./client-certificate.ts";
-import { given, knownEnum, notFound, requiredId, timeRange } from "./fields.ts";
+import { given, knownEnum, notFound, requiredId, timeRange, wholeMs } from "./fields.ts";
 import { principalOf } from "./gate.ts";
 
 export interface KeyCallsDeps {
@@ -83,8 +83,7 @@ export function keyCalls({ credentials, certificates, auditRecords, clock }: Key
     },
 
     async createPortalSession({ entityId, lifetime }, context) {
-      const lifetimeMs = lifetime === undefined ? undefined : Number(lifetime.seconds) * 1_000 + lifetime.nanos / 1e6;
-      const asked = { entityId, ...(lifetimeMs !== undefined && { lifetimeMs }) };
+      const asked = { entityId, ...(lifetime !== undefined && { lifetimeMs: wholeMs(lifetime) }) };
       const { record, text } = await credentials.createSession(principalOf(context).tenant, asked);
       return { session: sessionMessage(record), token: text };
     },

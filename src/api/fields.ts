@@ -1,5 +1,5 @@
 /** What several services read from requests alike. */
-import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
+import { type Duration, type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { OperationalEventType } from "../../gen/passbus/v1/operational_event_pb.js";
 import { PassEventType } from "../../gen/passbus/v1/pass_event_pb.js";
 import type { EventKind } from "../domain/event.ts";
@@ -62,6 +62,11 @@ export function timeRange(
     throw invalidField(`${path}end_time`, "must not be before start_time");
   }
   return { ...(fromMs !== undefined && { fromMs }), ...(toMs !== undefined && { toMs }) };
+}
+
+/** A span of time, of which a part of a millisecond doesn't count: what stores keep is whole. */
+export function wholeMs({ seconds, nanos }: Duration): number {
+  return Math.trunc(Number(seconds) * 1_000 + nanos / 1_000_000);
 }
 
 /** The years 1 to 9999, as google.protobuf.Timestamp has them. */

@@ -15,7 +15,7 @@ import type { BinRequest, Bins } from "../inspector/bins.ts";
 import type { Verdict } from "../inspector/signature-check.ts";
 import { invalidField } from "../kernel/errors.ts";
 import { pageRequest, tokenFromCursor } from "../kernel/page.ts";
-import { requiredId } from "./fields.ts";
+import { requiredId, wholeMs } from "./fields.ts";
 import { principalOf } from "./gate.ts";
 import type { Streams } from "./streams.ts";
 
@@ -94,7 +94,7 @@ function shownHeaders(headers: Readonly<Record<string, string>>, role: Grant): R
 
 function lifetimeMs(lifetime: Duration | undefined): number | undefined {
   if (lifetime === undefined) return undefined;
-  const ms = Number(lifetime.seconds) * 1_000 + lifetime.nanos / 1_000_000;
-  if (!Number.isSafeInteger(Math.trunc(ms))) throw invalidField("lifetime", "must be a span of time");
-  return Math.trunc(ms);
+  const ms = wholeMs(lifetime);
+  if (!Number.isSafeInteger(ms)) throw invalidField("lifetime", "must be a span of time");
+  return ms;
 }
