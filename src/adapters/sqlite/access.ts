@@ -43,7 +43,8 @@ export class KeyTable {
   };
 
   readonly countLiveKeys: AccessCalls["countLiveKeys"] = ({ tenant, nowMs }) => {
-    const sql = `SELECT count(*) AS live FROM keys WHERE organisation = ? AND environment = ? AND ${LIVE}`;
+    const sql = `SELECT count(*) AS live FROM keys WHERE organisation = ? AND environment = ? AND revoked_at IS NULL
+       AND (expires_at IS NULL OR expires_at > ?)`;
     return Number(this.#statements.get(sql).get(...tenant, nowMs)?.live);
   };
 
@@ -60,8 +61,6 @@ export class KeyTable {
     return null;
   };
 }
-
-const LIVE = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)";
 
 const numberOrNull = (value: unknown): number | null => (typeof value === "number" ? value : null);
 
@@ -120,7 +119,8 @@ export class SessionTable {
   readonly countLiveSessions: AccessCalls["countLiveSessions"] = ({ tenant, nowMs }) => {
     const number = this.#tenants.find(tenant);
     if (number === undefined) return 0;
-    const sql = `SELECT count(*) AS live FROM portal_sessions INDEXED BY portal_sessions_end WHERE tenant = ? AND ${LIVE}`;
+    const sql = `SELECT count(*) AS live FROM portal_sessions INDEXED BY portal_sessions_end
+       WHERE tenant = ? AND expires_at > ? AND revoked_at IS NULL`;
     return Number(this.#statements.get(sql).get(number, nowMs)?.live);
   };
 

@@ -331,6 +331,18 @@ describe("the cost of the store's statements", () => {
       );
     }
   });
+
+  test("what portal sessions are counted by is the end of those that live", async () => {
+    const plans = await plansOf(async (store) => {
+      const session = { id: "ses_1", tenant: ACME, entityId: "shop", hash: "h", createdAtMs: T0, expiresAtMs: T0 + 1 };
+      await store.access.insertSession(session);
+      await store.access.countLiveSessions(ACME, T0);
+    });
+    const counts = plans.filter(([sql]) => sql.includes("count(*) AS live"));
+    expect(counts.map(([, plan]) => plan)).toEqual([
+      "SEARCH portal_sessions USING INDEX portal_sessions_end (tenant=? AND expires_at>?)",
+    ]);
+  });
 });
 
 describe("what one answer carries", () => {
