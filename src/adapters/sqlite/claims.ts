@@ -22,26 +22,13 @@ import { DELIVERY_COLUMNS, type DeliveryTable, readDelivery } from "./deliveries
 import type { EventTable, ReadEvent } from "./events.ts";
 import { Statements } from "./statements.ts";
 import type { Tenants } from "./tenants.ts";
+import { beforeGroupsOf, END, groupBehind, type WorkGroup } from "./work-groups.ts";
 
 /** Bytes of events in one claim; what is over it stays due. */
 const CLAIM_BYTES = 16 * 1024 * 1024;
 
-/**
- * Later than any time, to step over a group at once. SQLite begins a row value's range at its equal and then walks: from
- * `> (tenant, subscription, class)` it would walk through all rows of that very group.
- */
-const END = 9_000_000_000_000_000;
-
 /** Behind every subscription's id, which is ASCII. */
 const BEHIND_ALL = "\u{10ffff}";
-
-/** The work of one class of one subscription, and its earliest time. */
-interface Group {
-  readonly tenant: number;
-  readonly subscriptionId: string;
-  readonly workClass: number;
-  readonly workAtMs: number;
-}
 
 /** A subscription that has due work, and what was taken of it. */
 interface Queue extends DueQueue {
@@ -89,31 +76,19 @@ export class Claims {
     return this.#take(candidates, request, nextDueAtMs);
   }
 
-  /** One look-up a group: the first row behind all of the last group. Stopped organisations are stepped over. */
-  *#groups(stopped: ReadonlySet<string>): Generator<Group> {
-    const next = this.#statements.get(
-      `SELECT tenant, subscription_id, work_class, work_at FROM deliveries INDEXED BY deliveries_work
-       WHERE status < 2 AND (tenant, subscription_id, work_class, work_at) > (?, ?, ?, ${END})
-       ORDER BY tenant, subscription_id, work_class, work_at LIMIT 1`,
-    );
-    let row = next.get(-1, "", -1);
-    while (row !== undefined) {
-      const group = {
-        tenant: Number(row.tenant),
-        subscriptionId: String(row.subscription_id),
-        workClass: Number(row.work_class),
-        workAtMs: Number(row.work_at),
-      };
-      if (stopped.has(this.#tenants.row(group.tenant)[0])) {
-        row = next.get(group.tenant, BEHIND_ALL, -1);
-        continue;
-      }
-      yield group;
-      row = next.get(group.tenant, group.subscriptionId, group.workClass);
+  /** Stopped organisations are stepped over. */
+  *#groups(stopped: ReadonlySet<string>): Generator<WorkGroup> {
+    let group = groupBehind(this.#statements, beforeGroupsOf(-1));
+    while (group !== undefined) {
+      const { tenant } = group;
+      const isStopped = stopped.has(this.#tenants.row(tenant)[0]);
+      if (!isStopped) yield group;
+      const behind = isStopped ? { tenant, subscriptionId: BEHIND_ALL, workClass: -1 } : group;
+      group = groupBehind(this.#statements, behind);
     }
   }
 
-  #firstAfter(group: Group, nowMs: number): number {
+  #firstAfter(group: WorkGroup, nowMs: number): number {
     const row = this.#statements
       .get(
         `SELECT work_at FROM deliveries INDEXED BY deliveries_work
@@ -124,7 +99,7 @@ export class Claims {
     return row === undefined ? Number.POSITIVE_INFINITY : Number(row.work_at);
   }
 
-  #addToQueue(queues: Map<string, Queue>, { tenant, subscriptionId, workClass }: Group, request: ClaimRow): void {
+  #addToQueue(queues: Map<string, Queue>, { tenant, subscriptionId, workClass }: WorkGroup, request: ClaimRow): void {
     const [organisation] = this.#tenants.row(tenant);
     const lane = `${tenant} ${subscriptionId}`;
     const part = { workClass, taken: 0 };

@@ -332,6 +332,19 @@ describe("the cost of the store's statements", () => {
     }
   });
 
+  test("what is due is counted without a look at what waits for later, in the index alone", async () => {
+    const plans = await plansOf(async (store) => {
+      await put(store, waiting("d1", T0));
+      await store.stats.backlog(ACME, T0);
+    });
+    const counts = plans.filter(([sql]) => sql.includes("count(*)") && sql.includes("work_at <= ?"));
+    expect(counts.map(([, plan]) => plan)).toEqual([
+      expect.stringContaining(
+        "USING COVERING INDEX deliveries_work (tenant=? AND subscription_id=? AND work_class=? AND work_at<?)",
+      ),
+    ]);
+  });
+
   test("what portal sessions are counted by is the end of those that live", async () => {
     const plans = await plansOf(async (store) => {
       const session = { id: "ses_1", tenant: ACME, entityId: "shop", hash: "h", createdAtMs: T0, expiresAtMs: T0 + 1 };

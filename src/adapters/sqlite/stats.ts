@@ -1,11 +1,12 @@
 /** What is counted, a row a tenant, subscription and span; what waits; and what workers say of themselves. */
 import type { DatabaseSync } from "node:sqlite";
 import { histogramOf, histogramText, mergeInto } from "../../delivery/histogram.ts";
-import { BACKLOG_COUNTED, SPAN_MS, STATS_KEPT_MS, type StatsSpan } from "../../delivery/stats-store.ts";
+import { BACKLOG_COUNTED, type Backlog, SPAN_MS, STATS_KEPT_MS, type StatsSpan } from "../../delivery/stats-store.ts";
 import { ATTEMPTING, HELD, WAITING } from "./calls.ts";
 import { type Row, Statements } from "./statements.ts";
 import type { CountsRow, StatsCalls } from "./stats-calls.ts";
 import type { Tenants } from "./tenants.ts";
+import { beforeGroupsOf, groupBehind } from "./work-groups.ts";
 
 const SPANS: readonly StatsSpan[] = ["minute", "hour"];
 const REPORTS_KEPT_MS = 24 * 3_600_000;
@@ -68,21 +69,34 @@ export class StatsTable {
          WHERE tenant = ? AND status = ? AND status <> 3 LIMIT ${BACKLOG_COUNTED})`,
     );
     const count = (status: number) => Number(counted.get(number, status)?.n);
-    const due = this.#statements
-      .get(
-        `SELECT count(*) AS n, min(work_at) AS oldest FROM (SELECT work_at FROM deliveries INDEXED BY deliveries_work
-           WHERE tenant = ? AND status = ${WAITING} AND status < 2 AND work_at <= ? LIMIT ${BACKLOG_COUNTED})`,
-      )
-      .get(number, nowMs);
-    const oldest = due?.oldest ?? null;
     return {
       waiting: count(WAITING),
       attempting: count(ATTEMPTING),
       held: count(HELD),
-      due: Number(due?.n),
-      ...(oldest === null ? {} : { oldestDueAtMs: Number(oldest) }),
+      ...this.#due(number, nowMs),
     };
   };
+
+  /** Group by group: what is due stands first in each, however much waits for a later time. */
+  #due(tenant: number, nowMs: number): Pick<Backlog, "due" | "oldestDueAtMs"> {
+    const ofGroup = this.#statements.get(
+      `SELECT count(*) AS n, min(work_at) AS oldest FROM (SELECT work_at FROM deliveries INDEXED BY deliveries_work
+         WHERE tenant = ? AND subscription_id = ? AND work_class = ? AND work_at <= ? AND status = ${WAITING} AND status < 2
+         ORDER BY work_at LIMIT ?)`,
+    );
+    let due = 0;
+    let oldestMs = Number.POSITIVE_INFINITY;
+    let group = groupBehind(this.#statements, beforeGroupsOf(tenant));
+    for (; group?.tenant === tenant; group = groupBehind(this.#statements, group)) {
+      if (group.workAtMs > nowMs) continue;
+      // Where enough are counted, the oldest of a group may still be the oldest of all.
+      const limit = Math.max(1, BACKLOG_COUNTED - due);
+      const found = ofGroup.get(tenant, group.subscriptionId, group.workClass, nowMs, limit);
+      if (typeof found?.oldest === "number") oldestMs = Math.min(oldestMs, found.oldest);
+      due = Math.min(BACKLOG_COUNTED, due + Number(found?.n));
+    }
+    return Number.isFinite(oldestMs) ? { due, oldestDueAtMs: oldestMs } : { due };
+  }
 
   readonly putReport: StatsCalls["putReport"] = ([worker, reportedAtMs, document]) => {
     this.#statements

@@ -1,0 +1,63 @@
+/** Calls over more rows than one of them may look at: whoever holds up the store's thread holds up everybody. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { BACKLOG_COUNTED } from "../../delivery/stats-store.ts";
+import { WAITING } from "./calls.ts";
+import { openStore } from "./schema.ts";
+import { type StoreService, storeService } from "./service.ts";
+
+let directory: string;
+let database: DatabaseSync;
+let service: StoreService;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "passbus-many-"));
+  database = openStore(directory);
+  database.exec("PRAGMA synchronous = OFF");
+  database.exec("INSERT INTO tenants (tenant, organisation, environment) VALUES (1, 'acme', 'production')");
+  service = storeService(database);
+});
+afterEach(() => {
+  service.close();
+  rmSync(directory, { recursive: true });
+});
+
+const tenant = ["acme", "production"] as const;
+
+/** Rows from `first` to `last`. A value is SQL, in which `i` is the row's number. */
+function fill(
+  table: string,
+  [first, last]: readonly [number, number],
+  row: Readonly<Record<string, SQLInputValue>>,
+): void {
+  database.exec(`
+    WITH RECURSIVE numbers(i) AS (SELECT ${first} UNION ALL SELECT i + 1 FROM numbers WHERE i < ${last})
+    INSERT INTO ${table} (${Object.keys(row).join()}) SELECT ${Object.values(row).join()} FROM numbers`);
+}
+
+const DELIVERY = {
+  ...{ tenant: 1, id: "printf('dlv_%06d', i)", event_id: "'evt_' || i", event_type: 1, pass_id: "'p' || i" },
+  ...{
+    subscription_id: "'sub_b'",
+    status: WAITING,
+    work_class: 0,
+    run: 1,
+    fence: 0,
+    run_attempts: 0,
+    attempt_count: 0,
+  },
+  ...{ work_at: "NULL", created_at: "i", finished_at: "NULL", attempts: "'[]'" },
+};
+
+test("the oldest of a backlog is the oldest, though more are due than are counted", async () => {
+  fill("deliveries", [1, BACKLOG_COUNTED], { ...DELIVERY, work_at: 2_000 });
+  fill("deliveries", [BACKLOG_COUNTED + 1, BACKLOG_COUNTED + 2], {
+    ...DELIVERY,
+    subscription_id: "'sub_c'",
+    work_at: `i - ${BACKLOG_COUNTED}`,
+  });
+  const backlog = { waiting: BACKLOG_COUNTED, attempting: 0, held: 0, due: BACKLOG_COUNTED, oldestDueAtMs: 1 };
+  expect(await service.handlers.backlog({ tenant, nowMs: 2_000 })).toEqual(backlog);
+});
