@@ -89,13 +89,15 @@ async function erase(stores: LetterStores, request: ErasureRequest, sealing: Pay
     if (letterIds.length >= limit) break;
   }
   if (letterIds.length === 0) return step;
-  const last = await erasures.erase({ ...request, letterIds });
+  const lettersAfter = step.lettersAt ?? request.lettersAfter;
+  const last = await erasures.erase({ ...request, letterIds, ...(lettersAfter !== undefined && { lettersAfter }) });
   return {
+    ...step,
+    ...last,
     events: step.events + last.events,
     deliveries: step.deliveries + last.deliveries,
     deadLetters: step.deadLetters + last.deadLetters,
     others: step.others + last.others,
-    more: last.more,
   };
 }
 

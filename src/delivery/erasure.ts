@@ -4,6 +4,7 @@
  * unread when it was asked for goes too. Only what was there at that time goes: of a pass that lives on, the later
  * events stay. erasures.ts asks for them and makes them.
  */
+import type { Cursor } from "../kernel/page.ts";
 import type { Tenant } from "../kernel/tenant.ts";
 
 export type ErasureTarget =
@@ -45,6 +46,8 @@ export interface ErasureRequest {
   readonly madeAtMs: number;
   /** Dead letters of the pass's tenant that go too: the store can't look into what is sealed. */
   readonly letterIds?: readonly string[];
+  /** `lettersAt` of the step before: what goes with a pass before its dead letters is gone, and of them those so far. */
+  readonly lettersAfter?: Cursor;
   /** Rows that are taken away, at most. */
   readonly limit: number;
 }
@@ -61,6 +64,8 @@ export interface ErasedCounts {
 export interface ErasureStep extends ErasedCounts {
   /** There may be more. */
   readonly more: boolean;
+  /** The last dead letter that was looked through, by the time the log took it, then id; absent where a step looks through all. */
+  readonly lettersAt?: Cursor;
 }
 
 /** Every call may be repeated, and any number of processes may call at once. */

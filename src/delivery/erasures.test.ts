@@ -109,6 +109,22 @@ test("a deleted subscription's deliveries go a minute later", async () => {
   expect(await left()).toEqual([]);
 });
 
+test("dead letters are looked through to the last, step by step", async () => {
+  const { store, clock, make } = setup();
+  const place = { topic: "t", partition: 0, appendedAtMs: clock.now(), key: null, headers: {} };
+  const letters = Array.from({ length: 1_200 }, (_, offset) => ({
+    ...{ tenant: ACME, reason: "event.invalid" as const, message: "wrong" },
+    record: { ...place, offset, value: Buffer.from(offset % 400 === 399 ? PASS.passId : "of another") },
+  }));
+  await store.deadLetters.put(letters);
+  const making = make(older).erase(PASS, 60_000);
+  for (let turn = 0; turn < 50; turn++) {
+    await new Promise(setImmediate);
+    clock.advance(100);
+  }
+  expect(await making).toMatchObject({ deadLetters: 3, isDone: true });
+});
+
 test("an erasure that a crash broke off is gone on with by whoever looks next", async () => {
   const { store, clock, make, left, scrubs } = setup();
   const many = Array.from({ length: 600 }, (_, at) =>

@@ -3,6 +3,7 @@ import { type Clock, sleep } from "../kernel/clock.ts";
 import { CodedError } from "../kernel/errors.ts";
 import { derivedId } from "../kernel/ids.ts";
 import type { Log } from "../kernel/log.ts";
+import type { Cursor } from "../kernel/page.ts";
 import { type Keyring, sealedUnder } from "../signing/keyring.ts";
 import type { ErasedCounts, ErasureRow, ErasureStore, ErasureTarget } from "./erasure.ts";
 
@@ -111,10 +112,13 @@ export class Erasures {
     const endMs = clock.monotonic() + patienceMs;
     const madeAtMs = clock.now();
     let counts = NOTHING;
+    let lettersAt: Cursor | undefined;
     for (;;) {
       const beganMs = clock.monotonic();
-      const step = await store.erase({ target, beforeMs, madeAtMs, limit: STEP_ROWS });
+      const request = { target, beforeMs, madeAtMs, limit: STEP_ROWS };
+      const step = await store.erase(lettersAt === undefined ? request : { ...request, lettersAfter: lettersAt });
       counts = sum(counts, step);
+      lettersAt = step.lettersAt ?? lettersAt;
       const nowMs = clock.monotonic();
       if (!step.more) return { ...counts, isDone: true };
       if (nowMs > endMs || this.#stopping.signal.aborted) return { ...counts, isDone: false };

@@ -34,9 +34,10 @@ export function erasureContract(name: string, make: MakeStore): void {
     asked: Partial<Omit<ErasureRequest, "target">> = {},
   ): Promise<ErasedCounts & { steps: number }> {
     const all = { events: 0, deliveries: 0, deadLetters: 0, others: 0, steps: 0 };
-    const request = { beforeMs: T0, madeAtMs: T0, limit: 500, ...asked };
+    let request = { beforeMs: T0, madeAtMs: T0, limit: 500, ...asked };
     for (;;) {
-      const { more, ...counts } = await store.erasures.erase({ target, ...request });
+      const { more, lettersAt, ...counts } = await store.erasures.erase({ target, ...request });
+      if (lettersAt !== undefined) request = { ...request, lettersAfter: lettersAt };
       for (const kind of ["events", "deliveries", "deadLetters", "others"] as const) {
         all[kind] += counts[kind];
         expect(counts[kind]).toBeLessThanOrEqual(request.limit);
@@ -130,6 +131,19 @@ export function erasureContract(name: string, make: MakeStore): void {
       expect(await eraseAll({ kind: "pass", tenant: ACME, passId: PASS })).toMatchObject({ deadLetters: 3 });
       expect(await letterOffsets()).toEqual([4, 5]);
       expect(await letterOffsets(GLOBEX)).toEqual([6]);
+    });
+
+    test("takes its dead letters wherever they stand among others, in steps, and what goes behind them too", async () => {
+      const letters = Array.from({ length: 30 }, (_, at) =>
+        letter(at, at % 10 === 9 ? `of ${PASS}` : "of another", { appendedAtMs: T0 - (at % 4) }),
+      );
+      await store.deadLetters.put([...letters, letter(40, PASS, {}, GLOBEX)]);
+      const { items } = await store.deadLetters.list(ACME, {}, { size: 50 });
+      const letterIds = items.filter(({ record }) => record.offset < 8).map(({ id }) => id);
+      const asked = { limit: 7, letterIds };
+      expect(await eraseAll({ kind: "pass", tenant: ACME, passId: PASS }, asked)).toMatchObject({ deadLetters: 11 });
+      expect(await letterOffsets()).toHaveLength(19);
+      expect(await letterOffsets(GLOBEX)).toEqual([40]);
     });
 
     test("takes all that its tenant's request bins received until it was made with it, and leaves the bins", async () => {

@@ -1,15 +1,16 @@
 /** Erasures, and the steps that they are made in. What is deleted is overwritten too (`secure_delete` in schema.ts). */
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import {
-  type ErasedCounts,
+  type ErasureRequest,
   type ErasureRow,
+  type ErasureStep,
   type ErasureTarget,
   FOUND_FROM_CHARACTERS,
 } from "../../delivery/erasure.ts";
-import type { Tenant } from "../../kernel/tenant.ts";
+import type { Cursor } from "../../kernel/page.ts";
 import type { ErasureCalls } from "./erasure-calls.ts";
 import { BUSY_TIMEOUT_MS } from "./schema.ts";
-import { Statements } from "./statements.ts";
+import { Conditions, Statements } from "./statements.ts";
 import type { Tenants } from "./tenants.ts";
 
 /**
@@ -32,6 +33,9 @@ export const TENANT_TABLES = [
 /** Of endpoints nothing is dated: they go with their subscription. */
 const ENDPOINT_TABLES = ["endpoints", "rates"] as const;
 
+/** Of dead letters that are looked through in one step, beside how many they are. */
+const LETTER_BYTES = 4 * 1024 * 1024;
+
 /** A larger store is not written anew while it serves: a third of a second or so. */
 const REWRITTEN_BYTES = 32 * 1024 * 1024;
 
@@ -40,9 +44,14 @@ function isBusy(error: unknown): boolean {
   return error instanceof Error && "errcode" in error && (error.errcode === 5 || error.errcode === 6);
 }
 
+type PassTarget = ErasureTarget & { readonly kind: "pass" };
+
 /** Takes rows away until the limit of its step is reached. */
 class Step {
   left: number;
+  /** Where it stopped among the dead letters, and whether there are more behind it. */
+  lettersAt: Cursor | undefined;
+  hasMoreLetters = false;
   readonly #statements: Statements;
   #counts = { events: 0, deliveries: 0, deadLetters: 0, others: 0 };
 
@@ -75,8 +84,10 @@ class Step {
     else this.#counts.others += rows;
   }
 
-  get result(): ErasedCounts & { readonly more: boolean } {
-    return { ...this.#counts, more: this.left <= 0 };
+  get result(): ErasureStep {
+    const { lettersAt } = this;
+    const more = this.left <= 0 || this.hasMoreLetters;
+    return { ...this.#counts, more, ...(lettersAt !== undefined && { lettersAt }) };
   }
 }
 
@@ -133,13 +144,12 @@ export class ErasureTable {
     return null;
   };
 
-  readonly erase: ErasureCalls["erase"] = ({ target, beforeMs, madeAtMs, letterIds = [], limit }) => {
-    const step = new Step(this.#statements, limit);
+  readonly erase: ErasureCalls["erase"] = (request) => {
+    const { target, beforeMs } = request;
+    const step = new Step(this.#statements, request.limit);
     switch (target.kind) {
       case "pass":
-        this.#erasePass(target, beforeMs, step);
-        this.#eraseLetters(target.tenant, letterIds, step);
-        this.#emptyBins(target.tenant, madeAtMs, step);
+        this.#erasePass(target, request, step);
         break;
       case "subscription":
         this.#eraseSubscription(target, step);
@@ -174,15 +184,30 @@ export class ErasureTable {
     return null;
   };
 
-  #erasePass({ tenant, passId }: ErasureTarget & { kind: "pass" }, beforeMs: number, step: Step): void {
-    const number = this.#tenants.find([tenant.organisation, tenant.environment]);
-    if (number === undefined) return;
+  #erasePass(target: PassTarget, request: ErasureRequest, step: Step): void {
+    const { organisation, environment } = target.tenant;
+    const tenant = this.#tenants.find([organisation, environment]);
+    if (tenant === undefined) return;
+    if (request.lettersAfter === undefined) this.#eraseEvents(tenant, target.passId, request.beforeMs, step);
+    this.#eraseLetters(tenant, target.passId, request, step);
+    if (step.hasMoreLetters) return;
+    const isOfPass = "tenant = ? AND json_extract(document, '$.filter.passId') = ?";
+    step.remove("replays", "replays_time", isOfPass, tenant, target.passId);
+    const { letterIds = [] } = request;
+    if (letterIds.length > 0) {
+      const which = "tenant = ? AND id IN (SELECT value FROM json_each(?))";
+      step.remove("dead_letters", "dead_letters_id", which, tenant, JSON.stringify(letterIds));
+    }
+    step.remove("bin_requests", "bin_requests_time", "tenant = ? AND received_at <= ?", tenant, request.madeAtMs);
+  }
+
+  #eraseEvents(tenant: number, passId: string, beforeMs: number, step: Step): void {
     const events = this.#statements
       .get("SELECT id FROM events INDEXED BY events_pass WHERE tenant = ? AND pass_id = ? AND logged_at <= ? LIMIT ?")
-      .all(number, passId, beforeMs, step.left);
+      .all(tenant, passId, beforeMs, step.left);
     for (const { id } of events) {
-      step.remove("deliveries", "deliveries_event", "tenant = ? AND event_id = ?", number, String(id));
-      step.remove("events", "events_id", "tenant = ? AND id = ?", number, String(id));
+      step.remove("deliveries", "deliveries_event", "tenant = ? AND event_id = ?", tenant, String(id));
+      step.remove("events", "events_id", "tenant = ? AND id = ?", tenant, String(id));
     }
     // Those whose event is gone already, or was never stored with them.
     step.remove(
@@ -190,44 +215,41 @@ export class ErasureTable {
       "deliveries_pass",
       `tenant = ? AND pass_id = ? AND (created_at <= ?
          OR NOT EXISTS (SELECT 1 FROM events WHERE events.tenant = deliveries.tenant AND events.id = event_id))`,
-      number,
+      tenant,
       passId,
       beforeMs,
     );
-    const bytes = Buffer.from(passId);
-    const found =
-      passId.length < FOUND_FROM_CHARACTERS
-        ? "key = ?2"
-        : "(key = ?2 OR instr(value, ?2) > 0 OR instr(headers, ?3) > 0)";
-    step.remove(
-      "dead_letters",
-      "dead_letters_time",
-      `tenant = ?1 AND appended_at <= ?4 AND ${found} AND ?3 <> ''`,
-      number,
-      bytes,
-      passId,
-      beforeMs,
-    );
-    step.remove(
-      "replays",
-      "replays_time",
-      "tenant = ? AND json_extract(document, '$.filter.passId') = ?",
-      number,
-      passId,
-    );
   }
 
-  #eraseLetters(tenant: Tenant, ids: readonly string[], step: Step): void {
-    const number = this.#tenants.find([tenant.organisation, tenant.environment]);
-    if (number === undefined || ids.length === 0) return;
-    const which = "tenant = ? AND id IN (SELECT value FROM json_each(?))";
-    step.remove("dead_letters", "dead_letters_id", which, number, JSON.stringify(ids));
-  }
-
-  #emptyBins(tenant: Tenant, untilMs: number, step: Step): void {
-    const number = this.#tenants.find([tenant.organisation, tenant.environment]);
-    if (number === undefined) return;
-    step.remove("bin_requests", "bin_requests_time", "tenant = ? AND received_at <= ?", number, untilMs);
+  /** Nothing but their bytes says what they hold: a step looks through as many as it may still take away, up to a size. */
+  #eraseLetters(tenant: number, passId: string, { beforeMs, lettersAfter: after }: ErasureRequest, step: Step): void {
+    if (step.left <= 0) return;
+    const where = new Conditions().add("tenant = ?", tenant).add("appended_at <= ?", beforeMs);
+    if (after !== undefined) {
+      where.add("appended_at >= ? AND (appended_at > ? OR id > ?)", after.timeMs, after.timeMs, after.id);
+    }
+    const next = this.#statements
+      .get(
+        `SELECT rowid, id, appended_at, coalesce(octet_length(value), 0) + octet_length(headers) AS bytes
+         FROM dead_letters INDEXED BY dead_letters_time WHERE ${where.sql} ORDER BY appended_at, id LIMIT ?`,
+      )
+      .all(...where.values, step.left);
+    const rows: number[] = [];
+    let bytes = 0;
+    for (const { rowid, id, appended_at: timeMs, bytes: own } of next) {
+      if (bytes >= LETTER_BYTES) break;
+      bytes += Number(own);
+      rows.push(Number(rowid));
+      step.lettersAt = { timeMs: Number(timeMs), id: String(id) };
+    }
+    step.hasMoreLetters = rows.length < next.length || next.length === step.left;
+    const isWithin = passId.length < FOUND_FROM_CHARACTERS ? "" : "OR instr(value, ?2) > 0 OR instr(headers, ?3) > 0";
+    const { changes } = this.#statements
+      .get(
+        `DELETE FROM dead_letters WHERE rowid IN (SELECT value FROM json_each(?1)) AND (key = ?2 ${isWithin}) AND ?3 <> ''`,
+      )
+      .run(JSON.stringify(rows), Buffer.from(passId), passId);
+    step.count("dead_letters", Number(changes));
   }
 
   #eraseSubscription({ tenant, subscriptionId: id }: ErasureTarget & { kind: "subscription" }, step: Step): void {

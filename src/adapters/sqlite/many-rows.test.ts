@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import type { ErasureRequest, ErasureStep } from "../../delivery/erasure.ts";
 import { BACKLOG_COUNTED } from "../../delivery/stats-store.ts";
 import { WAITING } from "./calls.ts";
 import { openStore } from "./schema.ts";
@@ -61,3 +62,37 @@ test("the oldest of a backlog is the oldest, though more are due than are counte
   const backlog = { waiting: BACKLOG_COUNTED, attempting: 0, held: 0, due: BACKLOG_COUNTED, oldestDueAtMs: 1 };
   expect(await service.handlers.backlog({ tenant, nowMs: 2_000 })).toEqual(backlog);
 });
+
+const DEAD_LETTER = {
+  ...{
+    tenant: 1,
+    id: "printf('dead_%06d', i)",
+    topic: "'t'",
+    partition: 0,
+    '"offset"': "i",
+    reason: "'event.invalid'",
+  },
+  ...{ message: "'m'", appended_at: "i", key: "NULL", value: "x'00'", headers: "'{}'", truncated: 0 },
+};
+
+const erase = async (request: ErasureRequest) => (await service.handlers.erase(request)) as ErasureStep;
+
+test.each([
+  ["many", [1, 2_000], 1, 500],
+  ["large", [1, 20], 1024 * 1024, 4],
+] as const)(
+  "an erasure's step looks through so many dead letters where they are %s",
+  async (_what, rows, bytes, looked) => {
+    fill("dead_letters", rows, { ...DEAD_LETTER, value: `zeroblob(${bytes})` });
+    const target = {
+      kind: "pass",
+      tenant: { organisation: "acme", environment: "production" },
+      passId: "pass-00001",
+    } as const;
+    const request = { target, beforeMs: 1e6, madeAtMs: 1e6, limit: 500 };
+    const first = await erase(request);
+    expect(first).toMatchObject({ deadLetters: 0, more: true, lettersAt: { timeMs: looked } });
+    const next = await erase({ ...request, ...(first.lettersAt && { lettersAfter: first.lettersAt }) });
+    expect(next).toMatchObject({ more: true, lettersAt: { timeMs: 2 * looked } });
+  },
+);
