@@ -162,7 +162,7 @@ export interface DeliveryLog {
   /** Newest first, by log time, then id. */
   listEvents(tenant: Tenant, filter: EventFilter, page: PageRequest): Promise<Page<StoredEvent>>;
   getDelivery(tenant: Tenant, id: string): Promise<Delivery | undefined>;
-  /** Newest first, by creation, then id. */
+  /** Newest first, by creation, then id. A page may be short, or empty, before the last: one without `next` is the last. */
   listDeliveries(tenant: Tenant, filter: DeliveryFilter, page: PageRequest): Promise<Page<Delivery>>;
   /**
    * Ends one that waits or is held, and raises its fence; any other stays as it is. What it is then; undefined where

@@ -72,7 +72,7 @@ export declare type ListDeliveriesRequest = Message<"passbus.v1.ListDeliveriesRe
   status: DeliveryStatus;
 
   /**
-   * 1 to 500; 0 is 50.
+   * 1 to 500; 0 is 50. A page may be shorter, or empty, before the last: only an empty next_page_token is the end.
    *
    * @generated from field: int32 page_size = 5;
    */

@@ -116,6 +116,13 @@ export interface PageRows<Row> {
   readonly more: boolean;
 }
 
+/** A page of a list that looks at so many rows only: it may be short, or empty, before the last one. */
+export interface ListedDeliveries {
+  readonly rows: readonly DeliveryRow[];
+  /** Where the next page goes on; null behind the last. */
+  readonly at: CursorRow | null;
+}
+
 export interface EventRows extends PageRows<EventRow> {
   readonly values: Uint8Array;
 }
@@ -312,7 +319,7 @@ export interface StoreCalls
   getEvent(key: TenantId): readonly [event: EventRow, value: Uint8Array] | null;
   listEvents(request: ListEvents): EventRows;
   getDelivery(key: TenantId): DeliveryRow | null;
-  listDeliveries(request: ListDeliveries): PageRows<DeliveryRow>;
+  listDeliveries(request: ListDeliveries): ListedDeliveries;
   retry(request: TenantId & { readonly nowMs: number }): DeliveryRow | "attempting" | "payloadDropped" | null;
   /** Whether it was cancelled now, and what it is then. */
   cancel(request: TenantId & { readonly nowMs: number }): readonly [cancelled: boolean, row: DeliveryRow] | null;

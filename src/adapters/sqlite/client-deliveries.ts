@@ -2,7 +2,6 @@
 
 import type { ChainStore } from "../../delivery/chains-store.ts";
 import type { ClaimResult, DeliveryLog, DeliveryStore, FlushBatch } from "../../delivery/delivery-store.ts";
-import type { Delivery } from "../../domain/delivery.ts";
 import { type EventKey, isOfKind, kindNumber, type StoredEvent } from "../../domain/event.ts";
 import { keptBytes } from "../../kernel/kept-bytes.ts";
 import type { Page, PageRequest } from "../../kernel/page.ts";
@@ -162,15 +161,15 @@ export function deliveryLog(calls: Calls): DeliveryLog {
         ...(type !== undefined && { type }),
         ...(operationalType !== undefined && { operationalType }),
       });
-      const answer = await calls.call("listDeliveries", {
+      const { rows, at } = await calls.call("listDeliveries", {
         ...rest,
         ...(kind === 0 ? {} : { type: kind }),
         ...(status === undefined ? {} : { status: STATUSES.indexOf(status) }),
         ...cursorRow(page),
         tenant: tenantRow(tenant),
       });
-      const items = answer.rows.map((row) => deliveryOf(tenant, row));
-      return pageFrom<Delivery>(items, answer.more, (delivery) => delivery.createdAtMs);
+      const items = rows.map((row) => deliveryOf(tenant, row));
+      return at === null ? { items } : { items, next: { timeMs: at[0], id: at[1] } };
     },
     async cancel(tenant, id, nowMs) {
       const answer = await calls.call("cancel", { tenant: tenantRow(tenant), id, nowMs });

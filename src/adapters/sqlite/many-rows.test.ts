@@ -6,7 +6,7 @@ import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ErasureRequest, ErasureStep } from "../../delivery/erasure.ts";
 import { BACKLOG_COUNTED } from "../../delivery/stats-store.ts";
-import { WAITING } from "./calls.ts";
+import { type CursorRow, DELIVERED, FAILED, type ListDeliveries, type ListedDeliveries, WAITING } from "./calls.ts";
 import { openStore } from "./schema.ts";
 import { type StoreService, storeService } from "./service.ts";
 
@@ -61,6 +61,38 @@ test("the oldest of a backlog is the oldest, though more are due than are counte
   });
   const backlog = { waiting: BACKLOG_COUNTED, attempting: 0, held: 0, due: BACKLOG_COUNTED, oldestDueAtMs: 1 };
   expect(await service.handlers.backlog({ tenant, nowMs: 2_000 })).toEqual(backlog);
+});
+
+/** What a list gives, and how many rows each of its pages holds. */
+async function listed(filter: Partial<ListDeliveries>): Promise<{ ids: string[]; pages: number[] }> {
+  const [ids, pages]: [string[], number[]] = [[], []];
+  let after: CursorRow | null = null;
+  do {
+    const asked: ListDeliveries = { tenant, ...filter, size: 50, ...(after !== null && { after }) };
+    const page = (await service.handlers.listDeliveries(asked)) as ListedDeliveries;
+    ids.push(...page.rows.map(([id]) => id));
+    pages.push(page.rows.length);
+    after = page.at;
+  } while (after !== null);
+  return { ids, pages };
+}
+
+test("a list of what few are has short pages, each of so many rows looked at, and misses none", async () => {
+  const ended = { ...DELIVERY, finished_at: "i", created_at: "i / 4" };
+  fill("deliveries", [1, 1], { ...ended, status: DELIVERED });
+  fill("deliveries", [2, 12_000], { ...ended, status: FAILED });
+  fill("deliveries", [12_001, 12_010], { ...ended, status: FAILED, event_type: 7 });
+  fill("deliveries", [12_011, 12_020], { ...ended, status: DELIVERED });
+  const fits = (last: number) => Array.from({ length: 10 }, (_, at) => `dlv_0${last - at}`);
+  for (const of of [{}, { subscriptionId: "sub_b" }]) {
+    const delivered = await listed({ ...of, status: DELIVERED });
+    expect(delivered).toEqual({ ids: [...fits(12_020), "dlv_000001"], pages: [10, 0, 1] });
+    const failed = await listed({ ...of, status: FAILED, type: 7 });
+    expect(failed).toEqual({ ids: fits(12_010), pages: [10, 0, 0] });
+    // The index says of which type the event is.
+    expect(await listed({ ...of, type: 7 })).toEqual({ ids: fits(12_010), pages: [10] });
+  }
+  expect((await listed({ subscriptionId: "sub_c", status: DELIVERED })).pages).toEqual([0]);
 });
 
 const DEAD_LETTER = {

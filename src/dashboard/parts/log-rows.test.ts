@@ -60,6 +60,22 @@ it("reads on only when the end comes into view", async () => {
   expect([log.hasMore, log.rowAt(0)?.id, log.rowAt(299)?.id]).toEqual([true, "row_1000", "row_701"]);
 });
 
+it("reads past pages that are empty, which are not the end", async () => {
+  const server = new Server(50);
+  const empty: Record<string, string> = { "": "a", a: "b", b: "50" };
+  const list = async (token: string) => {
+    const next = empty[token];
+    return next === undefined ? server.list(token) : { rows: [], next };
+  };
+  const log = new LogRows<Row>({ list, accepts: () => true });
+  ends.push(log.start());
+  await until(log, () => !log.isFirst);
+  expect([log.length, log.rowAt(0)?.id, log.hasMore]).toEqual([50, "row_50", false]);
+  log.catchUp(() => false);
+  await until(log, () => server.asked.length === 2);
+  expect([log.length, log.hasMissed]).toEqual([50, false]);
+});
+
 it("holds 4,000 rows of however many, and reads those that it let go again when they come into view", async () => {
   const server = new Server(10_000);
   const log = logOf(server);

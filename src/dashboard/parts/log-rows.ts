@@ -16,7 +16,7 @@ export interface LogPage<R> {
 }
 
 interface LogSource<R> {
-  /** The page that the token names; "" is the first. */
+  /** The page that the token names; "" is the first. It may be short, or empty, before the last. */
   readonly list: (pageToken: string, signal: AbortSignal) => Promise<LogPage<R>>;
   /** Whether the log's filters let a row through that came live. */
   readonly accepts: (row: R) => boolean;
@@ -268,9 +268,18 @@ export class LogRows<R extends LogRow> {
     return this.#next !== "" && last >= from - AHEAD_ROWS ? this.#readNext(signal) : undefined;
   }
 
+  /** Past empty pages, up to the first that has rows, or the last. */
+  async #list(token: string, signal: AbortSignal): Promise<LogPage<R>> {
+    let page = await this.#source.list(token, signal);
+    while (page.rows.length === 0 && page.next !== "" && !signal.aborted) {
+      page = await this.#source.list(page.next, signal);
+    }
+    return page;
+  }
+
   async #readTop(signal: AbortSignal): Promise<void> {
     const { asked } = this.#resets;
-    const { rows, next } = await this.#source.list("", signal);
+    const { rows, next } = await this.#list("", signal);
     if (signal.aborted) return;
     this.#resets.done = asked;
     this.#showTop(rows, next);
@@ -289,7 +298,7 @@ export class LogRows<R extends LogRow> {
 
   async #readMissed({ follows, mayBeMore }: CatchUp, signal: AbortSignal): Promise<void> {
     this.#catchUp = undefined;
-    const { rows, next } = await this.#source.list("", signal);
+    const { rows, next } = await this.#list("", signal);
     if (signal.aborted) return;
     if (follows()) return this.#showTop(rows, next);
     // Between them and what is shown may be more that nobody counts.
@@ -299,7 +308,7 @@ export class LogRows<R extends LogRow> {
 
   async #readNext(signal: AbortSignal): Promise<void> {
     const token = this.#next;
-    const { rows, next } = await this.#source.list(token, signal);
+    const { rows, next } = await this.#list(token, signal);
     if (signal.aborted) return;
     this.#take(token, rows);
     this.#next = next;
@@ -315,7 +324,7 @@ export class LogRows<R extends LogRow> {
     const rows: R[] = [];
     let token = page.token;
     for (let read = 0; read < REREAD_LIMIT; read += 1) {
-      const more = await this.#source.list(token, signal);
+      const more = await this.#list(token, signal);
       if (signal.aborted) return;
       rows.push(...more.rows);
       token = more.next;
