@@ -123,7 +123,8 @@ export interface DeliveryStore extends ChainStore {
   claim(request: ClaimRequest): Promise<ClaimResult>;
   /**
    * The wall clock was set back by so much: what waits for a time later than now is due as much earlier, but not before
-   * now. Once for all workers that see the same step within a few minutes of each other. The number moved.
+   * now. Once for all workers that see the same step within a few minutes of each other; where it rejects, some may have
+   * been moved. The number moved.
    */
   turnBack(request: { readonly nowMs: number; readonly byMs: number }): Promise<number>;
   /**

@@ -298,6 +298,28 @@ export interface TenantId {
   readonly id: string;
 }
 
+/** A delivery that waits: where a walk over all of them stands. */
+export interface WaitingPlace {
+  readonly tenant: number;
+  readonly createdAtMs: number;
+  readonly row: number;
+  /** Rows that were written since the walk began are behind it. */
+  readonly lastRow: number;
+}
+
+export interface TurnBackStep {
+  readonly nowMs: number;
+  readonly byMs: number;
+  /** Where the step before ended; the first has none. */
+  readonly after?: WaitingPlace;
+}
+
+export interface TurnedBack {
+  readonly moved: number;
+  /** Null where all have been looked at. */
+  readonly at: WaitingPlace | null;
+}
+
 /** All calls that the store's thread answers. */
 export interface StoreCalls
   extends AccessCalls,
@@ -312,7 +334,7 @@ export interface StoreCalls
   knownEvents(keys: readonly TenantId[]): readonly (KnownEventRow | null)[];
   knownDeliveries(asked: TenantIds): readonly string[];
   claim(request: ClaimRow): ClaimAnswer;
-  turnBack(request: { readonly nowMs: number; readonly byMs: number }): number;
+  turnBack(request: TurnBackStep): TurnedBack;
   shortenLeases(request: ShortenRequest): number;
   openSubscriptions(none: null): readonly OpenRow[];
   moveOpen(request: MoveRow): number;

@@ -17,6 +17,7 @@ import {
   type StoreCalls,
   type TenantRow,
   WAITING,
+  type WaitingPlace,
 } from "./calls.ts";
 import { DELIVERY_COLUMNS, type DeliveryTable, readDelivery } from "./deliveries.ts";
 import type { EventTable, ReadEvent } from "./events.ts";
@@ -26,6 +27,9 @@ import { beforeGroupsOf, END, groupBehind, type WorkGroup } from "./work-groups.
 
 /** Bytes of events in one claim; what is over it stays due. */
 const CLAIM_BYTES = 16 * 1024 * 1024;
+
+/** Waiting rows that one step looks at after a clock was set back. */
+export const TURNED_AT_ONCE = 1_000;
 
 /** Behind every subscription's id, which is ASCII. */
 const BEHIND_ALL = "\u{10ffff}";
@@ -203,16 +207,39 @@ export class Claims {
     return [...open.values()];
   };
 
-  /** One process alone works on the store, and tells of a step once. */
-  readonly turnBack: StoreCalls["turnBack"] = ({ nowMs, byMs }) => {
-    const moved = this.#statements
-      .get(
-        `UPDATE deliveries SET work_at = max(?, work_at - ?)
-         WHERE status < 2 AND status = ${WAITING} AND work_at > ?`,
-      )
-      .run(nowMs, byMs, nowMs);
-    return Number(moved.changes);
+  /**
+   * One process alone works on the store, and tells of a step once. Tenant by tenant, by creation, which stays as it is:
+   * each row is looked at once.
+   */
+  readonly turnBack: StoreCalls["turnBack"] = ({ nowMs, byMs, after }) => {
+    const behind = this.#statements.get(
+      `SELECT rowid, created_at FROM deliveries INDEXED BY deliveries_status
+       WHERE status <> 3 AND status = ${WAITING} AND tenant = ? AND created_at >= ? AND (created_at > ? OR rowid > ?)
+       ORDER BY created_at, rowid LIMIT ?`,
+    );
+    const turn = this.#statements.get(
+      "UPDATE deliveries SET work_at = max(?, work_at - ?) WHERE rowid = ? AND rowid <= ? AND work_at > ?",
+    );
+    let place = after ?? this.#placeBefore(0);
+    let moved = 0;
+    for (let left = TURNED_AT_ONCE; left > 0; ) {
+      const rows = behind.all(place.tenant, place.createdAtMs, place.createdAtMs, place.row, left);
+      for (const { rowid } of rows) moved += Number(turn.run(nowMs, byMs, Number(rowid), place.lastRow, nowMs).changes);
+      const last = rows.at(-1);
+      if (last !== undefined) place = { ...place, createdAtMs: Number(last.created_at), row: Number(last.rowid) };
+      if (rows.length === left) break;
+      left -= rows.length;
+      const next = this.#statements.get("SELECT min(tenant) AS tenant FROM tenants WHERE tenant > ?").get(place.tenant);
+      if (typeof next?.tenant !== "number") return { moved, at: null };
+      place = { ...place, tenant: next.tenant, createdAtMs: -1, row: 0 };
+    }
+    return { moved, at: place };
   };
+
+  #placeBefore(tenant: number): WaitingPlace {
+    const last = this.#statements.get("SELECT max(rowid) AS row FROM deliveries").get();
+    return { tenant, createdAtMs: -1, row: 0, lastRow: Number(last?.row ?? 0) };
+  }
 
   /** By tenant and status: what is under a lease is little, while any number may wait for a time as late. */
   readonly shortenLeases: StoreCalls["shortenLeases"] = ({ beyondMs, toMs }) => {

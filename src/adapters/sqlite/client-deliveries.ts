@@ -53,8 +53,14 @@ export function deliveryStore(calls: Calls): Omit<DeliveryStore, keyof ChainStor
       const { nowMs, leaseMs, limit, slots, defaultSlots, stopped } = request;
       return claimOf(await calls.call("claim", { nowMs, leaseMs, limit, slots, defaultSlots, stopped }));
     },
-    turnBack(request) {
-      return calls.call("turnBack", request);
+    async turnBack({ nowMs, byMs }) {
+      let step = await calls.call("turnBack", { nowMs, byMs });
+      let { moved } = step;
+      while (step.at !== null) {
+        step = await calls.call("turnBack", { nowMs, byMs, after: step.at });
+        moved += step.moved;
+      }
+      return moved;
     },
     shortenLeases(request) {
       return calls.call("shortenLeases", request);

@@ -6,7 +6,17 @@ import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ErasureRequest, ErasureStep } from "../../delivery/erasure.ts";
 import { BACKLOG_COUNTED } from "../../delivery/stats-store.ts";
-import { type CursorRow, DELIVERED, FAILED, type ListDeliveries, type ListedDeliveries, WAITING } from "./calls.ts";
+import {
+  type CursorRow,
+  DELIVERED,
+  FAILED,
+  type ListDeliveries,
+  type ListedDeliveries,
+  type TurnBackStep,
+  type TurnedBack,
+  WAITING,
+  type WaitingPlace,
+} from "./calls.ts";
 import { openStore } from "./schema.ts";
 import { type StoreService, storeService } from "./service.ts";
 
@@ -128,3 +138,25 @@ test.each([
     expect(next).toMatchObject({ more: true, lettersAt: { timeMs: 2 * looked } });
   },
 );
+
+test("after a clock was set back what waits is brought nearer step by step, each once, and what is written meanwhile is not", async () => {
+  database.exec("INSERT INTO tenants (tenant, organisation, environment) VALUES (2, 'globex', 'production')");
+  const ahead = { ...DELIVERY, work_at: "100000 + i", created_at: "i / 4" };
+  fill("deliveries", [1, 2_500], ahead);
+  fill("deliveries", [2_501, 3_000], { ...ahead, tenant: 2 });
+  fill("deliveries", [3_001, 3_002], { ...ahead, status: FAILED });
+  fill("deliveries", [3_003, 3_003], { ...ahead, work_at: 5 });
+  const moved: number[] = [];
+  let after: WaitingPlace | null = null;
+  do {
+    const request: TurnBackStep = { nowMs: 10, byMs: 60_000, ...(after !== null && { after }) };
+    const step = (await service.handlers.turnBack(request)) as TurnedBack;
+    if (after === null) fill("deliveries", [3_004, 3_004], { ...ahead, tenant: 2 });
+    moved.push(step.moved);
+    after = step.at;
+  } while (after !== null);
+  expect(moved).toEqual([1_000, 1_000, 999, 1]);
+  const at = database.prepare("SELECT rowid AS i, work_at FROM deliveries WHERE status = ? ORDER BY 1").all(WAITING);
+  const dueAt = (i: number) => (i <= 3_000 ? 40_000 + i : i === 3_003 ? 5 : 100_000 + i);
+  expect(at.map(({ work_at }) => work_at)).toEqual(at.map(({ i }) => dueAt(Number(i))));
+});

@@ -9,7 +9,7 @@ import type { StoreCalls } from "./calls.ts";
 import { CertificateTable } from "./certificates.ts";
 import { Chains } from "./chains.ts";
 import { ChangeTable } from "./changes.ts";
-import { Claims } from "./claims.ts";
+import { Claims, TURNED_AT_ONCE } from "./claims.ts";
 import { DeadLetterTable } from "./dead-letters.ts";
 import { DeliveryTable } from "./deliveries.ts";
 import { DeliveryList } from "./delivery-list.ts";
@@ -61,7 +61,7 @@ export function storeService(database: DatabaseSync): StoreService {
   const handlers: CallHandlers<StoreCalls> = {
     flush: (batch) => queue.add(batch.events.length + batch.deliveries.length, () => flush(batch)),
     claim: (request) => queue.add(request.limit, () => claims.claim(request)),
-    turnBack: (request) => queue.add(1, () => claims.turnBack(request)),
+    turnBack: (request) => queue.add(TURNED_AT_ONCE, () => claims.turnBack(request)),
     shortenLeases: (request) => queue.add(1, () => claims.shortenLeases(request)),
     moveOpen: (request) => queue.add(request.limit, () => claims.moveOpen(request)),
     promote: (asked) => queue.add(asked.chains.length, () => chains.promote(asked)),

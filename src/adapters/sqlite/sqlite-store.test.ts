@@ -286,6 +286,7 @@ describe("the cost of the store's statements", () => {
     });
     await claim(store);
     await store.deliveries.openSubscriptions();
+    await store.deliveries.turnBack({ nowMs: T0, byMs: 1 });
     await store.deliveries.moveOpen({
       tenant: ACME,
       subscriptionId: "sub_1",
