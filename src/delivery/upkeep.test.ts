@@ -183,13 +183,31 @@ describe("a round", () => {
     await upkeep.stop();
   });
 
-  test("that fails is told, and the next one comes", async () => {
+  test("goes on with other kinds and tenants where one fails", async () => {
+    const { store, said, start, upkeep } = setUp({ retention: { ...RETENTION, payloadRetentionMs: DAY_MS } });
+    store.given = [{ tenant: ACME }, { tenant: GLOBEX }];
+    store.answer = ({ kind }) => {
+      if (kind === "payloads") throw new Error("it takes too long");
+      return { purged: 0, more: false };
+    };
+    await start();
+    expect(store.asked.map(({ tenant }) => tenant)).toEqual([...Array(10).fill(ACME), ...Array(10).fill(GLOBEX)]);
+    const failed = { err: expect.any(Error), kind: "payloads" };
+    expect(said).toEqual([
+      ["retention.failed", { ...failed, ...ACME }],
+      ["retention.failed", { ...failed, ...GLOBEX }],
+    ]);
+    await upkeep.stop();
+  });
+
+  test("that fails three times in a row is over, and the next one comes", async () => {
     const { store, said, start, pass, upkeep } = setUp();
     store.answer = () => {
       throw new Error("away");
     };
     await start();
-    expect(said.map(([event]) => event)).toEqual(["retention.failed"]);
+    expect(said.map(([event]) => event)).toEqual(Array(3).fill("retention.failed"));
+    expect(store.asked).toHaveLength(3);
     store.answer = () => ({ purged: 0, more: false });
     await pass(11 * MINUTE_MS);
     expect(new Set(store.asked.map(({ kind }) => kind)).size).toBe(9);

@@ -52,6 +52,8 @@ const MIN_REST_MS = 20;
 /** How long a busy store is waited for. Then a step is made all the same, or a store that is always busy would grow. */
 const PATIENCE_MS = 30_000;
 const LOOK_MS = 500;
+/** Failures one after the other, after which a round ends: each may have taken as long as a store that is away is waited for. */
+const GIVEN_UP_AFTER = 3;
 /** How long a portal session is kept after its end: it is listed for those who wonder. */
 const SESSION_KEPT_MS = 7 * 24 * 3_600_000;
 /**
@@ -92,6 +94,8 @@ export class Upkeep {
   #hasTurn = false;
   #turnAtMs = 0;
   readonly #payloads = new Map<string, Place>();
+  /** Since the last step that didn't fail. */
+  #failures = 0;
 
   constructor(deps: UpkeepDeps) {
     this.#deps = deps;
@@ -124,14 +128,29 @@ export class Upkeep {
       return;
     }
     const counts: Counts = { expired: 0, ...NOTHING };
-    for (const tenant of await store.tenants()) {
-      counts.expired += await this.#expireHeld(tenant, nowMs);
-      for (const kind of PURGED) counts[kind] += await this.#purge(kind, tenant, nowMs);
-      if (this.#stopping.signal.aborted || !this.#hasTurn) break;
+    this.#failures = 0;
+    for (const retained of await store.tenants()) {
+      counts.expired += await this.#tried("expired", retained, () => this.#expireHeld(retained, nowMs));
+      for (const kind of PURGED) {
+        counts[kind] += await this.#tried(kind, retained, () => this.#purge(kind, retained, nowMs));
+      }
+      if (this.#stopping.signal.aborted || !this.#hasTurn || this.#failures === GIVEN_UP_AFTER) break;
     }
     if (!this.#hasTurn) log.warn("retention.turn_lost", { holder: this.#deps.holder });
     if (Object.values(counts).some((count) => count > 0)) log.info("retention.purged", counts);
     log.debug("retention.round_ended", counts);
+  }
+
+  /** One kind of one tenant, whose failure keeps no other from going; where one after the other fails, the store is away. */
+  async #tried(kind: keyof Counts, { tenant }: TenantRetention, task: () => Promise<number>): Promise<number> {
+    if (this.#failures === GIVEN_UP_AFTER) return 0;
+    try {
+      return await task();
+    } catch (err) {
+      this.#failures += 1;
+      this.#deps.log.error("retention.failed", { err, kind, ...tenant });
+      return 0;
+    }
   }
 
   /** Undefined where it is another process's turn. */
@@ -271,6 +290,7 @@ export class Upkeep {
     const { clock } = this.#deps;
     const beganMs = clock.monotonic();
     const result = await step();
+    this.#failures = 0;
     const restMs = Math.max(MIN_REST_MS, REST * (clock.monotonic() - beganMs));
     await sleep(clock, restMs, this.#stopping.signal);
     return result;

@@ -164,6 +164,22 @@ export function retentionContract(name: string, make: MakeStore): void {
       expect(await purgeAll("events", farMs())).toBe(1);
     });
 
+    test("that are gone already count for what a step looks at, and hold up none behind them", async () => {
+      await putFinished(store, 7);
+      await purgeAll("payloads", farMs());
+      await put(store, finished("young", "delivered", "a_young", { eventId: "evt_young" }));
+      const steps: number[] = [];
+      let after: Cursor | undefined;
+      for (let more = true; more; ) {
+        const asked = { tenant: ACME, kind: "payloads", beforeMs: farMs(), limit: 3, nowMs: T0 } as const;
+        const step = await store.retention.purge(after === undefined ? asked : { ...asked, after });
+        steps.push(step.purged);
+        more = step.more;
+        after = step.at ?? after;
+      }
+      expect(steps).toEqual([0, 0, 1]);
+    });
+
     test("of a delivery whose event's payload is gone nothing can be made again", async () => {
       await put(store, finished("d1", "failed", "a1"));
       await purgeAll("payloads", farMs());

@@ -77,8 +77,8 @@ interface Walk {
   readonly time: string;
   readonly isDate: boolean;
   readonly only?: Readonly<Record<string, unknown>>;
-  /** Instead of their removal. */
-  readonly change?: Readonly<Record<string, unknown>>;
+  /** Instead of their removal. Those that have the field `unless` already are looked at, and stay as they are. */
+  readonly change?: { readonly set: Readonly<Record<string, unknown>>; readonly unless: string };
 }
 
 function walkOf({ kind, beforeMs, nowMs }: PurgeRequest): Walk {
@@ -93,8 +93,7 @@ function walkOf({ kind, beforeMs, nowMs }: PurgeRequest): Walk {
         collection: COLLECTIONS.events,
         time: "retainedFrom",
         isDate: true,
-        only: { payloadDroppedAt: { $exists: false } },
-        change: { value: new Uint8Array(), payloadDroppedAt: nowMs },
+        change: { set: { value: new Uint8Array(), payloadDroppedAt: nowMs }, unless: "payloadDroppedAt" },
       };
     case "portalSessions":
       return { collection: COLLECTIONS.portalSessions, time: "expiresAt", isDate: false };
@@ -134,17 +133,29 @@ async function purge(wire: Wire, request: PurgeRequest): Promise<PurgeStep> {
     sort: { [time]: 1, _id: 1 },
     limit,
     batchSize: limit,
-    projection: { [time]: 1 },
+    projection: { [time]: 1, ...(change !== undefined && { [change.unless]: 1 }) },
   });
   const last = found.at(-1);
   if (last === undefined) return { purged: 0, more: false };
-  const q = { _id: { $in: found.map(({ _id }) => _id) }, ...due };
-  const purged =
-    change === undefined
-      ? await wire.remove(collection, q)
-      : await wire.update(collection, [{ q, u: { $set: change }, multi: true }]);
+  const purged = await (change === undefined
+    ? wire.remove(collection, { _id: { $in: found.map(({ _id }) => _id) }, ...due })
+    : changed(wire, collection, { found, due, change }));
   const at = { timeMs: Number(last[time]), id: last._id.slice(tenantKey(tenant).length + 1) };
   return { purged, at, more: found.length === limit };
+}
+
+interface Changing {
+  readonly found: readonly Dated[];
+  readonly due: Readonly<Record<string, unknown>>;
+  readonly change: NonNullable<Walk["change"]>;
+}
+
+async function changed(wire: Wire, collection: string, { found, due, change }: Changing): Promise<number> {
+  const { set, unless } = change;
+  const ids = found.filter((row) => row[unless] === undefined).map(({ _id }) => _id);
+  if (ids.length === 0) return 0;
+  const q = { _id: { $in: ids }, ...due, [unless]: { $exists: false } };
+  return wire.update(collection, [{ q, u: { $set: set }, multi: true }]);
 }
 
 interface Expiring {

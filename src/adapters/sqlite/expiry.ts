@@ -14,7 +14,6 @@ interface Walk {
   readonly from: string;
   readonly time: string;
   readonly columns: string;
-  readonly only?: string;
   /** Whether the row went. */
   readonly remove: (row: Row) => boolean;
 }
@@ -76,9 +75,12 @@ export class ExpiryTable {
         const drop = this.#statements.get("UPDATE events SET value = x'', payload_dropped_at = ? WHERE rowid = ?");
         return {
           ...this.#all("events", "events_time", "logged_at"),
-          only: "payload_dropped_at IS NULL",
-          remove: ({ rowid, id }) =>
-            this.#isDone(tenant, String(id), beforeMs) && drop.run(nowMs, Number(rowid)).changes === 1,
+          // Those that are gone already are passed over here, not in the query: they count for the step's limit.
+          columns: "payload_dropped_at",
+          remove: ({ rowid, id, payload_dropped_at: droppedAt }) =>
+            droppedAt === null &&
+            this.#isDone(tenant, String(id), beforeMs) &&
+            drop.run(nowMs, Number(rowid)).changes === 1,
         };
       }
     }
@@ -102,9 +104,8 @@ export class ExpiryTable {
   }
 
   #walk(tenant: number, { beforeMs, after, limit }: PurgeRow, walk: Walk): PurgeAnswer {
-    const { from, time, columns, only } = walk;
+    const { from, time, columns } = walk;
     const where = new Conditions().add("tenant = ?", tenant).add(`${time} <= ?`, beforeMs);
-    if (only !== undefined) where.add(only);
     if (after !== undefined) where.add(`${time} >= ? AND (${time} > ? OR id > ?)`, after[0], after[0], after[1]);
     const rows = this.#statements
       .get(
