@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { delivery } from "../../test/contracts/rows.ts";
+import { AskedRetention } from "../../test/support/asked-retention.ts";
 import { sampleSubscription } from "../../test/support/samples.ts";
 import { settled } from "../../test/support/settled.ts";
 import type { Delivery } from "../domain/delivery.ts";
 import type { Subscription } from "../domain/subscription.ts";
 import { type LogFields, silentLog } from "../kernel/log.ts";
 import { ManualClock } from "../kernel/manual-clock.ts";
-import type { PurgeRequest, PurgeStep, RetentionStore, TenantRetention } from "./retention.ts";
 import { Upkeep, type UpkeepDeps } from "./upkeep.ts";
 
 const MINUTE_MS = 60_000;
@@ -27,48 +27,10 @@ const RETENTION = {
 /** Of the last three, each thing says itself when it expires. */
 const OWN_TIMES = { portalSessions: 7 * DAY_MS, auditRecords: 365 * DAY_MS, binRequests: 0, bins: 0, deliveryStats: 0 };
 
-/** What the upkeep asks of a store, written down; the test gives the answers. */
-class AskedStore implements RetentionStore {
-  readonly asked: PurgeRequest[] = [];
-  readonly ended: string[] = [];
-  answer: (request: PurgeRequest) => PurgeStep = () => ({ purged: 0, more: false });
-  given: TenantRetention[] = [{ tenant: ACME }];
-  turn = true;
-  turnsTaken = 0;
-  state: string | null = null;
-
-  async tenants() {
-    return this.given;
-  }
-
-  async purge(request: PurgeRequest) {
-    this.asked.push(request);
-    return this.answer(request);
-  }
-
-  async expireHeld(_tenant: unknown, ids: readonly string[]) {
-    this.ended.push(...ids);
-    return ids.length;
-  }
-
-  async takeTurn() {
-    this.turnsTaken++;
-    return this.turn ? { state: this.state } : undefined;
-  }
-
-  async keepState(_holder: string, state: string) {
-    this.state = state;
-  }
-
-  /** Since the last call: how old what goes must be, by kind. */
-  agesAt(nowMs: number): Readonly<Record<string, number>> {
-    return Object.fromEntries(this.asked.splice(0).map(({ kind, beforeMs }) => [kind, nowMs - beforeMs]));
-  }
-}
-
 function setUp(over: Partial<UpkeepDeps> = {}) {
   const clock = new ManualClock();
-  const store = new AskedStore();
+  const store = new AskedRetention();
+  store.given = [{ tenant: ACME }];
   const said: [string, LogFields | undefined][] = [];
   const say = (event: string, fields?: LogFields) => void said.push([event, fields]);
   const held: Delivery[] = [];
