@@ -32,13 +32,15 @@ export class MongoHeartbeats implements HeartbeatStore {
 
   readonly beat: HeartbeatStore["beat"] = async () => {
     const { holder, life } = this.#tokens;
+    // Before the store looks: another beat may begin the document between its look and our hearing of it.
+    const wasKnown = this.#known === holder;
     const q = { _id: holder, dead: { $exists: false } };
     if ((await this.#wire.update(workers, [{ q, u: { $inc: { beats: 1 } } }])) === 1) {
       this.#known = holder;
       return life;
     }
     // Unless another beat, also under way, has found it first.
-    if (this.#known === holder && this.#tokens.holder === holder) this.#tokens.rename();
+    if (wasKnown && this.#tokens.holder === holder) this.#tokens.rename();
     return this.#begin();
   };
 
