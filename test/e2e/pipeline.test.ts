@@ -130,8 +130,11 @@ async function expectWaitingInStore({ api }: RunningPassbus, dataDir: string, { 
   expect(await codesOf(api, hanging)).toEqual(new Set(["attempt.timeout"]));
   expect(await codesOf(api, dead)).toEqual(new Set(["connect.refused"]));
   for (const { id } of [dead, hanging]) {
-    const { subscription } = await api.subscriptions.getSubscription({ id });
-    expect([BreakerState.OPEN, BreakerState.HALF_OPEN]).toContain(subscription?.health?.breaker);
+    await eventually(5_000, "word of the breaker", async () => {
+      const { subscription } = await api.subscriptions.getSubscription({ id });
+      const breaker = subscription?.health?.breaker ?? BreakerState.CLOSED;
+      return breaker === BreakerState.OPEN || breaker === BreakerState.HALF_OPEN ? true : undefined;
+    });
   }
 }
 
