@@ -20,6 +20,7 @@ export function mendAborted(): void {
 
 function hideAborted(partition: FetchedPartition): void {
   const begun = (partition.abortedTransactions ?? []).toSorted((a, b) => Number(a.firstOffset) - Number(b.firstOffset));
+  if (begun.length === 0) return;
   // Nothing is left for kafkajs to tell.
   partition.abortedTransactions = [];
   const aborted = new Set<string>();
