@@ -12,6 +12,18 @@ export function numberFlaw(text: string, kind: NumberKind): string | undefined {
   return isOfKind ? undefined : `must be a ${kind} above 0, or empty for the default`;
 }
 
+/** What is wrong with several numbers' texts, by the path of the field, as passbus names it. */
+export function numberFlaws(
+  fields: readonly (readonly [path: string, text: string, kind: NumberKind])[],
+): Map<string, string> {
+  const flaws = new Map<string, string>();
+  for (const [path, text, kind] of fields) {
+    const flaw = numberFlaw(text, kind);
+    if (flaw !== undefined) flaws.set(path, flaw);
+  }
+  return flaws;
+}
+
 /**
  * Refuses in the way in which passbus refuses, unless there is nothing to refuse: a text that can't be read would be
  * kept as the default. The keys are paths of fields, as passbus names them.

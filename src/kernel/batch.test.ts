@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { firstBatch } from "./batch.ts";
+import { batchesOf, firstBatch } from "./batch.ts";
 
 const limits = { maxItems: 3, maxBytes: 10, bytesOf: (item: number) => item };
 
@@ -12,4 +12,9 @@ test.each([
   ["ends before one that is larger", [1, 11], [1]],
 ])("a batch %s", (_what, items, batch) => {
   expect(firstBatch(items, limits)).toEqual(batch);
+});
+
+test("all come in their order, batch by batch, and of none there is no batch", () => {
+  expect([...batchesOf([1, 2, 3, 4, 50, 5, 5, 1], limits)]).toEqual([[1, 2, 3], [4], [50], [5, 5], [1]]);
+  expect([...batchesOf([], limits)]).toEqual([]);
 });

@@ -14,3 +14,12 @@ export function firstBatch<T>(items: readonly T[], { maxItems, maxBytes, bytesOf
   });
   return end < 0 ? items.slice() : items.slice(0, end);
 }
+
+/** All of them in their order, batch by batch. */
+export function* batchesOf<T>(items: readonly T[], limits: BatchLimits<T>): Generator<readonly T[]> {
+  for (let rest = items; rest.length > 0; ) {
+    const batch = firstBatch(rest, limits);
+    yield batch;
+    rest = rest.slice(batch.length);
+  }
+}

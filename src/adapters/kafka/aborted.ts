@@ -1,22 +1,19 @@
 import Broker, { type FetchedPartition, type FetchedRecord } from "kafkajs/src/broker/index.js";
-
-let isMended = false;
+import { once } from "../../kernel/once.ts";
 
 /**
  * kafkajs 2.2.4 hands out records of aborted transactions where several overlap: it takes the broker's list of them as
  * sorted by their beginnings, which is sorted by their ends, and notes no more than one a record. With this they are
  * told by Java's rule (KIP-98; CompletedFetch), and go the way of control records, which hold nothing back.
  */
-export function mendAborted(): void {
-  if (isMended) return;
-  isMended = true;
+export const mendAborted = once(() => {
   const fetch = Broker.prototype.fetch;
   Broker.prototype.fetch = async function (this: Broker, request: object) {
     const answer = await fetch.call(this, request);
     for (const { partitions } of answer.responses) for (const partition of partitions) hideAborted(partition);
     return answer;
   };
-}
+});
 
 function hideAborted(partition: FetchedPartition): void {
   const begun = (partition.abortedTransactions ?? []).toSorted((a, b) => Number(a.firstOffset) - Number(b.firstOffset));

@@ -1,6 +1,6 @@
 import type { IHeaders } from "kafkajs";
 import { type DeadLetter, type DeadLetterSink, letterBytes } from "../../intake/dead-letters.ts";
-import { type BatchLimits, firstBatch } from "../../kernel/batch.ts";
+import { type BatchLimits, batchesOf } from "../../kernel/batch.ts";
 import { CodedError } from "../../kernel/errors.ts";
 import type { Connected, KafkaConnection } from "./kafka.ts";
 import { bufferOf, KafkaWriter } from "./log-writer.ts";
@@ -59,11 +59,7 @@ export class DeadLetterTopic implements DeadLetterSink {
 
   /** @throws CodedError `log.unavailable` where not all are durable; those that are need not be put again, and may be. */
   async put(letters: readonly DeadLetter[]): Promise<void> {
-    for (let rest = letters; rest.length > 0; ) {
-      const batch = firstBatch(rest, WRITTEN_TOGETHER);
-      await this.#write(batch);
-      rest = rest.slice(batch.length);
-    }
+    for (const batch of batchesOf(letters, WRITTEN_TOGETHER)) await this.#write(batch);
   }
 
   async #write(letters: readonly DeadLetter[]): Promise<void> {

@@ -1,16 +1,14 @@
 import ConsumerGroup from "kafkajs/src/consumer/consumerGroup.js";
+import { once } from "../../kernel/once.ts";
 
 /** What a member's next join waits for, by its id. */
 const held = new Map<string, Promise<void>>();
-let isMended = false;
 
 /**
  * kafkajs 2.2.4 joins again as soon as it has told that the group shares out anew, and lets nobody who listens finish
  * first, as Java's `onPartitionsRevoked` does. With this a join waits for what `holdJoin` was given.
  */
-export function mendRejoin(): void {
-  if (isMended) return;
-  isMended = true;
+export const mendRejoin = once(() => {
   const join = ConsumerGroup.prototype.joinAndSync;
   ConsumerGroup.prototype.joinAndSync = async function (this: ConsumerGroup): Promise<void> {
     const id = this.memberId ?? "";
@@ -19,7 +17,7 @@ export function mendRejoin(): void {
     await until;
     return join.call(this);
   };
-}
+});
 
 /** Called while REBALANCING is told. `until` never rejects. */
 export function holdJoin(memberId: string, until: Promise<void>): void {

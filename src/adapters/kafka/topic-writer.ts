@@ -1,6 +1,7 @@
 import type { IHeaders, Producer, RecordMetadata } from "kafkajs";
 import type { AppendResult } from "../../intake/event-log.ts";
 import { exponentialWait } from "../../kernel/backoff.ts";
+import { type BatchLimits, firstBatch } from "../../kernel/batch.ts";
 import { type Clock, sleep } from "../../kernel/clock.ts";
 import {
   isFinal,
@@ -309,14 +310,15 @@ export function isAcknowledged(topic: string, partition: number, answers: readon
   );
 }
 
+/** What is answered already takes no room. */
+const SENT_TOGETHER: BatchLimits<Item> = {
+  maxItems: BATCH_RECORDS,
+  maxBytes: BATCH_BYTES,
+  bytesOf: (item) => (item.result === undefined ? item.bytes : 0),
+};
+
 function takeBatch(queue: Item[]): readonly Item[] {
-  let bytes = 0;
-  let count = 0;
-  for (const item of queue) {
-    bytes += item.result === undefined ? item.bytes : 0;
-    if (count > 0 && (bytes > BATCH_BYTES || count >= BATCH_RECORDS)) break;
-    count += 1;
-  }
-  const batch = queue.splice(0, count).filter((item) => item.result === undefined);
+  const { length } = firstBatch(queue, SENT_TOGETHER);
+  const batch = queue.splice(0, length).filter((item) => item.result === undefined);
   return batch.length === 0 && queue.length > 0 ? takeBatch(queue) : batch;
 }

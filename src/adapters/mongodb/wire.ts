@@ -4,6 +4,7 @@
  * repeat a raw command; whoever flushes does (protocol, rule 4).
  */
 import type { ChangeStream, ChangeStreamOptions, Collection, Db, Document, Filter, FindOptions } from "mongodb";
+import { batchesOf } from "../../kernel/batch.ts";
 import { CodedError } from "../../kernel/errors.ts";
 import { storeError } from "./errors.ts";
 
@@ -203,16 +204,8 @@ function refused(error: WriteError): CodedError {
 /** Spans of the list that are small enough for one command. */
 function* chunks<T>(items: readonly T[], bytesOf: (item: T) => number): Generator<{ from: number; to: number }> {
   let from = 0;
-  let bytes = 0;
-  for (let at = 0; at < items.length; at++) {
-    const item = items[at];
-    const more = item === undefined ? 0 : bytesOf(item);
-    if (at > from && bytes + more > COMMAND_BYTES) {
-      yield { from, to: at };
-      from = at;
-      bytes = 0;
-    }
-    bytes += more;
+  for (const { length } of batchesOf(items, { maxItems: items.length, maxBytes: COMMAND_BYTES, bytesOf })) {
+    yield { from, to: from + length };
+    from += length;
   }
-  if (from < items.length) yield { from, to: items.length };
 }

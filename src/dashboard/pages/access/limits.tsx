@@ -8,7 +8,7 @@ import { type FormEvent, useState } from "react";
 import { AccessService, type OrganisationLimits } from "../../../../gen/passbus/v1/access_service_pb.js";
 import { ChangeKind } from "../../../../gen/passbus/v1/delivery_service_pb.js";
 import { useChanges } from "../../changes.tsx";
-import { type NumberKind, numberFlaw, refuseFlaws } from "../../flaws.ts";
+import { type NumberKind, numberFlaws, refuseFlaws } from "../../flaws.ts";
 import { durationToMs } from "../../numbers.ts";
 import { useAnnounce } from "../../parts/announcer.tsx";
 import { Button } from "../../parts/button.tsx";
@@ -120,16 +120,6 @@ const FIELDS: readonly LimitField[] = [
   },
 ];
 
-/** By the path of the field, as passbus names it. */
-function flawsOf(texts: Texts): ReadonlyMap<string, string> {
-  const flaws = new Map<string, string>();
-  for (const { name, path, kind } of FIELDS) {
-    const flaw = numberFlaw(texts[name], kind);
-    if (flaw !== undefined) flaws.set(`limits.${path}`, flaw);
-  }
-  return flaws;
-}
-
 function LimitsForm({ limits }: { readonly limits: OrganisationLimits }) {
   const before = textsOf(limits);
   const [changes, setChanges] = useState<Partial<Texts>>({});
@@ -142,7 +132,7 @@ function LimitsForm({ limits }: { readonly limits: OrganisationLimits }) {
   const refused = failure === undefined ? undefined : refusalOf(failure);
   const save = () =>
     act(async () => {
-      refuseFlaws(flawsOf(texts));
+      refuseFlaws(numberFlaws(FIELDS.map(({ name, path, kind }) => [`limits.${path}`, texts[name], kind])));
       await client.setLimits({
         limits: {
           organisationSubscriptions: Number(texts.organisation),

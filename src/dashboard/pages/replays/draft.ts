@@ -4,7 +4,7 @@ import { DeliveryStatus } from "../../../../gen/passbus/v1/delivery_pb.js";
 import type { ReplaySchema } from "../../../../gen/passbus/v1/delivery_service_pb.js";
 import { OperationalEventType } from "../../../../gen/passbus/v1/operational_event_pb.js";
 import { PassEventType } from "../../../../gen/passbus/v1/pass_event_pb.js";
-import { numberFlaw, refuseFlaws } from "../../flaws.ts";
+import { numberFlaws, refuseFlaws } from "../../flaws.ts";
 import { typesOf } from "../../parts/event-types.ts";
 import { type TimeFilter, timesOf } from "../../parts/time-range.tsx";
 import { type DeliveryFilters, statusOf } from "../deliveries/filters.tsx";
@@ -50,8 +50,7 @@ export function leftOut({ event, status, type }: DeliveryFilters): readonly stri
 
 /** Throws a refusal where a text can't be read. */
 export function replayOf(draft: Draft): MessageInitShape<typeof ReplaySchema> {
-  const flaw = numberFlaw(draft.rate, "number");
-  if (flaw !== undefined) refuseFlaws(new Map([["replay.rate_per_second", flaw]]));
+  refuseFlaws(numberFlaws([["replay.rate_per_second", draft.rate, "number"]]));
   const { subscription: subscriptionId, status, types } = draft;
   return {
     filter: { subscriptionId, passId: draft.pass.trim(), status, eventTypes: [...types], ...timesOf(draft) },

@@ -20,7 +20,7 @@ import {
   type SubscriptionSchema,
   WhileDisabled,
 } from "../../../../gen/passbus/v1/subscription_pb.js";
-import { numberFlaw, refuseFlaws } from "../../flaws.ts";
+import { numberFlaws, refuseFlaws } from "../../flaws.ts";
 import { durationToMs } from "../../numbers.ts";
 
 /** A name and its value, in the order in which they were typed; of equal names the last counts. */
@@ -123,19 +123,17 @@ export function scheduleText(entriesMs: readonly number[]): string {
 
 /** What the form can see by itself; by the path of the field, as passbus names it. */
 export function flawsOf(draft: Draft): ReadonlyMap<string, string> {
-  const flaws = new Map<string, string>();
-  if (parseSchedule(draft.retrySchedule) === undefined) {
-    flaws.set("subscription.policy.retry_schedule", "write waits with their units, as in 5s, 1m, 2h, 1d");
-  }
-  const numbers = [
+  const flaws = numberFlaws([
     ["subscription.policy.rate_per_second", draft.ratePerSecond, "number"],
     ["subscription.policy.burst", draft.burst, "whole number"],
     ["subscription.policy.max_in_flight", draft.maxInFlight, "whole number"],
     ["subscription.policy.attempt_timeout", draft.timeoutSeconds, "number"],
-  ] as const;
-  for (const [field, text, kind] of numbers) {
-    const flaw = numberFlaw(text, kind);
-    if (flaw !== undefined) flaws.set(field, flaw);
+  ]);
+  if (parseSchedule(draft.retrySchedule) === undefined) {
+    return new Map([
+      ["subscription.policy.retry_schedule", "write waits with their units, as in 5s, 1m, 2h, 1d"],
+      ...flaws,
+    ]);
   }
   return flaws;
 }
